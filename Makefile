@@ -1,0 +1,60 @@
+# make            set up, run the study (STUDY=laptop), write its report
+# make help       all targets
+STUDY ?= laptop
+FIG ?= depth_law
+BIN := .venv/bin
+# The environment's commands come first, also for what they call themselves.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+SNAKEMAKE := snakemake --configfile config/$(STUDY).yaml
+LOCKS := envs/cpu.txt envs/cuda.txt
+
+.DEFAULT_GOAL := study
+.PHONY: study setup report figure test lint types bench lock config help
+
+study: setup ## set up, run STUDY and write its report
+	$(SNAKEMAKE)
+	@if [ ! -f results/$(STUDY)/report.html ] || [ -n "$$(find results/$(STUDY)/figures \
+	    results/$(STUDY)/tables -newer results/$(STUDY)/report.html -print -quit)" ]; then \
+	    $(MAKE) --no-print-directory report; fi
+	@echo "Figures: results/$(STUDY)/figures, report: results/$(STUDY)/report.html"
+
+setup: .venv/setup.done ## create .venv from the hash locks (PYTHON=…, TORCH=cpu|cuda)
+
+.venv/setup.done: $(LOCKS) envs/setup.sh pyproject.toml
+	@envs/setup.sh
+	@touch $@
+
+.venv/dev.done: .venv/setup.done envs/dev.txt
+	@envs/setup.sh dev
+	@touch $@
+
+report: setup ## write results/STUDY/report.html
+	$(SNAKEMAKE) --report results/$(STUDY)/report.html
+
+figure: setup ## rebuild one figure: make figure FIG=depth_law
+	$(SNAKEMAKE) results/$(STUDY)/figures/$(FIG).pdf
+
+test: .venv/dev.done ## unit, property, workflow and figure tests
+	pytest -n 2 --dist worksteal
+
+lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	for study in laptop smoke; do snakemake --configfile config/$$study.yaml --lint || exit 1; done
+
+types: .venv/dev.done ## mypy
+	mypy
+
+bench: .venv/dev.done ## speed, as ratios taken in one run
+	python tests/bench.py
+
+lock: .venv/dev.done ## regenerate envs/*.txt from envs/*.in
+	envs/lock.sh
+
+config: setup ## regenerate config/schema.json and config/default.yaml
+	logdepth config schema > config/schema.json
+	logdepth config default > config/default.yaml
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16

@@ -1,0 +1,28 @@
+# The workflow: rules by stage, from configuration to figures. Start with README.md.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/collect.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/figures.smk"
+
+
+report: "workflow/report/study.rst"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        OUTPUTS,
+    message:
+        f"The study '{STUDY.study}' is complete: {RESULTS}/figures, {RESULTS}/tables"

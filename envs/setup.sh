@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Create .venv and install the project from the hash locks: setup.sh [dev]
+#
+#   PYTHON  interpreter to use (python3)
+#   TORCH   cpu or cuda: which lock to take. By default cuda where an NVIDIA GPU is seen, else cpu;
+#           where pip finds no CPU wheel of torch, the CUDA build of the package index serves as well.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+
+fail() {
+    echo "make setup: error: $*" >&2
+    exit 1
+}
+
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') ||
+    fail "$python does not run; name a Python 3.11 or newer, as in: make PYTHON=python3.12"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "Python 3.11 or newer is needed, but $python is $version; right would be: make PYTHON=python3.12"
+
+[ -x .venv/bin/python ] || "$python" -m venv .venv ||
+    fail "$python cannot create .venv (on Debian: apt install python3-venv)"
+mkdir -p .venv/locks
+
+pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+install() {
+    echo "Installing from envs/$1.txt, hashes checked"
+    pip install -qq --require-hashes -r "envs/$1.txt"
+    cp "envs/$1.txt" .venv/locks/
+}
+
+if [ "${1:-}" = dev ]; then
+    install dev
+    exit
+fi
+
+torch=${TORCH:-}
+if [ -z "$torch" ]; then
+    torch=cpu
+    if nvidia-smi -L 2>/dev/null | grep -q GPU; then torch=cuda; fi
+fi
+case $torch in
+cpu)
+    # torch alone first: nothing else is fetched before it is known that there is a CPU wheel.
+    sed -n '/^torch==/,/^    #/p' envs/cpu.txt >.venv/torch.txt
+    if ! pip install -qq --no-deps --require-hashes -r .venv/torch.txt 2>.venv/torch.log; then
+        if ! grep -q "No matching distribution" .venv/torch.log; then
+            cat .venv/torch.log >&2
+            fail "torch could not be installed"
+        fi
+        echo "pip finds no CPU wheel of torch: taking the CUDA build (about 3 GB) instead"
+        torch=cuda
+    fi
+    rm -f .venv/torch.txt .venv/torch.log
+    ;;
+cuda) ;;
+*) fail "TORCH is '$torch'; right would be cpu or cuda" ;;
+esac
+rm -f .venv/locks/cpu.txt .venv/locks/cuda.txt
+install "$torch"
+pip install -qq --no-deps --no-build-isolation --editable .

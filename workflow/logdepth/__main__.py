@@ -1,0 +1,5 @@
+"""``python -m logdepth``."""
+
+from logdepth.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""``logdepth config``: check a configuration, or print the schema and the default."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from logdepth.errors import UserError
+
+
+class Action(StrEnum):
+    """What to do."""
+
+    CHECK = "check"
+    SCHEMA = "schema"
+    DEFAULT = "default"
+    RUNS = "runs"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("config")(config)
+
+
+def config(
+    action: Annotated[Action, typer.Argument(help="What to do.")],
+    file: Annotated[Path | None, typer.Argument(help="A study, for check and runs.")] = None,
+) -> None:
+    """Check a study, list its runs, or print the schema or the documented default."""
+    from logdepth.config.documents import default_text, schema_text
+    from logdepth.config.study import load_study
+
+    if action is Action.SCHEMA:
+        print(schema_text(), end="")
+    elif action is Action.DEFAULT:
+        print(default_text(), end="")
+    elif file is None:
+        raise UserError(
+            f"'logdepth config {action.value}' needs a file, such as config/laptop.yaml"
+        )
+    else:
+        study = load_study(file)
+        if action is Action.RUNS:
+            print("\n".join(study.all_runs()))
+        else:
+            print(f"{file}: {len(study.all_runs())} runs in {len(study.experiments)} experiments")

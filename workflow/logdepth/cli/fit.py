@@ -1,0 +1,66 @@
+"""``logdepth fit``: thresholds and growth laws as tables."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from logdepth.cli.options import (
+    Definition,
+    Experiments,
+    Folder,
+    Record,
+    experiment_runs,
+    run_files,
+)
+from logdepth.provenance.record import Job, recorded
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("fit")(fit)
+
+
+def fit(
+    runs: Folder,
+    experiment: Experiments,
+    threshold: Annotated[
+        list[float], typer.Option(help="Error below which a k is solved; the first one is fitted.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for thresholds.csv and scaling.csv.")],
+    bootstrap: Annotated[int, typer.Option(min=10, help="Resamples behind an interval.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    definition: Definition = "",
+    record: Record = None,
+) -> None:
+    """Write what each depth solves, and the laws of its growth."""
+    from logdepth.evaluation.counts import read_counts
+    from logdepth.fitting.tables import Settings, scaling_table, thresholds_table
+    from logdepth.tables import write_table
+
+    experiments = experiment_runs(experiment)
+    job = Job(
+        stage="fit",
+        record=record,
+        definition=definition,
+        parameters={
+            "experiments": experiments,
+            "thresholds": threshold,
+            "bootstrap": bootstrap,
+        },
+        inputs=run_files(runs, experiments, "run.json", "evaluation.csv"),
+        outputs=[output / "thresholds.csv", output / "scaling.csv"],
+        seeds={"bootstrap": seed},
+    )
+    with recorded(job):
+        counts = read_counts(runs, experiments)
+        settings = Settings(tuple(threshold), bootstrap, seed)
+        thresholds = thresholds_table(counts, settings)
+        scaling = scaling_table(counts, settings)
+        write_table("thresholds", thresholds, output / "thresholds.csv")
+        write_table("scaling", scaling, output / "scaling.csv")
+    for row in scaling[scaling["growth"] == "exponential"].itertuples():
+        print(
+            f"{row.experiment} (dropout {row.dropout}): log2 k* grows by {row.slope:.2f} "
+            f"[{row.slope_low:.2f}, {row.slope_high:.2f}] a layer; {row.verdict}"
+        )

@@ -1,0 +1,79 @@
+"""Options that several commands share, and their parsing."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from logdepth.config.run import Run
+from logdepth.errors import UserError
+
+Definition = Annotated[
+    str, typer.Option(help="Hash of the configuration and source behind the outputs.")
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(help="Where to write the record, below <study>/provenance/; none by default."),
+]
+RunOption = Annotated[str, typer.Option("--run", help="Definition of the run: JSON, or a file.")]
+Output = Annotated[Path, typer.Option(help="File to write.")]
+Folder = Annotated[Path, typer.Option(help="Folder with a folder for each run.")]
+Experiments = Annotated[
+    list[str], typer.Option("--experiment", help="NAME=RUN,RUN,…; once for each experiment.")
+]
+
+
+def read_run(text: str) -> Run:
+    """Return the run that a JSON text, or a JSON or YAML file, defines.
+
+    Raises:
+        UserError: no such file, not YAML, or not a run.
+    """
+    source = "--run"
+    if not text.lstrip().startswith("{"):
+        source = text
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise UserError(f"{source}: no such file (--run takes JSON or a file)") from error
+    try:
+        return Run.model_validate(YAML(typ="safe").load(text))
+    except YAMLError as error:
+        raise UserError(f"{source}: not valid YAML or JSON: {_first_line(error)}") from error
+    except ValidationError as error:
+        detail = error.errors()[0]
+        key = ".".join(str(part) for part in detail["loc"])
+        raise UserError(f"{source}: {key}: {detail['msg']}") from error
+
+
+def pairs(values: list[str], option: str) -> dict[str, str]:
+    """Return repeated NAME=VALUE options as a dictionary.
+
+    Raises:
+        UserError: one of them has no "=".
+    """
+    result = {}
+    for value in values:
+        name, equals, content = value.partition("=")
+        if not equals:
+            raise UserError(f"{option} '{value}': right would be NAME=VALUE")
+        result[name] = content
+    return result
+
+
+def experiment_runs(values: list[str]) -> dict[str, list[str]]:
+    """Return the runs of each experiment from repeated NAME=RUN,RUN,… options."""
+    return {name: runs.split(",") for name, runs in pairs(values, "--experiment").items()}
+
+
+def run_files(folder: Path, experiments: dict[str, list[str]], *names: str) -> list[Path]:
+    """Return the named files of every run, each once."""
+    runs = dict.fromkeys(run for runs in experiments.values() for run in runs)
+    return [folder / run / name for run in runs for name in names]
+
+
+def _first_line(error: Any) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,1 @@
+"""Configuration: one definition as pydantic models; schema and default are generated from it."""

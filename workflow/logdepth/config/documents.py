@@ -1,0 +1,79 @@
+"""The JSON schema and the documented default, both generated from the configuration classes."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Task
+from logdepth.config.study import Experiment, Study
+
+_EXAMPLE = Study(
+    study="default",
+    title="Every setting with its default",
+    task=Task(),
+    experiments={
+        "fast": Experiment(
+            title="the project's own recipe",
+            model=FastModel(form="fast"),
+            training=FastRecipe(recipe="fast"),
+            depths=(1, 2, 3, 4),
+        ),
+        "paper": Experiment(
+            title="the authors' recipe",
+            model=PaperModel(form="paper"),
+            training=PaperRecipe(recipe="paper"),
+            depths=(2, 3, 4, 5, 6),
+            at_depth={6: {"training.steps": 200_001}},
+        ),
+    },
+)
+# An experiment sets these itself, so that a file must not.
+_DERIVED = {("model", "depth")}
+
+
+def schema_text() -> str:
+    """Return the JSON schema of a study, for editors."""
+    schema = Study.model_json_schema()
+    for name in ("FastModel", "PaperModel"):
+        del schema["$defs"][name]["properties"]["depth"]
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def default_text() -> str:
+    """Return a study in YAML that spells out every setting, its default and its meaning."""
+    head = (
+        "# Every setting of a study. Generated: `make config` writes this file and schema.json\n"
+        "# from the classes in workflow/logdepth/config/.\n"
+    )
+    return head + "\n" + "\n".join(_lines(_EXAMPLE, 0)) + "\n"
+
+
+def _lines(settings: BaseModel, indent: int, parent: str = "") -> list[str]:
+    space = "  " * indent
+    lines: list[str] = []
+    for name, field in type(settings).model_fields.items():
+        if (parent, name) in _DERIVED:
+            continue
+        value = getattr(settings, name)
+        if indent == 0 and lines:
+            lines.append("")
+        lines += [f"{space}# {line}" for line in (field.description or "").splitlines()]
+        if isinstance(value, BaseModel):
+            lines.append(f"{space}{name}:")
+            lines += _lines(value, indent + 1, name)
+        elif isinstance(value, dict) and any(isinstance(v, BaseModel) for v in value.values()):
+            lines.append(f"{space}{name}:")
+            for key, item in value.items():
+                lines.append(f"{space}  {key}:")
+                lines += _lines(item, indent + 2)
+        else:
+            lines.append(f"{space}{name}: {_yaml(value)}")
+    return lines
+
+
+def _yaml(value: Any) -> str:
+    """Write a plain value in flow style, which is JSON but for the integer keys of mappings."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value)

@@ -1,0 +1,214 @@
+"""A study: experiments, how they are evaluated and fitted. One YAML file in config/."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from logdepth.config.run import Model, Recipe, Run, Settings, Task
+from logdepth.errors import UserError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _on_off(value: Any) -> Any:
+    # YAML 1.1 reads the words on and off as true and false.
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
+Switch = Annotated[Literal["off", "on"], BeforeValidator(_on_off)]
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used; the message names file, key and what would be right."""
+
+
+class Evaluation(Settings):
+    """How errors are measured: on frozen sets, the same for every run of a task."""
+
+    sequences: int = Field(512, ge=2)
+    """Sequences of the frozen set for each k."""
+    seed: int = Field(0, ge=0)
+    """Seed of the frozen sets; their stream is never trained on."""
+    hops: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Values of k; all of the task's if left out."""
+    dropout: tuple[Switch, ...] = Field(("off",), min_length=1)
+    """Whether dropout is active while evaluating; "on" is how the published errors were made."""
+
+
+class Fit(Settings):
+    """How the largest solvable k and its growth with depth are fitted."""
+
+    thresholds: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field((0.1, 0.05), min_length=1)
+    """A k counts as solved when its error is below this; the first one enters the growth law."""
+    bootstrap: int = Field(500, ge=10)
+    """Resamples of seeds and sequences behind each interval."""
+    seed: int = Field(0, ge=0)
+    """Seed of the resampling."""
+
+
+class Experiment(Settings):
+    """One curve of error against k for each of several depths, everything else equal."""
+
+    title: str
+    """Name in figures."""
+    model: Model
+    """The model; its depth comes from ``depths``."""
+    training: Recipe
+    """The recipe."""
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    """Depths L to train."""
+    at_depth: dict[int, dict[str, Any]] = Field(default_factory=dict)
+    """Changes for single depths, as {depth: {"training.steps": 5000}}."""
+
+    @model_validator(mode="after")
+    def _depths(self) -> Self:
+        if "depth" in self.model.model_fields_set:
+            raise ValueError("model.depth is set by depths: write, for example, depths: [1, 2, 3]")
+        if len(set(self.depths)) < len(self.depths):
+            raise ValueError(f"depths names a depth twice: {list(self.depths)}")
+        if extra := sorted(set(self.at_depth) - set(self.depths)):
+            raise ValueError(f"at_depth names depth {extra[0]}, which is not among depths")
+        return self
+
+
+class Study(Settings):
+    """Everything one file in config/ says."""
+
+    study: Name
+    """Name of the study; its results lie in results/<study>/."""
+    title: str
+    """One line about the study, for the report."""
+    task: Task
+    """The task of all its experiments."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    """One run for each seed, depth and experiment."""
+    evaluation: Evaluation = Evaluation()
+    """How errors are measured."""
+    fit: Fit = Fit()
+    """How curves are fitted."""
+    experiments: dict[Name, Experiment] = Field(min_length=1)
+    """The experiments, by name."""
+
+    @model_validator(mode="after")
+    def _runs(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds names a seed twice: {list(self.seeds)}")
+        for k in self.evaluation.hops or ():
+            if k > self.task.max_hops:
+                raise ValueError(
+                    f"evaluation.hops has {k}, but the hop tokens of the task end at "
+                    f"task.max_hops, which is {self.task.max_hops}"
+                )
+        for name in self.experiments:
+            self.runs(name)
+        return self
+
+    def runs(self, experiment: str) -> list[Run]:
+        """Return the runs of an experiment, by depth and then by seed.
+
+        Raises:
+            ValueError: a depth or a change makes an impossible run.
+        """
+        return [
+            self._run(experiment, depth, seed)
+            for depth in sorted(self.experiments[experiment].depths)
+            for seed in self.seeds
+        ]
+
+    def all_runs(self) -> dict[str, Run]:
+        """Return every run of the study by its identifier; experiments may share runs."""
+        runs = [run for name in self.experiments for run in self.runs(name)]
+        return {run.identifier: run for run in runs}
+
+    @property
+    def evaluated_hops(self) -> tuple[int, ...]:
+        """Values of k in ascending order."""
+        hops = self.evaluation.hops
+        return tuple(sorted(hops)) if hops else tuple(range(self.task.max_hops + 1))
+
+    def _run(self, experiment: str, depth: int, seed: int) -> Run:
+        spec = self.experiments[experiment]
+        definition: dict[str, Any] = {
+            "task": self.task.model_dump(),
+            "model": spec.model.model_dump() | {"depth": depth},
+            "training": spec.training.model_dump(),
+            "seed": seed,
+        }
+        for path, value in spec.at_depth.get(depth, {}).items():
+            *parents, key = path.split(".")
+            place: Any = definition
+            for parent in parents:
+                place = place.get(parent) if isinstance(place, dict) else None
+            if not isinstance(place, dict) or key not in place:
+                raise ValueError(
+                    f"experiments.{experiment}.at_depth.{depth}: no setting '{path}' "
+                    "(for example: training.steps)"
+                )
+            place[key] = value
+        try:
+            return Run.model_validate(definition)
+        except ValidationError as error:
+            where = f"experiments.{experiment} at depth {depth}"
+            raise ValueError(f"{where}: {_lines(error)[0]}") from error
+
+
+def load_study(path: Path) -> Study:
+    """Read a study from its YAML file.
+
+    Raises:
+        ConfigError: missing, not YAML, or not a study.
+    """
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
+    except YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: right would be 'key: value' lines, as in config/default.yaml")
+    return read_study(content, str(path))
+
+
+def read_study(config: Mapping[str, Any], source: str) -> Study:
+    """Check a configuration and return it as a study.
+
+    Args:
+        config: content of the configuration file.
+        source: its path, for messages.
+
+    Raises:
+        ConfigError: with a line for each mistake, naming file and key.
+    """
+    try:
+        return Study.model_validate(dict(config))
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{source}: {line}" for line in _lines(error))) from error
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for detail in error.errors():
+        # Discriminated unions put their tag into the location; it is no key of the file.
+        location = [
+            str(part)
+            for i, part in enumerate(detail["loc"])
+            if not (i and detail["loc"][i - 1] in ("model", "training"))
+            or part not in ("fast", "paper")
+        ]
+        key = ".".join(location)
+        message = detail["msg"].removeprefix("Value error, ")
+        context = detail.get("ctx", {})
+        if detail["type"].startswith("union_tag"):
+            tag = str(context["discriminator"]).strip("'")
+            key = f"{key}.{tag}"
+            message = "should be 'fast' or 'paper'"
+        elif detail["type"] == "missing":
+            message = "this key is required"
+        elif detail["type"] != "value_error":
+            message = f"{message[0].lower()}{message[1:]}, not {detail['input']!r}"
+        lines.append(f"{key}: {message}" if key else message)
+    return lines

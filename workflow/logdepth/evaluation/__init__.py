@@ -1,0 +1,1 @@
+"""Evaluation: errors by k on frozen sets, with their intervals."""

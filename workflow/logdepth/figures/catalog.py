@@ -1,0 +1,9 @@
+"""Which figures there are, and the tables each is drawn from."""
+
+FIGURES: dict[str, tuple[str, ...]] = {
+    "depth_law": ("thresholds", "scaling"),
+    "error_by_hops": ("errors",),
+    "error_by_depth": ("errors",),
+    "error_heatmap": ("errors",),
+    "training_curves": ("training",),
+}

@@ -1,0 +1,140 @@
+"""Largest solvable k against depth, the fitted growth, and the theory (paper: section 4)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from logdepth.figures.style import panels, with_titles
+from logdepth.fitting.growth import LAWS
+
+_MARKER = {"exact": "o", "lower bound": "^", "upper bound": "v"}
+_LINE = {"exponential": "-", "linear": ":", "power": "-."}
+
+
+def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataFrame:
+    """Return, for the first threshold, a row a run, depth, or fitted law at a depth.
+
+    Columns: experiment, title, dropout, kind ("run", "depth", "theory" or a law's name), depth,
+    log2_hops, low, high, value ("exact" or which bound), slope and verdict of a law.
+    """
+    thresholds, scaling = tables["thresholds"], tables["scaling"]
+    first = thresholds["threshold"] == scaling["threshold"].iloc[0]
+    points = thresholds[first].copy()
+    points["kind"] = np.where(points["seed"] == "all", "depth", "run")
+    points = points.rename(columns={"log2_hops_low": "low", "log2_hops_high": "high"})
+    rows = [points]
+    for (experiment, dropout), part in points.groupby(["experiment", "dropout"], sort=False):
+        fine = np.linspace(part["depth"].min() - 0.3, part["depth"].max() + 0.3, 61)
+        common = {"experiment": experiment, "dropout": dropout}
+        # Depth floor(log2 k) + 2 suffices, so that depth L reaches every k below 2**(L-1).
+        layers = np.arange(max(2, part["depth"].min()), part["depth"].max() + 1)
+        theory = {"depth": layers, "log2_hops": np.log2(2.0 ** (layers - 1) - 1)}
+        rows.append(pd.DataFrame(common | {"kind": "theory"} | theory))
+        laws = scaling[(scaling["experiment"] == experiment) & (scaling["dropout"] == dropout)]
+        for law in laws.itertuples():
+            if np.isnan(law.slope):
+                continue
+            curve = LAWS[law.growth](fine, law.intercept, law.slope)
+            fitted = {
+                "kind": law.growth,
+                "depth": fine,
+                "log2_hops": curve,
+                "slope": law.slope,
+                "slope_low": law.slope_low,
+                "slope_high": law.slope_high,
+                "verdict": law.verdict,
+            }
+            rows.append(pd.DataFrame(common | fitted))
+    columns = ["experiment", "dropout", "kind", "depth", "seed", "log2_hops", "low", "high"]
+    columns += ["value", "slope", "slope_low", "slope_high", "verdict"]
+    return with_titles(pd.concat(rows, ignore_index=True).reindex(columns=columns), titles)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Draw runs as small markers and depths as large ones; triangles mark bounds."""
+    figure, parts = panels(data, height=3.0)
+    for axis, part in parts:
+        theory = part[part["kind"] == "theory"]
+        axis.plot(
+            theory["depth"],
+            theory["log2_hops"],
+            color="0.35",
+            ls="--",
+            marker="_",
+            ms=9,
+            label=r"theory: $\lfloor\log_2 k\rfloor + 2 \leq L$",
+        )
+        for law, style in _LINE.items():
+            line = part[part["kind"] == law]
+            if line.empty:
+                continue
+            first = line.iloc[0]
+            label = f"{law} growth"
+            if law == "exponential":
+                label = (
+                    f"$\\log_2 k^* $ slope {first['slope']:.2f} "
+                    f"[{first['slope_low']:.2f}, {first['slope_high']:.2f}]"
+                )
+            axis.plot(
+                line["depth"],
+                line["log2_hops"],
+                color="C0" if law == "exponential" else "0.6",
+                ls=style,
+                lw=1.5 if law == "exponential" else 1.0,
+                label=label,
+            )
+        runs = part[part["kind"] == "run"]
+        seeds = sorted(runs["seed"].unique(), key=int)
+        shifts = dict(zip(seeds, np.linspace(-0.09, 0.09, len(seeds)), strict=True))
+        for value, marker in _MARKER.items():
+            some = runs[runs["value"] == value]
+            axis.plot(
+                some["depth"] + some["seed"].map(shifts),
+                some["log2_hops"],
+                ls="",
+                marker=marker,
+                ms=3.5,
+                mfc="white",
+                mec="C0",
+                label="one run" if value == "exact" else None,
+            )
+        depths = part[part["kind"] == "depth"]
+        for value, marker in _MARKER.items():
+            some = depths[depths["value"] == value]
+            if some.empty:
+                continue
+            reach = None
+            if value == "exact":
+                reach = (
+                    (some["log2_hops"] - some["low"]).clip(lower=0),
+                    (some["high"] - some["log2_hops"]).clip(lower=0),
+                )
+            axis.errorbar(
+                some["depth"],
+                some["log2_hops"],
+                yerr=reach,
+                ls="",
+                marker=marker,
+                color="C3",
+                ms=6,
+                elinewidth=1.2,
+                capsize=2,
+                zorder=5,
+                label={
+                    "exact": "all seeds, 95 % interval",
+                    "lower bound": "all $k$ solved: at least",
+                    "upper bound": "no $k$ solved: at most",
+                }[value],
+            )
+        top = int(np.ceil(part.loc[part["kind"] != "theory", "log2_hops"].max() + 0.3))
+        axis.set_ylim(-0.7, max(top, 2))
+        ticks = range(max(top, 2) + 1)
+        axis.set_yticks(ticks, [str(2**t) for t in ticks])
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_xlabel("depth $L$")
+        axis.set_ylabel("largest solved $k^*$ (log scale)")
+        axis.label_outer(remove_inner_ticks=False)
+        axis.set_xlabel("depth $L$")
+        axis.legend(loc="upper left")
+    return figure

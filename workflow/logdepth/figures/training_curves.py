@@ -1,0 +1,40 @@
+"""Error on the training batches against step, by depth, for k = 1, 2, 4 and so on."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from logdepth.figures.style import error_axis, ordered_colours, with_titles
+
+
+def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataFrame:
+    """Return the rows of the table whose k is a power of two."""
+    training = tables["training"]
+    chosen = training["hops"].map(lambda k: k > 0 and k & (k - 1) == 0)
+    return with_titles(training[chosen], titles)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Draw a row for each experiment and a column for each k; bands span the seeds."""
+    experiments = list(dict.fromkeys(data["experiment"]))
+    hops = sorted(data["hops"].unique())
+    colours = ordered_colours(sorted(data["depth"].unique()))
+    figure = Figure(figsize=(1.75 * len(hops) + 0.6, 1.9 * len(experiments)))
+    axes = figure.subplots(len(experiments), len(hops), squeeze=False, sharex="row", sharey=True)
+    for (row, column), axis in np.ndenumerate(axes):
+        here = (data["experiment"] == experiments[row]) & (data["hops"] == hops[column])
+        part = data[here]
+        for depth, curve in part.groupby("depth"):
+            colour = colours[int(depth)]
+            axis.fill_between(
+                curve["step"], curve["lowest"], curve["highest"], color=colour, alpha=0.2, lw=0
+            )
+            axis.plot(curve["step"], curve["error"], color=colour, label=f"$L={depth}$")
+        axis.set_title(f"$k={hops[column]}$")
+        axis.set_xlabel("step")
+        error_axis(axis, data["error"])
+        title = str(data.loc[data["experiment"] == experiments[row], "title"].iloc[0])
+        axis.set_ylabel(f"{title}\nerror" if column == 0 else "")
+    for row in range(len(experiments)):
+        axes[row, -1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure

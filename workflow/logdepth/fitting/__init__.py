@@ -1,0 +1,1 @@
+"""Curve fitting: what each depth solves, and how that grows with depth."""

@@ -1,0 +1,149 @@
+"""The tables of a study's fits: thresholds and growth laws."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from logdepth.evaluation.counts import Counts
+from logdepth.fitting.bootstrap import percentile_interval, resamples
+from logdepth.fitting.growth import LAWS, GrowthFit, Observations, fit_growth, leave_one_depth_out
+from logdepth.fitting.thresholds import Bound, largest_solved, logistic_fit
+
+# Two laws closer than this in AIC are told apart by no data worth the name (Burnham and Anderson,
+# "Model selection and multimodel inference", 2002, section 2.6).
+CLEAR_AIC = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Thresholds, and number and seed of the resamples."""
+
+    thresholds: tuple[float, ...]
+    bootstrap: int
+    seed: int
+
+
+def thresholds_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
+    """Return what each run, and each depth over its seeds, solves.
+
+    A row with seed "all" stands for the error pooled over the seeds of a depth; its interval comes
+    from resampling seeds and sequences.
+    """
+    rows = []
+    for part in counts:
+        hops, errors, places = _curves(part)
+        draws = list(resamples(part, settings.bootstrap, settings.seed))
+        for depth in np.unique(part.depths):
+            chosen = np.flatnonzero(part.depths == depth)
+            curves = {str(part.seeds[r]): errors[r] for r in chosen}
+            curves["all"] = errors[chosen].mean(0)
+            for seed, curve in curves.items():
+                midpoint, width = logistic_fit(hops, curve, 1 - 1 / part.alphabet)
+                for threshold in settings.thresholds:
+                    solved, log_hops, bound = largest_solved(hops, curve, threshold)
+                    low = high = math.nan
+                    if seed == "all":
+                        drawn = [
+                            largest_solved(hops, d.errors[chosen][:, places].mean(0), threshold)[1]
+                            for d in draws
+                        ]
+                        low, high = percentile_interval(np.array(drawn))
+                    rows.append(
+                        {
+                            "experiment": part.experiment,
+                            "depth": depth,
+                            "dropout": part.dropout,
+                            "seed": seed,
+                            "threshold": threshold,
+                            "largest_solved": solved,
+                            "log2_hops": log_hops,
+                            "log2_hops_low": low,
+                            "log2_hops_high": high,
+                            "value": bound.value,
+                            "logistic_midpoint": midpoint,
+                            "logistic_width": width,
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def scaling_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
+    """Return a row for each experiment and law of growth, from the first threshold."""
+    threshold = settings.thresholds[0]
+    rows = []
+    for part in counts:
+        hops, errors, places = _curves(part)
+        data = _observations(part.depths, hops, errors, threshold)
+        fits = {law: fit_growth(law, data) for law in LAWS}
+        slopes: dict[str, list[float]] = {law: [] for law in LAWS}
+        for draw in resamples(part, settings.bootstrap, settings.seed):
+            again = _observations(part.depths, hops, draw.errors[:, places], threshold)
+            for law in LAWS:
+                fit = fit_growth(law, again)
+                slopes[law].append(fit.slope if fit else math.nan)
+        verdicts = _verdicts(fits)
+        for law, fit in fits.items():
+            low, high = percentile_interval(np.array(slopes[law]))
+            rows.append(
+                {
+                    "experiment": part.experiment,
+                    "dropout": part.dropout,
+                    "growth": law,
+                    "slope": fit.slope if fit else math.nan,
+                    "slope_low": low,
+                    "slope_high": high,
+                    "intercept": fit.intercept if fit else math.nan,
+                    "scatter": fit.scatter if fit else math.nan,
+                    "aic": fit.aic if fit else math.nan,
+                    "loo_error": leave_one_depth_out(law, data),
+                    "threshold": threshold,
+                    "runs": len(data.depth),
+                    "runs_below": int(data.mask(Bound.UPPER).sum()),
+                    "runs_beyond": int(data.mask(Bound.LOWER).sum()),
+                    "verdict": verdicts[law],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _curves(
+    counts: Counts,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return k >= 1 and the errors there, and their places among all k; hop_0 is no search."""
+    places = np.flatnonzero(counts.hops > 0)
+    return counts.hops[places], counts.errors()[:, places], places
+
+
+def _observations(
+    depths: NDArray[np.int64],
+    hops: NDArray[np.int64],
+    errors: NDArray[np.float64],
+    threshold: float,
+) -> Observations:
+    solved = [largest_solved(hops, curve, threshold) for curve in errors]
+    return Observations(
+        depth=depths.astype(float),
+        log_hops=np.array([log_hops for _, log_hops, _ in solved]),
+        bound=[bound for _, _, bound in solved],
+    )
+
+
+def _verdicts(fits: dict[str, GrowthFit | None]) -> dict[str, str]:
+    """Say in words which law is best and which the data cannot tell from it."""
+    aics = {law: fit.aic for law, fit in fits.items() if fit}
+    if not aics:
+        return dict.fromkeys(fits, "not fitted: fewer than two depths have a value of k*")
+    best = min(aics, key=lambda law: aics[law])
+    rivals = [law for law, aic in aics.items() if law != best and aic - aics[best] < CLEAR_AIC]
+    verdicts = {}
+    for law, aic in aics.items():
+        if law == best:
+            verdicts[law] = f"best, but not told from {' or '.join(rivals)}" if rivals else "best"
+        elif law in rivals:
+            verdicts[law] = f"not told from {best}: AIC {aic - aics[best]:.1f} higher"
+        else:
+            verdicts[law] = f"worse than {best}: AIC {aic - aics[best]:.1f} higher"
+    return verdicts

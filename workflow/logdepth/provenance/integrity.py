@@ -1,0 +1,49 @@
+"""Noticing that finished outputs are no longer what their job wrote.
+
+Snakemake does not look at the bytes of outputs, but it does rerun a job whose parameters changed.
+So the definition that a rule passes carries a count of how often its outputs had to be made again
+for being altered: ``<hash>``, then ``<hash>+1``, ``<hash>+2``. The record keeps the count.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from logdepth.files import sha256_of
+from logdepth.provenance.record import study_folder
+
+
+def settled(definition: str, record: Path) -> str:
+    """Return the definition to pass for a job: as recorded while its outputs are untouched.
+
+    Args:
+        definition: hash of configuration and source, as they are now.
+        record: of the job; it need not exist.
+
+    Returns:
+        The recorded definition when its hash is the given one and no output differs from its
+        recorded sha256; the next count when one does; the plain hash otherwise. Missing outputs
+        are left to Snakemake.
+    """
+    if not record.is_file():
+        return definition
+    try:
+        statement: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        made = statement["predicate"]["buildDefinition"]["internalParameters"]["definition"]
+        stated = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
+        base, _, count = made.partition("+")
+        if base != definition:
+            return definition
+        study = study_folder(record)
+        files = {study / name: sha256 for name, sha256 in stated.items()}
+        if all(sha256_of(p) == sha256 for p, sha256 in files.items() if p.is_file()):
+            return str(made)
+        return f"{definition}+{int(count or 0) + 1}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # A record that cannot be read is an altered output, too.
+        return f"{definition}+1"
+
+
+def hash_of(definition: str) -> str:
+    """Return a definition without its count."""
+    return definition.partition("+")[0]

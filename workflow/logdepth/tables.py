@@ -1,0 +1,141 @@
+"""The tables of a study: their columns, and reading and writing them with a check."""
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaError
+
+from logdepth.errors import UserError
+from logdepth.files import write_text
+
+_SHARE = pa.Check.in_range(0, 1)
+_VALUES = ["exact", "lower bound", "upper bound"]
+
+
+def _text(*allowed: str) -> pa.Column:
+    return pa.Column(str, pa.Check.isin(allowed) if allowed else None)
+
+
+def _number(*checks: pa.Check) -> pa.Column:
+    return pa.Column(float, list(checks), nullable=True, coerce=True)
+
+
+def _count(least: int = 0) -> pa.Column:
+    return pa.Column(int, pa.Check.ge(least))
+
+
+SCHEMAS = {
+    "errors": pa.DataFrameSchema(
+        {
+            "experiment": _text(),
+            "depth": _count(1),
+            "dropout": _text("on", "off"),
+            "hops": _count(),
+            "error": _number(_SHARE),
+            "sequences_low": _number(_SHARE),
+            "sequences_high": _number(_SHARE),
+            "seeds_low": _number(_SHARE),
+            "seeds_high": _number(_SHARE),
+            "seeds": _count(1),
+            "sequences": _count(1),
+            "symbols": _count(),
+        }
+    ),
+    "errors_by_run": pa.DataFrameSchema(
+        {
+            "experiment": _text(),
+            "run": _text(),
+            "depth": _count(1),
+            "seed": _count(),
+            "dropout": _text("on", "off"),
+            "hops": _count(),
+            "error": _number(_SHARE),
+            "sequences_low": _number(_SHARE),
+            "sequences_high": _number(_SHARE),
+            "sequences": _count(1),
+            "symbols": _count(),
+        }
+    ),
+    "training": pa.DataFrameSchema(
+        {
+            "experiment": _text(),
+            "depth": _count(1),
+            "step": _count(1),
+            "hops": _count(),
+            "loss": _number(),
+            "error": _number(_SHARE),
+            "lowest": _number(_SHARE),
+            "highest": _number(_SHARE),
+        }
+    ),
+    "thresholds": pa.DataFrameSchema(
+        {
+            "experiment": _text(),
+            "depth": _count(1),
+            "dropout": _text("on", "off"),
+            "seed": _text(),
+            "threshold": _number(_SHARE),
+            "largest_solved": _count(),
+            "log2_hops": _number(),
+            "log2_hops_low": _number(),
+            "log2_hops_high": _number(),
+            "value": _text(*_VALUES),
+            "logistic_midpoint": _number(),
+            "logistic_width": _number(),
+        }
+    ),
+    "scaling": pa.DataFrameSchema(
+        {
+            "experiment": _text(),
+            "dropout": _text("on", "off"),
+            "growth": _text("exponential", "linear", "power"),
+            "slope": _number(),
+            "slope_low": _number(),
+            "slope_high": _number(),
+            "intercept": _number(),
+            "scatter": _number(),
+            "aic": _number(),
+            "loo_error": _number(),
+            "threshold": _number(_SHARE),
+            "runs": _count(1),
+            "runs_below": _count(),
+            "runs_beyond": _count(),
+            "verdict": _text(),
+        }
+    ),
+}
+
+
+def write_table(name: str, table: pd.DataFrame, path: Path) -> None:
+    """Check a table and write it as CSV, with six significant digits.
+
+    Raises:
+        UserError: it is not a table of that name.
+    """
+    text = _checked(name, table, path).to_csv(index=False, float_format="%.6g")
+    write_text(path, text)
+
+
+def read_table(name: str, path: Path) -> pd.DataFrame:
+    """Read and check a table.
+
+    Raises:
+        UserError: missing, or not a table of that name; the message names file and column.
+    """
+    if name not in SCHEMAS:
+        raise UserError(f"{path}: no table has this name; right would be {', '.join(SCHEMAS)}")
+    try:
+        table = pd.read_csv(path, dtype={"seed": str} if name == "thresholds" else None)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such table") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a CSV file ({error})") from error
+    return _checked(name, table, path)
+
+
+def _checked(name: str, table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    try:
+        return SCHEMAS[name].validate(table)
+    except SchemaError as error:
+        raise UserError(f"{path}: not a table of {name}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,1 @@
+"""Tasks: data as a function of seed and step."""

@@ -1,0 +1,32 @@
+rule evaluation_set:
+    output:
+        data=f"{RESULTS}/data/evaluation.safetensors",
+        record=f"{RESULTS}/provenance/data/evaluation.json",
+    log:
+        f"{RESULTS}/logs/data/evaluation.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/data/evaluation.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        task=canonical_json(STUDY.task.model_dump()),
+        hops=",".join(map(str, STUDY.evaluated_hops)),
+        sequences=STUDY.evaluation.sequences,
+        seed=STUDY.evaluation.seed,
+        definition=defined_by(
+            "data",
+            {
+                "task": STUDY.task.model_dump(),
+                "hops": STUDY.evaluated_hops,
+                "sequences": STUDY.evaluation.sequences,
+                "seed": STUDY.evaluation.seed,
+            },
+        ),
+    message:
+        "Freezing the evaluation set"
+    shell:
+        "logdepth data --task {params.task:q} --hops {params.hops} "
+        "--sequences {params.sequences} --seed {params.seed} --output {output.data} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"

@@ -1,0 +1,44 @@
+# A rule for each figure, so that each has its own caption and can be asked for alone.
+for FIGURE, FROM_TABLES in FIGURES.items():
+
+    rule:
+        name:
+            f"figure_{FIGURE}"
+        input:
+            tables=[f"{RESULTS}/tables/{table}.csv" for table in FROM_TABLES],
+        output:
+            pdf=f"{RESULTS}/figures/{FIGURE}.pdf",
+            png=report(
+                f"{RESULTS}/figures/{FIGURE}.png",
+                caption=f"../report/{FIGURE}.rst",
+                category="Figures",
+                labels={"figure": FIGURE.replace("_", " ")},
+            ),
+            csv=f"{RESULTS}/figures/{FIGURE}.csv",
+            record=f"{RESULTS}/provenance/figure/{FIGURE}.json",
+        log:
+            f"{RESULTS}/logs/figure/{FIGURE}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure/{FIGURE}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            figure=FIGURE,
+            tables=lambda wildcards, input: options("table", input.tables),
+            titles=options(
+                "title", [f"{name}={e.title}" for name, e in STUDY.experiments.items()]
+            ),
+            folder=lambda wildcards, output: os.path.dirname(output.pdf),
+            definition=defined_by(
+                "figure",
+                {"titles": {name: e.title for name, e in STUDY.experiments.items()}},
+                f"logdepth.figures.{FIGURE}",
+            ),
+        message:
+            f"Drawing {FIGURE}"
+        shell:
+            "logdepth figure {params.figure} {params.tables} {params.titles} "
+            "--output {params.folder} --definition {params.definition} "
+            "--record {output.record} > {log} 2>&1"

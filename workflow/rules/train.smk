@@ -1,0 +1,31 @@
+rule train:
+    output:
+        model=f"{RESULTS}/runs/{{run}}/model.safetensors",
+        run=f"{RESULTS}/runs/{{run}}/run.json",
+        steps=f"{RESULTS}/runs/{{run}}/steps.csv",
+        hops=f"{RESULTS}/runs/{{run}}/hops.csv",
+        record=f"{RESULTS}/provenance/train/{{run}}.json",
+    log:
+        f"{RESULTS}/logs/train/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{run}}.tsv"
+    priority: lambda wildcards: cost(RUNS[wildcards.run])
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        run=lambda wildcards: canonical_json(
+            RUNS[wildcards.run].model_dump(mode="json")
+        ),
+        folder=lambda wildcards, output: os.path.dirname(output.model),
+        checkpoints=f"{RESULTS}/checkpoints/{{run}}",
+        definition=defined_by(
+            "train", lambda wildcards: RUNS[wildcards.run].model_dump(mode="json")
+        ),
+    message:
+        "Training {wildcards.run}"
+    shell:
+        "logdepth train --run {params.run:q} --output {params.folder} "
+        "--checkpoints {params.checkpoints} --threads {threads} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"
