@@ -9,7 +9,7 @@ SNAKEMAKE := snakemake --configfile config/$(STUDY).yaml
 LOCKS := envs/cpu.txt envs/cuda.txt
 
 .DEFAULT_GOAL := study
-.PHONY: study setup report figure test lint types bench lock config help
+.PHONY: study setup report figure publish test lint types bench lock config help
 
 study: setup ## set up, run STUDY and write its report
 	$(SNAKEMAKE)
@@ -33,6 +33,14 @@ report: setup ## write results/STUDY/report.html
 
 figure: setup ## rebuild one figure: make figure FIG=depth_law
 	$(SNAKEMAKE) results/$(STUDY)/figures/$(FIG).pdf
+
+# Everything small: tables, figures, records, metrics; no weights, logs or times.
+publish: ## copy the finished STUDY to results/published for a commit
+	rm -rf results/published/$(STUDY)
+	mkdir -p results/published/$(STUDY)
+	cd results/$(STUDY) && cp --parents -r tables figures provenance ../published/$(STUDY)
+	cd results/$(STUDY) && cp --parents runs/*/run.json runs/*/*.csv ../published/$(STUDY)
+	rm -f results/published/$(STUDY)/provenance/*.lock
 
 test: .venv/dev.done ## unit, property, workflow and figure tests
 	pytest -n 2 --dist worksteal

@@ -23,6 +23,10 @@ localrules:
 rule all:
     default_target: True
     input:
-        OUTPUTS,
+        f"{RESULTS}/data/evaluation.safetensors",
+        record_of("data", "evaluation"),
+        RUN_OUTPUTS,
+        TABLE_OUTPUTS,
+        FIGURE_OUTPUTS,
     message:
         f"The study '{STUDY.study}' is complete: {RESULTS}/figures, {RESULTS}/tables"

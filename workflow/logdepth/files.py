@@ -46,6 +46,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed while writing left in a folder of its own."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of the file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as file:

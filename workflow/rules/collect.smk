@@ -7,19 +7,14 @@ localrules:
 
 rule runs:
     input:
-        [output for output in OUTPUTS if output.startswith(f"{RESULTS}/runs/")],
+        RUN_OUTPUTS,
 
 
 rule tables:
     input:
-        expand("{results}/tables/{table}.csv", results=RESULTS, table=TABLES),
+        TABLE_OUTPUTS,
 
 
 rule figures:
     input:
-        expand(
-            "{results}/figures/{figure}.{kind}",
-            results=RESULTS,
-            figure=FIGURES,
-            kind=["pdf", "png", "csv"],
-        ),
+        FIGURE_OUTPUTS,

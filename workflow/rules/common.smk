@@ -27,21 +27,42 @@ RUNS = STUDY.all_runs()
 EXPERIMENTS = {
     name: [run.identifier for run in STUDY.runs(name)] for name in STUDY.experiments
 }
-TRAINED = ("model.safetensors", "run.json", "steps.csv", "hops.csv")
 TABLES = ("errors", "errors_by_run", "training", "thresholds", "scaling")
-OUTPUTS = [
-    f"{RESULTS}/data/evaluation.safetensors",
-    *(
-        f"{RESULTS}/runs/{run}/{name}"
-        for run in RUNS
-        for name in (*TRAINED, "evaluation.csv")
+
+
+def record_of(stage, name):
+    """Path of a job's record."""
+    return f"{RESULTS}/provenance/{stage}/{name}.json"
+
+
+RUN_OUTPUTS = [
+    *expand(
+        "{results}/runs/{run}/{name}",
+        results=RESULTS,
+        run=RUNS,
+        name=[
+            "model.safetensors",
+            "run.json",
+            "steps.csv",
+            "hops.csv",
+            "evaluation.csv",
+        ],
     ),
-    *(f"{RESULTS}/tables/{table}.csv" for table in TABLES),
-    *(
-        f"{RESULTS}/figures/{name}.{kind}"
-        for name in FIGURES
-        for kind in ("pdf", "png", "csv")
+    *(record_of(stage, run) for stage in ("train", "evaluate") for run in RUNS),
+]
+TABLE_OUTPUTS = [
+    *expand("{results}/tables/{table}.csv", results=RESULTS, table=TABLES),
+    record_of("tabulate", "tables"),
+    record_of("fit", "fits"),
+]
+FIGURE_OUTPUTS = [
+    *expand(
+        "{results}/figures/{figure}.{kind}",
+        results=RESULTS,
+        figure=FIGURES,
+        kind=["pdf", "png", "csv"],
     ),
+    *(record_of("figure", figure) for figure in FIGURES),
 ]
 
 
@@ -53,13 +74,16 @@ wildcard_constraints:
     run="|".join(RUNS),
 
 
-def defined_by(stage, settings, *modules):
-    """Parameter that changes when a job's settings, its source or its finished outputs do."""
+def defined_by(stage, name, settings, *modules):
+    """Parameter that changes when a job's settings, its source or its finished outputs do.
 
-    def parameter(wildcards, output):
+    It takes the wildcards alone: Snakemake does not compare parameters that take the outputs.
+    """
+
+    def parameter(wildcards):
         chosen = settings(wildcards) if callable(settings) else settings
         base = definition((f"logdepth.cli.{stage}", *modules), chosen)
-        return settled(base, Path(output.record))
+        return settled(base, Path(record_of(stage, name).format(**wildcards)))
 
     return parameter
 

@@ -1,7 +1,7 @@
 rule evaluation_set:
     output:
         data=f"{RESULTS}/data/evaluation.safetensors",
-        record=f"{RESULTS}/provenance/data/evaluation.json",
+        record=record_of("data", "evaluation"),
     log:
         f"{RESULTS}/logs/data/evaluation.log",
     benchmark:
@@ -17,6 +17,7 @@ rule evaluation_set:
         seed=STUDY.evaluation.seed,
         definition=defined_by(
             "data",
+            "evaluation",
             {
                 "task": STUDY.task.model_dump(),
                 "hops": STUDY.evaluated_hops,

@@ -4,7 +4,7 @@ rule evaluate:
         data=f"{RESULTS}/data/evaluation.safetensors",
     output:
         table=f"{RESULTS}/runs/{{run}}/evaluation.csv",
-        record=f"{RESULTS}/provenance/evaluate/{{run}}.json",
+        record=record_of("evaluate", "{run}"),
     log:
         f"{RESULTS}/logs/evaluate/{{run}}.log",
     benchmark:
@@ -18,6 +18,7 @@ rule evaluate:
         seed=STUDY.evaluation.seed,
         definition=defined_by(
             "evaluate",
+            "{run}",
             {"dropout": STUDY.evaluation.dropout, "seed": STUDY.evaluation.seed},
         ),
     message:
@@ -45,7 +46,7 @@ rule tabulate:
         ),
         errors_by_run=f"{RESULTS}/tables/errors_by_run.csv",
         training=f"{RESULTS}/tables/training.csv",
-        record=f"{RESULTS}/provenance/tabulate/tables.json",
+        record=record_of("tabulate", "tables"),
     log:
         f"{RESULTS}/logs/tabulate/tables.log",
     benchmark:
@@ -61,7 +62,7 @@ rule tabulate:
             [f"{name}={','.join(runs)}" for name, runs in EXPERIMENTS.items()],
         ),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by("tabulate", EXPERIMENTS),
+        definition=defined_by("tabulate", "tables", EXPERIMENTS),
     message:
         "Writing the tables of errors"
     shell:

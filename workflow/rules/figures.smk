@@ -15,7 +15,7 @@ for FIGURE, FROM_TABLES in FIGURES.items():
                 labels={"figure": FIGURE.replace("_", " ")},
             ),
             csv=f"{RESULTS}/figures/{FIGURE}.csv",
-            record=f"{RESULTS}/provenance/figure/{FIGURE}.json",
+            record=record_of("figure", FIGURE),
         log:
             f"{RESULTS}/logs/figure/{FIGURE}.log",
         benchmark:
@@ -33,6 +33,7 @@ for FIGURE, FROM_TABLES in FIGURES.items():
             folder=lambda wildcards, output: os.path.dirname(output.pdf),
             definition=defined_by(
                 "figure",
+                FIGURE,
                 {"titles": {name: e.title for name, e in STUDY.experiments.items()}},
                 f"logdepth.figures.{FIGURE}",
             ),

@@ -19,7 +19,7 @@ rule fit:
             category="Tables",
             labels={"table": "growth with depth"},
         ),
-        record=f"{RESULTS}/provenance/fit/fits.json",
+        record=record_of("fit", "fits"),
     log:
         f"{RESULTS}/logs/fit/fits.log",
     benchmark:
@@ -39,7 +39,7 @@ rule fit:
         seed=STUDY.fit.seed,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         definition=defined_by(
-            "fit", {"experiments": EXPERIMENTS, "fit": STUDY.fit.model_dump()}
+            "fit", "fits", {"experiments": EXPERIMENTS, "fit": STUDY.fit.model_dump()}
         ),
     message:
         "Fitting thresholds and growth laws"

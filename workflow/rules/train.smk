@@ -4,7 +4,7 @@ rule train:
         run=f"{RESULTS}/runs/{{run}}/run.json",
         steps=f"{RESULTS}/runs/{{run}}/steps.csv",
         hops=f"{RESULTS}/runs/{{run}}/hops.csv",
-        record=f"{RESULTS}/provenance/train/{{run}}.json",
+        record=record_of("train", "{run}"),
     log:
         f"{RESULTS}/logs/train/{{run}}.log",
     benchmark:
@@ -21,7 +21,9 @@ rule train:
         folder=lambda wildcards, output: os.path.dirname(output.model),
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
         definition=defined_by(
-            "train", lambda wildcards: RUNS[wildcards.run].model_dump(mode="json")
+            "train",
+            "{run}",
+            lambda wildcards: RUNS[wildcards.run].model_dump(mode="json"),
         ),
     message:
         "Training {wildcards.run}"

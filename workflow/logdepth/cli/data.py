@@ -1,11 +1,10 @@
 """``logdepth data``: write a frozen evaluation set."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Output, Record
+from logdepth.cli.options import Definition, Output, Record, read_settings
 from logdepth.provenance.record import Job, recorded
 
 
@@ -24,14 +23,17 @@ def data(
     record: Record = None,
 ) -> None:
     """Write the frozen evaluation set of a task."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from logdepth.config.run import Task
+    from logdepth.errors import UserError
     from logdepth.evaluation.errors import evaluation_set
     from logdepth.files import atomic_path
 
-    values = tuple(int(k) for k in hops.split(","))
-    spec = Task.model_validate(json.loads(task))
+    spec = read_settings(task, Task, "--task")
+    values = tuple(int(k) for k in hops.split(",") if k.isdecimal())
+    if len(values) < len(hops.split(",")) or max(values) > spec.max_hops:
+        raise UserError(f"--hops {hops}: right would be numbers from 0 to {spec.max_hops}: 0,1,2")
     job = Job(
         stage="data",
         record=record,
@@ -42,4 +44,4 @@ def data(
         seeds={"evaluation set": seed},
     )
     with recorded(job), atomic_path(output) as temporary:
-        save_file(evaluation_set(spec, values, sequences, seed), temporary)
+        temporary.write_bytes(save(evaluation_set(spec, values, sequences, seed)))

@@ -1,15 +1,17 @@
 """Options that several commands share, and their parsing."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from logdepth.config.run import Run
+from logdepth.config.run import Settings, mistakes
 from logdepth.errors import UserError
+
+Kind = TypeVar("Kind", bound=Settings)
 
 Definition = Annotated[
     str, typer.Option(help="Hash of the configuration and source behind the outputs.")
@@ -26,27 +28,25 @@ Experiments = Annotated[
 ]
 
 
-def read_run(text: str) -> Run:
-    """Return the run that a JSON text, or a JSON or YAML file, defines.
+def read_settings(text: str, kind: type[Kind], option: str) -> Kind:
+    """Return the settings that a JSON text, or a JSON or YAML file, holds.
 
     Raises:
-        UserError: no such file, not YAML, or not a run.
+        UserError: no such file, not YAML, or not settings of that kind.
     """
-    source = "--run"
+    source = option
     if not text.lstrip().startswith("{"):
         source = text
         try:
             text = Path(text).read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise UserError(f"{source}: no such file (--run takes JSON or a file)") from error
+            raise UserError(f"{source}: no such file ({option} takes JSON or a file)") from error
     try:
-        return Run.model_validate(YAML(typ="safe").load(text))
+        return kind.model_validate(YAML(typ="safe").load(text))
     except YAMLError as error:
         raise UserError(f"{source}: not valid YAML or JSON: {_first_line(error)}") from error
     except ValidationError as error:
-        detail = error.errors()[0]
-        key = ".".join(str(part) for part in detail["loc"])
-        raise UserError(f"{source}: {key}: {detail['msg']}") from error
+        raise UserError(f"{source}: {mistakes(error)[0]}") from error
 
 
 def pairs(values: list[str], option: str) -> dict[str, str]:

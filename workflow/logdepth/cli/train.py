@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Record, RunOption, read_run
+from logdepth.cli.options import Definition, Record, RunOption, read_settings
 from logdepth.provenance.integrity import hash_of
 from logdepth.provenance.record import Job, recorded
 
@@ -33,21 +33,24 @@ def train(
     ] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the arithmetic.")] = 1,
     deterministic: Annotated[
-        bool, typer.Option(help="Refuse operations whose result varies from run to run.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Refuse operations whose result varies from run to run; on a CPU by default."
+        ),
+    ] = None,
     definition: Definition = "",
     record: Record = None,
 ) -> None:
     """Train one run, from its newest checkpoint if it was interrupted."""
-    from logdepth.config.run import canonical_json, digest
+    from logdepth.config.run import Run, canonical_json, digest
     from logdepth.devices import prepare_device
-    from logdepth.files import write_text
+    from logdepth.files import remove_leftovers, write_text
     from logdepth.models.store import save_model
     from logdepth.training.checkpoint import CheckpointStore
     from logdepth.training.interrupts import InterruptedTraining
     from logdepth.training.loop import train as train_run
 
-    spec = read_run(run)
+    spec = read_settings(run, Run, "--run")
     content = spec.model_dump(mode="json")
     where = prepare_device(device, threads)
     store = CheckpointStore(
@@ -63,6 +66,8 @@ def train(
         outputs=files,
         seeds={"run": spec.seed},
     )
+    for folder in (output, store.folder):
+        remove_leftovers(folder)
     try:
         with recorded(job):
             trained = train_run(
@@ -70,7 +75,7 @@ def train(
                 device=where,
                 checkpoints=store,
                 checkpoint_seconds=checkpoint_seconds,
-                deterministic=deterministic,
+                deterministic=where.type == "cpu" if deterministic is None else deterministic,
             )
             save_model(trained.model, spec, files[0])
             write_text(files[1], canonical_json(content) + "\n")

@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PAPER_VOCABULARY = 30
 
@@ -190,6 +190,36 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """Return the sha256 of the canonical JSON of ``value``, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """Return a line for each mistake, with its key and what would be right."""
+    lines = []
+    details = error.errors()
+    for detail in details:
+        here = detail["loc"]
+        if any(len(d["loc"]) > len(here) and d["loc"][: len(here)] == here for d in details):
+            continue  # a mistake within this one says it better
+        # Discriminated unions put their tag into the location; it is no key of the file.
+        location = [
+            str(part)
+            for i, part in enumerate(detail["loc"])
+            if not (i and detail["loc"][i - 1] in ("model", "training"))
+            or part not in ("fast", "paper")
+        ]
+        key = ".".join(location)
+        message = detail["msg"].removeprefix("Value error, ")
+        context = detail.get("ctx", {})
+        if detail["type"].startswith("union_tag"):
+            tag = str(context["discriminator"]).strip("'")
+            key = f"{key}.{tag}"
+            message = "should be 'fast' or 'paper'"
+        elif detail["type"] == "missing":
+            message = "this key is required"
+        elif detail["type"] != "value_error":
+            message = f"{message[0].lower()}{message[1:]}, not {detail['input']!r}"
+        lines.append(f"{key}: {message}" if key else message)
+    return lines
 
 
 def _check_heads(heads: int, width: int) -> None:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from logdepth.config.run import Model, Recipe, Run, Settings, Task
+from logdepth.config.run import Model, Recipe, Run, Settings, Task, mistakes
 from logdepth.errors import UserError
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -153,7 +153,7 @@ class Study(Settings):
             return Run.model_validate(definition)
         except ValidationError as error:
             where = f"experiments.{experiment} at depth {depth}"
-            raise ValueError(f"{where}: {_lines(error)[0]}") from error
+            raise ValueError(f"{where}: {mistakes(error)[0]}") from error
 
 
 def load_study(path: Path) -> Study:
@@ -186,29 +186,4 @@ def read_study(config: Mapping[str, Any], source: str) -> Study:
     try:
         return Study.model_validate(dict(config))
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {line}" for line in _lines(error))) from error
-
-
-def _lines(error: ValidationError) -> list[str]:
-    lines = []
-    for detail in error.errors():
-        # Discriminated unions put their tag into the location; it is no key of the file.
-        location = [
-            str(part)
-            for i, part in enumerate(detail["loc"])
-            if not (i and detail["loc"][i - 1] in ("model", "training"))
-            or part not in ("fast", "paper")
-        ]
-        key = ".".join(location)
-        message = detail["msg"].removeprefix("Value error, ")
-        context = detail.get("ctx", {})
-        if detail["type"].startswith("union_tag"):
-            tag = str(context["discriminator"]).strip("'")
-            key = f"{key}.{tag}"
-            message = "should be 'fast' or 'paper'"
-        elif detail["type"] == "missing":
-            message = "this key is required"
-        elif detail["type"] != "value_error":
-            message = f"{message[0].lower()}{message[1:]}, not {detail['input']!r}"
-        lines.append(f"{key}: {message}" if key else message)
-    return lines
+        raise ConfigError("\n".join(f"{source}: {line}" for line in mistakes(error))) from error

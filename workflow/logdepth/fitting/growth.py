@@ -6,6 +6,13 @@ Every law predicts y = log2 k* with normal errors in y, so that their likelihood
     linear        y = log2(intercept + slope * L)    slope: hops a layer
     power         y = intercept + slope * log2 L     slope: exponent
 
+A depth has one value, from the error pooled over its seeds: seeds of one depth say how well that
+value is known, but they are no further evidence for the shape of a law. The error of a value is
+not fitted either. It is put together from what is known: the scatter over resampled seeds and
+sequences, and the resolution, since k* lies somewhere between an integer k that is solved and
+k + 1, which is not. (With a fitted scatter, three values that lie on a curve by luck would make it
+look certain.)
+
 A depth that solves every k tried enters as a lower bound, one that solves none as an upper bound,
 through the probability of lying beyond it (Tobin, "Estimation of relationships for limited
 dependent variables", 1958).
@@ -24,9 +31,6 @@ from logdepth.fitting.thresholds import Bound
 
 Array = NDArray[np.float64]
 
-# k* is not measured finer than this, in octaves: seeds that agree by luck must not make the
-# likelihood unbounded.
-SMALLEST_SCATTER = 0.05
 _SMALLEST_HOPS = 2.0**-6
 
 
@@ -49,24 +53,37 @@ LAWS: dict[str, Callable[[Array, float, float], Array]] = {
 }
 
 
+def resolution(solved: int) -> float:
+    """Return the standard deviation, in octaves, of a value spread evenly from k to k + 1.
+
+    Args:
+        solved: the largest solved k; 0 stands for k = 1 not solved and counts as 1.
+    """
+    k = max(solved, 1)
+    return (math.log2(k + 1) - math.log2(k)) / math.sqrt(12)
+
+
 @dataclass(frozen=True)
 class Observations:
-    """Values of log2 k*, one a run.
+    """Values of log2 k*, one a depth.
 
     Attributes:
-        depth: (n,) depth of the run.
+        depth: (n,) the depths.
         log_hops: (n,) log2 k*, or a bound on it.
+        error: (n,) standard deviation of each value, in octaves.
         bound: (n,) Bound of each value.
     """
 
     depth: Array
     log_hops: Array
+    error: Array
     bound: list[Bound]
 
-    def take(self, index: NDArray[np.int64]) -> "Observations":
-        """Return the observations at the given places, which may repeat."""
-        bound = [self.bound[i] for i in index]
-        return Observations(self.depth[index], self.log_hops[index], bound)
+    def without(self, place: int) -> "Observations":
+        """Return the observations but for one."""
+        keep = np.delete(np.arange(len(self.depth)), place)
+        bound = [self.bound[i] for i in keep]
+        return Observations(self.depth[keep], self.log_hops[keep], self.error[keep], bound)
 
     def mask(self, bound: Bound) -> NDArray[np.bool_]:
         """Return where the values are of the given kind."""
@@ -74,8 +91,8 @@ class Observations:
 
     @property
     def is_enough(self) -> bool:
-        """Whether two depths at least have a value of their own, so that a line is fixed."""
-        return len(np.unique(self.depth[self.mask(Bound.EXACT)])) >= 2
+        """Whether two depths at least have a value of their own, so that a law is fixed."""
+        return int(self.mask(Bound.EXACT).sum()) >= 2
 
 
 @dataclass(frozen=True)
@@ -85,20 +102,18 @@ class GrowthFit:
     Attributes:
         law: its name.
         intercept, slope: its parameters.
-        scatter: standard deviation of y around it, in octaves.
         log_likelihood: of the observations.
     """
 
     law: str
     intercept: float
     slope: float
-    scatter: float
     log_likelihood: float
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion, with intercept, slope and scatter as parameters."""
-        return 2 * 3 - 2 * self.log_likelihood
+        """Akaike's criterion, with intercept and slope as parameters."""
+        return 2 * 2 - 2 * self.log_likelihood
 
     def predict(self, depth: Array) -> Array:
         """Return the predicted log2 k* at each depth."""
@@ -111,56 +126,47 @@ def fit_growth(law: str, data: Observations) -> GrowthFit | None:
         return None
     predict = LAWS[law]
     exact, lower, upper = (data.mask(b) for b in (Bound.EXACT, Bound.LOWER, Bound.UPPER))
-    y = data.log_hops
+    constant = float(np.log(data.error[exact] * math.sqrt(2 * math.pi)).sum())
 
     def loss(parameters: Array) -> float:
-        intercept, slope, log_scatter = parameters
-        scatter = math.exp(log_scatter)
-        z = (y - predict(data.depth, intercept, slope)) / scatter
-        likelihood = (
-            -0.5 * np.square(z[exact]).sum()
-            - exact.sum() * (log_scatter + 0.5 * math.log(2 * math.pi))
-            + norm.logcdf(-z[lower]).sum()
-            + norm.logcdf(z[upper]).sum()
+        intercept, slope = parameters
+        z = (data.log_hops - predict(data.depth, intercept, slope)) / data.error
+        return float(
+            0.5 * np.square(z[exact]).sum()
+            + constant
+            - norm.logcdf(-z[lower]).sum()
+            - norm.logcdf(z[upper]).sum()
         )
-        return -float(likelihood)
 
-    # A least-squares line through all values, bounds included, starts the search.
-    x, target = data.depth, y
+    # A least-squares line through the values starts the search.
+    x, y = data.depth[exact], data.log_hops[exact]
     if law == "power":
         x = np.log2(x)
     if law == "linear":
-        target = 2.0**target
-    slope, intercept = np.polyfit(x, target, 1)
-    best = minimize(
-        loss,
-        (intercept, slope, math.log(0.3)),
-        method="L-BFGS-B",
-        bounds=((None, None), (None, None), (math.log(SMALLEST_SCATTER), math.log(10))),
-    )
-    intercept, slope, log_scatter = (float(v) for v in best.x)
-    return GrowthFit(law, intercept, slope, math.exp(log_scatter), -float(best.fun))
+        y = 2.0**y
+    slope, intercept = np.polyfit(x, y, 1)
+    best = minimize(loss, (intercept, slope), method="Nelder-Mead", options={"xatol": 1e-5})
+    intercept, slope = (float(v) for v in best.x)
+    return GrowthFit(law, intercept, slope, -float(best.fun))
 
 
 def leave_one_depth_out(law: str, data: Observations) -> float:
     """Return the root mean square error, in octaves, of predicting each depth from the others.
 
-    Of a depth with values it is their mean that is predicted; a bound is missed by as much as the
-    prediction violates it. NaN when the other depths do not fix the law.
+    A bound is missed by as much as the prediction violates it. NaN when the other depths do not
+    fix the law.
     """
     misses = []
-    for depth in np.unique(data.depth):
-        here = data.depth == depth
-        fit = fit_growth(law, data.take(np.flatnonzero(~here)))
+    for i, (depth, value, bound) in enumerate(
+        zip(data.depth, data.log_hops, data.bound, strict=True)
+    ):
+        fit = fit_growth(law, data.without(i))
         if fit is None:
             return math.nan
-        predicted = float(fit.predict(np.array([depth]))[0])
-        exact = here & data.mask(Bound.EXACT)
-        if exact.any():
-            misses.append(predicted - data.log_hops[exact].mean())
-            continue
-        lower, upper = here & data.mask(Bound.LOWER), here & data.mask(Bound.UPPER)
-        below = max(0.0, data.log_hops[lower].max() - predicted) if lower.any() else 0.0
-        above = max(0.0, predicted - data.log_hops[upper].min()) if upper.any() else 0.0
-        misses.append(below + above)
+        miss = float(fit.predict(np.array([depth]))[0]) - value
+        if bound is Bound.LOWER:
+            miss = min(miss, 0.0)
+        elif bound is Bound.UPPER:
+            miss = max(miss, 0.0)
+        misses.append(miss)
     return float(np.sqrt(np.mean(np.square(misses))))

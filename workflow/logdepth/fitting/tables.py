@@ -1,7 +1,7 @@
 """The tables of a study's fits: thresholds and growth laws."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from logdepth.evaluation.counts import Counts
 from logdepth.fitting.bootstrap import percentile_interval, resamples
-from logdepth.fitting.growth import LAWS, GrowthFit, Observations, fit_growth, leave_one_depth_out
+from logdepth.fitting.growth import (
+    LAWS,
+    GrowthFit,
+    Observations,
+    fit_growth,
+    leave_one_depth_out,
+    resolution,
+)
 from logdepth.fitting.thresholds import Bound, largest_solved, logistic_fit
 
 # Two laws closer than this in AIC are told apart by no data worth the name (Burnham and Anderson,
@@ -77,16 +84,18 @@ def scaling_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
     for part in counts:
         hops, errors, places = _curves(part)
         data = _observations(part.depths, hops, errors, threshold)
+        again = [
+            _observations(part.depths, hops, draw.errors[:, places], threshold)
+            for draw in resamples(part, settings.bootstrap, settings.seed)
+        ]
+        scatter = np.std([draw.log_hops for draw in again], axis=0)
+        error = np.hypot(scatter, data.error)
+        data, *again = (replace(observed, error=error) for observed in (data, *again))
         fits = {law: fit_growth(law, data) for law in LAWS}
-        slopes: dict[str, list[float]] = {law: [] for law in LAWS}
-        for draw in resamples(part, settings.bootstrap, settings.seed):
-            again = _observations(part.depths, hops, draw.errors[:, places], threshold)
-            for law in LAWS:
-                fit = fit_growth(law, again)
-                slopes[law].append(fit.slope if fit else math.nan)
         verdicts = _verdicts(fits)
         for law, fit in fits.items():
-            low, high = percentile_interval(np.array(slopes[law]))
+            refits = [fit_growth(law, draw) for draw in again]
+            low, high = percentile_interval(np.array([f.slope if f else math.nan for f in refits]))
             rows.append(
                 {
                     "experiment": part.experiment,
@@ -96,13 +105,12 @@ def scaling_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
                     "slope_low": low,
                     "slope_high": high,
                     "intercept": fit.intercept if fit else math.nan,
-                    "scatter": fit.scatter if fit else math.nan,
                     "aic": fit.aic if fit else math.nan,
                     "loo_error": leave_one_depth_out(law, data),
                     "threshold": threshold,
-                    "runs": len(data.depth),
-                    "runs_below": int(data.mask(Bound.UPPER).sum()),
-                    "runs_beyond": int(data.mask(Bound.LOWER).sum()),
+                    "depths": len(data.depth),
+                    "depths_below": int(data.mask(Bound.UPPER).sum()),
+                    "depths_beyond": int(data.mask(Bound.LOWER).sum()),
                     "verdict": verdicts[law],
                 }
             )
@@ -123,10 +131,13 @@ def _observations(
     errors: NDArray[np.float64],
     threshold: float,
 ) -> Observations:
-    solved = [largest_solved(hops, curve, threshold) for curve in errors]
+    """Return the value of each depth from its pooled error; its own error is the resolution."""
+    levels = np.unique(depths)
+    solved = [largest_solved(hops, errors[depths == d].mean(0), threshold) for d in levels]
     return Observations(
-        depth=depths.astype(float),
+        depth=levels.astype(float),
         log_hops=np.array([log_hops for _, log_hops, _ in solved]),
+        error=np.array([resolution(k) for k, _, _ in solved]),
         bound=[bound for _, _, bound in solved],
     )
 

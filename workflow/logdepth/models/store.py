@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from logdepth.config.run import Run, canonical_json
 from logdepth.errors import UserError
@@ -18,7 +18,7 @@ def save_model(model: Transformer, run: Run, path: Path) -> None:
     """Write the weights and the run's definition; equal models give equal bytes."""
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(weights, temporary, {"run": canonical_json(run.model_dump(mode="json"))})
+        temporary.write_bytes(save(weights, {"run": canonical_json(run.model_dump(mode="json"))}))
 
 
 def load_model(path: Path, device: torch.device) -> tuple[Transformer, Run]:

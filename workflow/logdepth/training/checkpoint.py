@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class CheckpointStore:
         """Return step and state of one checkpoint.
 
         Raises:
-            CheckpointError: damaged, or written under another definition.
+            CheckpointError: damaged, no checkpoint of this project, or of another definition.
         """
         match = _NAME.fullmatch(path.name)
         if match is None:
@@ -65,7 +66,11 @@ class CheckpointStore:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest()[:16] != match[2]:
             raise CheckpointError(f"{path}: damaged, its sha256 is not the one in its name")
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{path}: cannot be read ({reason})") from error
         if loaded["definition"] != self.definition:
             raise CheckpointError(
                 f"{path}: written under definition {loaded['definition'][:12]}, "

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from logdepth.config.run import PaperRecipe, Run
+from logdepth.errors import UserError
 from logdepth.models.transformer import Transformer, architecture, labels
 from logdepth.tasks.hop import HopTask
 from logdepth.training.checkpoint import CheckpointStore
@@ -57,7 +58,7 @@ def train(
 
     Raises:
         InterruptedTraining: SIGTERM or SIGINT arrived; the state is saved.
-        FloatingPointError: the loss is not finite.
+        UserError: the loss is not finite.
         OSError: a checkpoint could not be written.
     """
     recipe = run.training
@@ -124,7 +125,7 @@ def train(
             if step in metrics.ends:
                 mean_loss, error = metrics.close_interval(step)
                 if not math.isfinite(mean_loss):
-                    raise FloatingPointError(
+                    raise UserError(
                         f"{run.identifier}: the loss is {mean_loss} at step {step}; "
                         "lower the learning rates of its recipe"
                     )

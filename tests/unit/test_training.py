@@ -1,0 +1,212 @@
+"""Training: recipes, and resume to the bit."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Run, Task
+from logdepth.errors import UserError
+from logdepth.files import sha256_of
+from logdepth.models.store import load_model
+from logdepth.models.transformer import Transformer, architecture
+from logdepth.training.checkpoint import CheckpointStore
+from logdepth.training.interrupts import InterruptedTraining
+from logdepth.training.loop import train
+from logdepth.training.optimizers import optimizers, rate_factor
+
+CPU = torch.device("cpu")
+TASK = Task(context=14, alphabet=4, max_hops=3)
+FAST = Run(
+    task=TASK,
+    model=FastModel(form="fast", depth=2, heads=2, width=32, mlp_ratio=2),
+    training=FastRecipe(recipe="fast", steps=40, batch=16, warmup=5),
+    seed=1,
+)
+BFLOAT = FAST.model_copy(
+    update={"training": FAST.training.model_copy(update={"precision": "bfloat16"})}
+)
+PAPER = Run(
+    task=TASK,
+    model=PaperModel(form="paper", depth=2, heads=2, width=32),
+    training=PaperRecipe(recipe="paper", steps=40, batch=16, warmup=5),
+    seed=1,
+)
+RUNS = pytest.mark.parametrize("run", [FAST, BFLOAT, PAPER], ids=["fast", "bfloat16", "paper"])
+
+
+def store(folder, definition="a" * 64):
+    return CheckpointStore(folder, definition)
+
+
+def same(a, b):
+    for name, tensor in a.model.state_dict().items():
+        assert torch.equal(tensor, b.model.state_dict()[name]), name
+    assert a.steps.equals(b.steps)
+    assert a.hops.equals(b.hops)
+
+
+@RUNS
+def test_resumed_training_ends_in_the_same_bits(run, tmp_path, monkeypatch):
+    whole = train(run, device=CPU, checkpoints=store(tmp_path / "whole"))
+    for cut in (1, 17, 39):
+        checkpoints = store(tmp_path / str(cut))
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, cut)
+            with pytest.raises(InterruptedTraining, match=f"SIGTERM after step {cut}"):
+                train(run, device=CPU, checkpoints=checkpoints)
+        torch.rand(5)  # a resumed process is in another random state
+        same(whole, train(run, device=CPU, checkpoints=checkpoints))
+
+
+def test_interrupted_again_and_again(tmp_path, monkeypatch):
+    whole = train(PAPER, device=CPU, checkpoints=store(tmp_path / "whole"))
+    checkpoints = store(tmp_path / "cut")
+    for cut in (3, 4, 9, 30):
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, cut)
+            with pytest.raises(InterruptedTraining):
+                train(PAPER, device=CPU, checkpoints=checkpoints)
+    same(whole, train(PAPER, device=CPU, checkpoints=checkpoints))
+
+
+def interrupt_after(patch, step):
+    """Send this process a SIGTERM while it computes the given step (counted over all runs)."""
+    from logdepth.training.metrics import Metrics
+
+    add = Metrics.add
+
+    def signalling(self, number, *rest):
+        if number + 1 == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        add(self, number, *rest)
+
+    patch.setattr(Metrics, "add", signalling)
+
+
+def test_checkpoint_times_do_not_change_the_result(tmp_path):
+    often = train(FAST, device=CPU, checkpoints=store(tmp_path / "a"), checkpoint_seconds=0)
+    never = train(FAST, device=CPU, checkpoints=store(tmp_path / "b"))
+    same(often, never)
+    assert len(list((tmp_path / "a").iterdir())) == 2
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_same_run_twice_and_another_seed(tmp_path):
+    first, again = (train(FAST, device=CPU, checkpoints=store(tmp_path)) for _ in range(2))
+    same(first, again)
+    other = train(FAST.model_copy(update={"seed": 2}), device=CPU, checkpoints=store(tmp_path))
+    assert not first.steps.equals(other.steps)
+
+
+def test_killed_at_once_and_resumed(tmp_path):
+    """SIGKILL at points of its own choosing, until the run is through: the same files."""
+    arguments = [sys.executable, "-m", "logdepth", "train", "--device", "cpu"]
+    arguments += [
+        "--run",
+        FAST.model_copy(
+            update={"training": FAST.training.model_copy(update={"steps": 400})}
+        ).model_dump_json(),
+    ]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run([*arguments, "--output", str(whole)], check=True, capture_output=True)
+    kills = 0
+    for delay in itertools.count(1):
+        process = subprocess.Popen(
+            [*arguments, "--output", str(cut), "--checkpoint-seconds", "0"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # The first kills hit checkpoints being written; later ones wait longer and get further.
+        deadline = time.monotonic() + 120
+        while process.poll() is None and not list(cut.glob("checkpoints/step-*.pt")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        try:
+            process.wait(0.13 * delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        if process.returncode == 0:
+            break
+    assert kills, "the run finished before it could be killed"
+    for name in ("model.safetensors", "run.json", "steps.csv", "hops.csv"):
+        assert sha256_of(whole / name) == sha256_of(cut / name), name
+    assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())
+
+
+def test_metrics(tmp_path):
+    result = train(FAST, device=CPU, checkpoints=store(tmp_path))
+    assert result.steps["step"].tolist() == list(range(1, 41))
+    assert result.steps["loss"].iloc[-5:].mean() < result.steps["loss"].iloc[:5].mean()
+    assert set(result.hops["hops"]) == {0, 1, 2, 3}
+    assert result.hops["step"].max() == 40
+    assert result.hops["error"].between(0, 1).all()
+
+
+def test_the_fast_recipe_learns_one_hop(tmp_path):
+    run = FAST.model_copy(
+        update={"training": FAST.training.model_copy(update={"steps": 400, "batch": 32})}
+    )
+    last = train(run, device=CPU, checkpoints=store(tmp_path)).hops.groupby("hops")["error"]
+    assert last.nth(-1).iloc[0] == 0  # the identity
+    assert last.apply(lambda errors: errors.iloc[-10:].mean())[1] < 0.05
+
+
+def test_a_diverging_run_stops_with_advice(tmp_path):
+    update = {"adamw_rate": 1e30, "muon_rate": 1e30, "clip": 1e30}
+    run = FAST.model_copy(update={"training": FAST.training.model_copy(update=update)})
+    with pytest.raises(UserError, match=r"the loss is .* lower the learning rates"):
+        train(run, device=CPU, checkpoints=store(tmp_path))
+
+
+@RUNS
+def test_optimisers_hold_every_parameter_once(run):
+    model = Transformer(architecture(run.task, run.model))
+    held = [
+        parameter
+        for optimizer in optimizers(model, run.training)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    assert sorted(map(id, held)) == sorted(map(id, model.parameters()))
+
+
+def test_the_papers_optimiser_is_the_authors():
+    model = Transformer(architecture(TASK, PAPER.model))
+    (optimizer,) = optimizers(model, PaperRecipe(recipe="paper"))
+    assert isinstance(optimizer, torch.optim.AdamW)
+    default = torch.optim.AdamW(model.parameters(), lr=1e-4).defaults
+    for key in ("lr", "betas", "eps", "weight_decay"):
+        assert optimizer.defaults[key] == default[key]
+
+
+def test_schedule_is_huggingfaces():
+    transformers = pytest.importorskip("transformers")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = transformers.get_linear_schedule_with_warmup(optimizer, 10, 100)
+    for step in range(100):
+        assert rate_factor(step, 10, 100) == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rate_factor(0, 0, 5) == 1.0
+
+
+def test_models_are_stored_with_their_run(tmp_path):
+    from logdepth.models.store import save_model
+
+    model = Transformer(architecture(PAPER.task, PAPER.model))
+    for name in ("a", "b"):
+        save_model(model, PAPER, tmp_path / name)
+    assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b")
+    loaded, run = load_model(tmp_path / "a", CPU)
+    assert run == PAPER
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True)
+    )

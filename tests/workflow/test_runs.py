@@ -1,0 +1,131 @@
+"""Whole runs: the same bits everywhere, whatever interrupts them, and clear refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from logdepth.files import sha256_of
+
+
+def test_two_clones_give_the_same_bytes(template, fresh):
+    fresh.snakemake()
+    assert fresh.hashes() == template.hashes()
+
+
+def test_every_output_has_a_record_that_matches(finished):
+    recorded = {}
+    for record in finished.results.glob("provenance/*/*.json"):
+        if record.parent.name == "environments":
+            continue
+        statement = json.loads(record.read_text())
+        for subject in statement["subject"]:
+            recorded[subject["name"]] = subject["digest"]["sha256"]
+        build = statement["predicate"]["buildDefinition"]
+        assert len(build["internalParameters"]["definition"]) == 64
+        roles = {d.get("annotations", {}).get("role") for d in build["resolvedDependencies"]}
+        assert {"packages", "code"} <= roles
+    assert recorded == finished.hashes()
+    history = (finished.results / "provenance/history.jsonl").read_text().splitlines()
+    # Evaluation set, two runs trained and evaluated, two jobs of tables, five figures.
+    assert len(history) == 1 + 2 + 2 + 2 + 5
+
+
+def test_inputs_in_a_record_are_outputs_of_another(finished):
+    hashes = finished.hashes()
+    figure = json.loads((finished.results / "provenance/figure/depth_law.json").read_text())
+    inputs = {
+        d["name"]: d["digest"]["sha256"]
+        for d in figure["predicate"]["buildDefinition"]["resolvedDependencies"]
+        if d["name"].endswith(".csv")
+    }
+    assert inputs == {
+        name: hashes[name] for name in ("tables/thresholds.csv", "tables/scaling.csv")
+    }
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_stopped_in_the_middle_and_run_again(template, fresh, signum):
+    # A long enough training to be caught at work, with a checkpoint behind it.
+    command, environment = fresh.command()
+    process = subprocess.Popen(
+        command,
+        cwd=fresh.folder,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(fresh.results.glob("logs/train/*.log")):
+        assert time.monotonic() < deadline, "training did not start"
+        time.sleep(0.05)
+    os.killpg(process.pid, signum)
+    process.wait(60)
+    if signum == signal.SIGKILL:
+        # A killed Snakemake cannot remove its lock; it says so, and --unlock is the way out.
+        refused = fresh.snakemake(check=False)
+        assert refused.returncode != 0
+        assert "--unlock" in refused.stdout + refused.stderr
+        fresh.snakemake("--unlock")
+    fresh.snakemake()
+    assert fresh.hashes() == template.hashes()
+
+
+BAD = {
+    ("width: 16", "widht: 16"): "config/tiny.yaml: experiments.fast.model: unknown key 'widht'",
+    ("steps: 30", "steps: many"): "config/tiny.yaml: experiments.fast.training.steps: input",
+    ("depths: [1, 2]", "depths: [0]"): "config/tiny.yaml: experiments.fast.depths.0: input",
+    ("alphabet: 4", "alphabet: 1"): "config/tiny.yaml: task.alphabet: input should be greater",
+    ("heads: 2", "heads: 3"): "heads is 3, which does not divide width 16",
+    ("sequences: 16", "hops: [3]"): "evaluation.hops has 3, but the hop tokens of the task end",
+}
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [(*k, v) for k, v in BAD.items()])
+def test_a_wrong_configuration_stops_before_the_dag(fresh, old, new, message):
+    fresh.edit("config/tiny.yaml", old, new)
+    done = fresh.snakemake(check=False)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line and "profile" not in line]
+    assert len(lines) == 1, done.stderr
+    assert message in lines[0]
+    assert not fresh.results.exists()
+
+
+def test_a_missing_configuration_file(fresh):
+    fresh.config.unlink()
+    done = fresh.snakemake(check=False)
+    assert done.returncode != 0
+    assert "config/tiny.yaml" in done.stderr
+
+
+def test_the_log_of_a_failed_job_is_shown(fresh):
+    fresh.edit("config/tiny.yaml", "warmup: 2", "warmup: 2, adamw_rate: 1.0e+30, clip: 1.0e+30")
+    done = fresh.snakemake(check=False)
+    assert done.returncode != 0
+    assert "lower the learning rates of its recipe" in done.stdout + done.stderr
+    assert not list(fresh.results.glob("runs/*/model.safetensors"))
+
+
+def test_the_report_holds_figures_tables_and_captions(finished):
+    finished.snakemake("--report", "results/tiny/report.html")
+    text = (finished.results / "report.html").read_text()
+    assert "depth law" in text
+    assert "growth with depth" in text
+    assert "A study for tests" in text
+
+
+def test_a_checkpoint_folder_is_gone_when_the_study_is_finished(finished):
+    assert not list(finished.results.glob("checkpoints/*/*"))
+
+
+def test_results_do_not_depend_on_the_folder_or_the_clock(template):
+    for name in template.hashes():
+        content = (template.results / name).read_bytes()
+        assert str(template.folder).encode() not in content, name
+        assert b"CreationDate" not in content, name
+    assert sha256_of(template.results / "data/evaluation.safetensors")
