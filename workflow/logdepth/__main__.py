@@ -1,5 +1,5 @@
 """``python -m logdepth``."""
 
-from logdepth.cli import main
+from logdepth.cli.main import main
 
 main()

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Record, pairs
+from logdepth.cli.experiments import pairs
+from logdepth.cli.options import Definition, Record
 from logdepth.provenance.record import Job, recorded
 
 

@@ -5,14 +5,8 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import (
-    Definition,
-    Experiments,
-    Folder,
-    Record,
-    experiment_runs,
-    run_files,
-)
+from logdepth.cli.experiments import Experiments, Folder, experiment_runs, run_files
+from logdepth.cli.options import Definition, Record
 from logdepth.provenance.record import Job, recorded
 
 

@@ -2,13 +2,18 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from logdepth.figures.style import panels, with_titles
+from logdepth.figures.style import depth_axis, panels, with_titles
 from logdepth.fitting.growth import LAWS
 
 _MARKER = {"exact": "o", "lower bound": "^", "upper bound": "v"}
+_MEANING = {
+    "exact": "all seeds, 95 % interval",
+    "lower bound": "all $k$ solved: at least",
+    "upper bound": "no $k$ solved: at most",
+}
 _LINE = {"exponential": "-", "linear": ":", "power": "-."}
 
 
@@ -55,86 +60,84 @@ def draw(data: pd.DataFrame) -> Figure:
     """Draw runs as small markers and depths as large ones; triangles mark bounds."""
     figure, parts = panels(data, height=3.0)
     for axis, part in parts:
-        theory = part[part["kind"] == "theory"]
-        axis.plot(
-            theory["depth"],
-            theory["log2_hops"],
-            color="0.35",
-            ls="--",
-            marker="_",
-            ms=9,
-            label=r"theory: $\lfloor\log_2 k\rfloor + 2 \leq L$",
-        )
-        for law, style in _LINE.items():
-            line = part[part["kind"] == law]
-            if line.empty:
-                continue
-            first = line.iloc[0]
-            label = f"{law} growth"
-            if law == "exponential":
-                label = (
-                    f"$\\log_2 k^* $ slope {first['slope']:.2f} "
-                    f"[{first['slope_low']:.2f}, {first['slope_high']:.2f}]"
-                )
-            axis.plot(
-                line["depth"],
-                line["log2_hops"],
-                color="C0" if law == "exponential" else "0.6",
-                ls=style,
-                lw=1.5 if law == "exponential" else 1.0,
-                label=label,
-            )
-        runs = part[part["kind"] == "run"]
-        seeds = sorted(runs["seed"].unique(), key=int)
-        shifts = dict(zip(seeds, np.linspace(-0.09, 0.09, len(seeds)), strict=True))
-        for value, marker in _MARKER.items():
-            some = runs[runs["value"] == value]
-            axis.plot(
-                some["depth"] + some["seed"].map(shifts),
-                some["log2_hops"],
-                ls="",
-                marker=marker,
-                ms=3.5,
-                mfc="white",
-                mec="C0",
-                label="one run" if value == "exact" else None,
-            )
-        depths = part[part["kind"] == "depth"]
-        for value, marker in _MARKER.items():
-            some = depths[depths["value"] == value]
-            if some.empty:
-                continue
-            reach = None
-            if value == "exact":
-                reach = (
-                    (some["log2_hops"] - some["low"]).clip(lower=0),
-                    (some["high"] - some["log2_hops"]).clip(lower=0),
-                )
-            axis.errorbar(
-                some["depth"],
-                some["log2_hops"],
-                yerr=reach,
-                ls="",
-                marker=marker,
-                color="C3",
-                ms=6,
-                elinewidth=1.2,
-                capsize=2,
-                zorder=5,
-                label={
-                    "exact": "all seeds, 95 % interval",
-                    "lower bound": "all $k$ solved: at least",
-                    "upper bound": "no $k$ solved: at most",
-                }[value],
-            )
+        _draw_lines(axis, part)
+        _draw_runs(axis, part[part["kind"] == "run"])
+        _draw_depths(axis, part[part["kind"] == "depth"])
         top = int(np.ceil(part.loc[part["kind"] != "theory", "log2_hops"].max() + 0.3))
-        axis.set_ylim(-0.7, max(top, 2))
         ticks = range(max(top, 2) + 1)
+        axis.set_ylim(-0.7, ticks[-1])
         axis.set_yticks(ticks, [str(2**t) for t in ticks])
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_xlabel("depth $L$")
         axis.set_ylabel("largest solved $k^*$ (log scale)")
-        axis.label_outer(remove_inner_ticks=False)
-        axis.set_xlabel("depth $L$")
+        depth_axis(axis)
         axis.legend(loc="upper left")
     return figure
+
+
+def _draw_lines(axis: Axes, part: pd.DataFrame) -> None:
+    theory = part[part["kind"] == "theory"]
+    axis.plot(
+        theory["depth"],
+        theory["log2_hops"],
+        color="0.35",
+        ls="--",
+        marker="_",
+        ms=9,
+        label=r"theory: $\lfloor\log_2 k\rfloor + 2 \leq L$",
+    )
+    for law, style in _LINE.items():
+        line = part[part["kind"] == law]
+        if line.empty:
+            continue
+        claimed = law == "exponential"
+        label = f"{law} growth"
+        if claimed:
+            slope, low, high = line.iloc[0][["slope", "slope_low", "slope_high"]]
+            label += f", slope {slope:.2f} [{low:.2f}, {high:.2f}]"
+        axis.plot(
+            line["depth"],
+            line["log2_hops"],
+            color="C0" if claimed else "0.6",
+            ls=style,
+            lw=1.5 if claimed else 1.0,
+            label=label,
+        )
+
+
+def _draw_runs(axis: Axes, runs: pd.DataFrame) -> None:
+    seeds = sorted(runs["seed"].unique(), key=int)
+    reach = 0.09 if len(seeds) > 1 else 0.0
+    shifts = dict(zip(seeds, np.linspace(-reach, reach, len(seeds)), strict=True))
+    for value, marker in _MARKER.items():
+        some = runs[runs["value"] == value]
+        axis.plot(
+            some["depth"] + some["seed"].map(shifts),
+            some["log2_hops"],
+            ls="",
+            marker=marker,
+            ms=3.5,
+            mfc="white",
+            mec="C0",
+            label="one run" if value == "exact" else None,
+        )
+
+
+def _draw_depths(axis: Axes, depths: pd.DataFrame) -> None:
+    for value, marker in _MARKER.items():
+        some = depths[depths["value"] == value]
+        if some.empty:
+            continue
+        below = (some["log2_hops"] - some["low"]).clip(lower=0)
+        above = (some["high"] - some["log2_hops"]).clip(lower=0)
+        axis.errorbar(
+            some["depth"],
+            some["log2_hops"],
+            yerr=(below, above) if value == "exact" else None,
+            ls="",
+            marker=marker,
+            color="C3",
+            ms=6,
+            elinewidth=1.2,
+            capsize=2,
+            zorder=5,
+            label=_MEANING[value],
+        )

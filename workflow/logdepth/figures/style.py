@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from logdepth.files import atomic_path, write_text
@@ -98,24 +99,52 @@ def searches(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.Data
     return with_titles(errors[errors["hops"] > 0], titles)
 
 
-def error_curve(
-    axis: Axes, x: str, curve: pd.DataFrame, *, colour: Any, marker: str, label: str
-) -> None:
-    """Draw errors against a column: bars are intervals over sequences, the band over seeds."""
-    axis.fill_between(
-        curve[x], curve["seeds_low"], curve["seeds_high"], color=colour, alpha=0.13, lw=0
-    )
-    # Rounding may put an end of an interval on the wrong side of the error by a digit.
-    reach = (curve["error"] - curve["sequences_low"], curve["sequences_high"] - curve["error"])
-    axis.errorbar(
-        curve[x],
-        curve["error"],
-        yerr=[part.clip(lower=0) for part in reach],
-        color=colour,
-        marker=marker,
-        elinewidth=0.8,
-        label=label,
-    )
+def error_lines(data: pd.DataFrame, *, x: str, line: str, symbol: str) -> tuple[Figure, list[Axes]]:
+    """Draw errors against a column, a line for each value of another, a panel an experiment.
+
+    Bars are 95 % intervals over sequences, bands over seeds.
+
+    Args:
+        data: from ``searches``.
+        x: column on the x axis.
+        line: column whose values have a line each.
+        symbol: of that column in the legend.
+
+    Returns:
+        The figure and the axes of its panels.
+    """
+    figure, parts = panels(data)
+    colours = ordered_colours(sorted(data[line].unique()))
+    for axis, part in parts:
+        for i, (value, curve) in enumerate(part.groupby(line)):
+            axis.fill_between(
+                curve[x],
+                curve["seeds_low"],
+                curve["seeds_high"],
+                color=colours[value],
+                alpha=0.13,
+                lw=0,
+            )
+            # Rounding may put an end of an interval on the wrong side of the error by a digit.
+            below = (curve["error"] - curve["sequences_low"]).clip(lower=0)
+            above = (curve["sequences_high"] - curve["error"]).clip(lower=0)
+            axis.errorbar(
+                curve[x],
+                curve["error"],
+                yerr=(below, above),
+                color=colours[value],
+                marker=MARKERS[i % len(MARKERS)],
+                elinewidth=0.8,
+                label=f"${symbol}={value}$",
+            )
+        error_axis(axis, data["error"])
+    return figure, [axis for axis, _ in parts]
+
+
+def depth_axis(axis: Axes) -> None:
+    """Make x an axis of depths, with a label at each."""
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("depth $L$")
 
 
 def save(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
@@ -133,7 +162,7 @@ def error_axis(axis: Axes, errors: pd.Series) -> None:
     """Make y an axis of errors in percent, from 0 to just above the largest."""
     axis.set_ylim(-0.02, max(0.8, float(errors.max())) + 0.05)
     axis.set_ylabel("error")
-    axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def text_colour(background: float, norm: colors.Normalize) -> str:

@@ -1,0 +1,34 @@
+"""``logdepth COMMAND …``: each command's module is imported only when it is asked for."""
+
+import logging
+import os
+import sys
+from importlib import import_module
+
+import typer
+
+from logdepth.errors import UserError
+
+COMMANDS = ("config", "data", "train", "evaluate", "tabulate", "fit", "figure")
+
+
+def main() -> None:
+    """Run the command line; a user's error is one line and exit code 1."""
+    # Libraries tell far too much below this level.
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+    # A callback keeps the commands apart even when only one is loaded.
+    app.callback(help="Rebuild 'Transformers, parallel computation, and logarithmic depth'.")(
+        lambda: None
+    )
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    for name in [asked] if asked in COMMANDS else COMMANDS:
+        import_module(f"logdepth.cli.{name}").register(app)
+    try:
+        app(prog_name="logdepth")
+    except (UserError, OSError) as error:
+        if os.environ.get("LOGDEPTH_TRACEBACK"):
+            raise
+        for line in str(error).splitlines():
+            print(f"logdepth {asked}: error: {line}", file=sys.stderr)
+        sys.exit(1)
