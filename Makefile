@@ -5,14 +5,20 @@ FIG ?= depth_law
 BIN := .venv/bin
 # The environment's commands come first, also for what they call themselves.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-SNAKEMAKE := snakemake --configfile config/$(STUDY).yaml
+# Last on its command line: the option takes all words that follow.
+CONFIG := --configfile config/$(STUDY).yaml
 LOCKS := envs/cpu.txt envs/cuda.txt
+
+ifeq ($(wildcard config/$(STUDY).yaml),)
+$(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; right would be one of $(filter-out \
+    default,$(basename $(notdir $(wildcard config/*.yaml)))))
+endif
 
 .DEFAULT_GOAL := study
 .PHONY: study setup report figure publish test lint types bench lock config help
 
 study: setup ## set up, run STUDY and write its report
-	$(SNAKEMAKE)
+	snakemake $(CONFIG)
 	@if [ ! -f results/$(STUDY)/report.html ] || [ -n "$$(find results/$(STUDY)/figures \
 	    results/$(STUDY)/tables -newer results/$(STUDY)/report.html -print -quit)" ]; then \
 	    $(MAKE) --no-print-directory report; fi
@@ -29,10 +35,10 @@ setup: .venv/setup.done ## create .venv from the hash locks (PYTHON=…, TORCH=c
 	@touch $@
 
 report: setup ## write results/STUDY/report.html
-	$(SNAKEMAKE) --report results/$(STUDY)/report.html
+	snakemake --report results/$(STUDY)/report.html $(CONFIG)
 
 figure: setup ## rebuild one figure: make figure FIG=depth_law
-	$(SNAKEMAKE) results/$(STUDY)/figures/$(FIG).pdf
+	snakemake results/$(STUDY)/figures/$(FIG).pdf $(CONFIG)
 
 # Everything small: tables, figures, records, metrics; no weights, logs or times.
 publish: ## copy the finished STUDY to results/published for a commit

@@ -103,6 +103,12 @@ def test_a_missing_configuration_file(fresh):
     assert "config/tiny.yaml" in done.stderr
 
 
+def test_a_missing_image_stops_before_the_dag(fresh):
+    done = fresh.snakemake("--software-deployment-method", "apptainer", check=False)
+    assert done.returncode != 0
+    assert "containers/logdepth.sif: no such image" in done.stderr
+
+
 def test_the_log_of_a_failed_job_is_shown(fresh):
     fresh.edit("config/tiny.yaml", "warmup: 2", "warmup: 2, adamw_rate: 1.0e+30, clip: 1.0e+30")
     done = fresh.snakemake(check=False)

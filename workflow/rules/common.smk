@@ -22,6 +22,11 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 
+IMAGE = "containers/logdepth.sif"
+METHODS = {method.name for method in workflow.deployment_settings.deployment_method}
+if "APPTAINER" in METHODS and not Path(IMAGE).is_file():
+    sys.exit(f"{IMAGE}: no such image; build one there, or run without apptainer")
+
 RESULTS = f"results/{STUDY.study}"
 RUNS = STUDY.all_runs()
 EXPERIMENTS = {
@@ -67,7 +72,7 @@ FIGURE_OUTPUTS = [
 
 
 # Used with --software-deployment-method apptainer only.
-container: "containers/logdepth.sif"
+container: IMAGE
 
 
 wildcard_constraints:
