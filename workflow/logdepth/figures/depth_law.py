@@ -1,5 +1,8 @@
 """Largest solvable k against depth, the fitted growth, and the theory (paper: section 4)."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -58,19 +61,25 @@ def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataF
 
 def draw(data: pd.DataFrame) -> Figure:
     """Draw runs as small markers and depths as large ones; triangles mark bounds."""
-    figure, parts = panels(data, height=3.0)
+    figure, parts = panels(data, height=3.2)
     for axis, part in parts:
         _draw_lines(axis, part)
         _draw_runs(axis, part[part["kind"] == "run"])
         _draw_depths(axis, part[part["kind"] == "depth"])
-        top = int(np.ceil(part.loc[part["kind"] != "theory", "log2_hops"].max() + 0.3))
+        top = int(np.ceil(part.loc[part["kind"] != "theory", "log2_hops"].max()))
         ticks = range(max(top, 2) + 1)
         axis.set_ylim(-0.7, ticks[-1])
         axis.set_yticks(ticks, [str(2**t) for t in ticks])
         axis.set_ylabel("largest solved $k^*$ (log scale)")
         depth_axis(axis)
-        axis.legend(loc="upper left")
+    handles = {label: handle for axis, _ in parts for handle, label in _legend(axis)}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3)
     return figure
+
+
+def _legend(axis: Axes) -> Iterator[tuple[Any, str]]:
+    handles, labels = axis.get_legend_handles_labels()
+    return zip(handles, labels, strict=True)
 
 
 def _draw_lines(axis: Axes, part: pd.DataFrame) -> None:
@@ -89,17 +98,17 @@ def _draw_lines(axis: Axes, part: pd.DataFrame) -> None:
         if line.empty:
             continue
         claimed = law == "exponential"
-        label = f"{law} growth"
         if claimed:
             slope, low, high = line.iloc[0][["slope", "slope_low", "slope_high"]]
-            label += f", slope {slope:.2f} [{low:.2f}, {high:.2f}]"
+            grows = f"$\\log_2 k^*$ grows by {slope:.2f} [{low:.2f}, {high:.2f}] a layer"
+            axis.set_title(f"{axis.get_title()}\n{grows}")
         axis.plot(
             line["depth"],
             line["log2_hops"],
             color="C0" if claimed else "0.6",
             ls=style,
             lw=1.5 if claimed else 1.0,
-            label=label,
+            label=f"{law} growth",
         )
 
 
