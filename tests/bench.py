@@ -1,10 +1,16 @@
 """Speed, as ratios between things timed in turns within this one run: ``make bench``."""
 
+import io
+import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
 
 import torch
+import transformers
 from torch.nn import functional as F
 
 from logdepth.config.run import FastModel, FastRecipe, PaperModel, Run, Task
@@ -43,8 +49,6 @@ def rate(function: Callable[[], object], amount: float, seconds: float = 1.0) ->
 
 def one_by_one(size: int) -> list[list[int]]:
     """The task written down sequence by sequence, as a plain loop."""
-    import random
-
     rows = []
     for _ in range(size):
         k, string = random.randint(0, 16), [random.randrange(4)]
@@ -90,8 +94,6 @@ def main() -> None:
         },
     )
 
-    import transformers
-
     paper = Transformer(architecture(Task(), PaperModel(form="paper", depth=4)))
     config = transformers.GPT2Config(
         vocab_size=30, n_positions=100, n_embd=128, n_layer=4, n_head=4
@@ -101,11 +103,8 @@ def main() -> None:
     steps = {}
     for name, model in models.items():
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-        steps[name] = lambda m=model, o=optimizer: rate(lambda: training_step(m, 128, o), 1, 3)
+        steps[name] = lambda m=model, o=optimizer: rate(lambda: training_step(m, 128, o), 1, 2)
     compare("Training: L=4, m=128, H=4, N=99, batch 32, dropout 0.1, one thread", "steps/s", steps)
-
-    import tempfile
-    from pathlib import Path
 
     def fast(precision: str) -> float:
         run = Run(
@@ -114,7 +113,7 @@ def main() -> None:
             training=FastRecipe(recipe="fast", steps=60, warmup=5, precision=precision),
             seed=0,
         )
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
             start = time.perf_counter()
             store = CheckpointStore(Path(folder), "bench")
             train(run, device=torch.device("cpu"), checkpoints=store)
