@@ -116,19 +116,20 @@ def test_killed_at_once_and_resumed(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     subprocess.run([*arguments, "--output", str(whole)], check=True, capture_output=True)
     kills = 0
-    for delay in itertools.count(1):
+    for attempt in itertools.count(1):
+        before = set(cut.glob("checkpoints/step-*.pt"))
         process = subprocess.Popen(
             [*arguments, "--output", str(cut), "--checkpoint-seconds", "0"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # The first kills hit checkpoints being written; later ones wait longer and get further.
+        # A checkpoint is always being written once the first new one is there.
         deadline = time.monotonic() + 120
-        while process.poll() is None and not list(cut.glob("checkpoints/step-*.pt")):
+        while process.poll() is None and set(cut.glob("checkpoints/step-*.pt")) <= before:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         try:
-            process.wait(0.13 * delay)
+            process.wait(0.1 * attempt)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
