@@ -67,6 +67,7 @@ def test_the_closure_is_computed():
     } <= set(train)
     assert not [m for m in train if re.match(r"logdepth\.(figures|fitting|evaluation)", m)]
     assert not [m for m in train if m.startswith("logdepth.provenance")]
+    assert "logdepth.training.progress" not in train
     figure = source(("logdepth.cli.figure", "logdepth.figures.depth_law"))
     assert "logdepth.figures.style" in figure
     assert "logdepth.figures.error_by_hops" not in figure

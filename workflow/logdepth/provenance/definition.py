@@ -14,7 +14,8 @@ from typing import Any
 from logdepth.config.run import canonical_json, digest
 
 _PACKAGE = "logdepth"
-_WITHOUT_EFFECT = "logdepth.provenance"
+# What writes records, and what only tells the user how far a training is, changes no result.
+_WITHOUT_EFFECT = ("logdepth.provenance", "logdepth.training.progress")
 
 
 def definition(modules: tuple[str, ...], settings: Any) -> str:
@@ -39,7 +40,7 @@ def source(modules: tuple[str, ...]) -> dict[str, str]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or name == _WITHOUT_EFFECT or name.startswith(f"{_WITHOUT_EFFECT}."):
+        if name in found or f"{name}.".startswith(tuple(f"{m}." for m in _WITHOUT_EFFECT)):
             continue
         path = _path(name)
         if path is None:

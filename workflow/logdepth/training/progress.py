@@ -23,13 +23,14 @@ def progress(label: str, steps: int, done: int) -> Iterator[Report]:
     console = Console(stderr=True)
     if console.is_terminal:
         with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  error {task.fields[error]}  left"),
+            TextColumn("loss {task.fields[loss]}, error {task.fields[error]}, left"),
             TimeRemainingColumn(),
             console=console,
+            expand=True,
         ) as bar:
+            bar.console.print(label)
             task = bar.add_task(label, total=steps, completed=done, loss="-", error="-")
 
             def draw(step: int, loss: float, error: float) -> None:
