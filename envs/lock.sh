@@ -14,8 +14,9 @@ compile() { # compile NAME [more options]
         "envs/$name.in" --output-file "envs/$name.txt" >/dev/null
 }
 
-versions=$(mktemp)
-trap 'rm -f "$versions"' EXIT
+# A name of its own, because the locks mention it.
+versions=.venv/cpu-versions.txt
+mkdir -p .venv
 
 compile cpu
 python3 - envs/cpu.txt envs/torch-cpu-wheels.txt <<'PYTHON'
