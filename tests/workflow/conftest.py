@@ -113,6 +113,12 @@ def fresh(root: Path, tmp_path: Path) -> Checkout:
     return make_checkout(root, tmp_path / "checkout")
 
 
+@pytest.fixture
+def whole(root: Path, tmp_path: Path) -> Checkout:
+    """A second fresh checkout, for a run that nothing disturbs."""
+    return make_checkout(root, tmp_path / "whole")
+
+
 @pytest.fixture(scope="session")
 def template(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = make_checkout(root, tmp_path_factory.mktemp("finished") / "checkout")

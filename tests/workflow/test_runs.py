@@ -8,8 +8,6 @@ import time
 
 import pytest
 
-from logdepth.files import sha256_of
-
 
 def test_two_clones_give_the_same_bytes(template, fresh):
     fresh.snakemake()
@@ -48,9 +46,11 @@ def test_inputs_in_a_record_are_outputs_of_another(finished):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
-def test_stopped_in_the_middle_and_run_again(template, fresh, signum):
-    # A long enough training to be caught at work, with a checkpoint behind it.
-    command, environment = fresh.command()
+def test_stopped_in_the_middle_and_run_again(fresh, whole, signum):
+    for checkout in (whole, fresh):
+        checkout.edit("config/tiny.yaml", "steps: 30", "steps: 1500")
+    whole.snakemake("runs")
+    command, environment = fresh.command("runs")
     process = subprocess.Popen(
         command,
         cwd=fresh.folder,
@@ -60,19 +60,22 @@ def test_stopped_in_the_middle_and_run_again(template, fresh, signum):
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while not list(fresh.results.glob("logs/train/*.log")):
+    while not any("step" in log.read_text() for log in fresh.results.glob("logs/train/*.log")):
         assert time.monotonic() < deadline, "training did not start"
-        time.sleep(0.05)
+        time.sleep(0.02)
     os.killpg(process.pid, signum)
     process.wait(60)
+    assert not list(fresh.results.glob("runs/*/evaluation.csv")), "stopped too late"
+    if signum == signal.SIGTERM:
+        assert list(fresh.results.glob("checkpoints/*/step-*.pt"))
     if signum == signal.SIGKILL:
         # A killed Snakemake cannot remove its lock; it says so, and --unlock is the way out.
         refused = fresh.snakemake(check=False)
         assert refused.returncode != 0
         assert "--unlock" in refused.stdout + refused.stderr
         fresh.snakemake("--unlock")
-    fresh.snakemake()
-    assert fresh.hashes() == template.hashes()
+    fresh.snakemake("runs")
+    assert fresh.hashes() == whole.hashes()
 
 
 BAD = {
@@ -134,4 +137,3 @@ def test_results_do_not_depend_on_the_folder_or_the_clock(template):
         content = (template.results / name).read_bytes()
         assert str(template.folder).encode() not in content, name
         assert b"CreationDate" not in content, name
-    assert sha256_of(template.results / "data/evaluation.safetensors")
