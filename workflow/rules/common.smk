@@ -101,5 +101,5 @@ def options(name, values):
 def cost(run):
     """Relative cost of a training, to start the long ones first."""
     return (
-        run.training.steps * run.training.batch * run.model.depth * run.model.width**2
+        run.training.trained_steps * run.training.batch * run.model.depth * run.model.width**2
     )

@@ -24,7 +24,7 @@ _EXAMPLE = Study(
             model=PaperModel(form="paper"),
             training=PaperRecipe(recipe="paper"),
             depths=(2, 3, 4, 5, 6),
-            at_depth={6: {"training.steps": 200_001}},
+            at_depth={6: {"training.steps": 200_001, "training.stop_after": 100_000}},
         ),
     },
 )

@@ -95,7 +95,9 @@ class FastRecipe(Settings):
     steps: int = Field(2000, ge=1)
     """Optimiser steps."""
     batch: int = Field(64, ge=1)
-    """Sequences of a step; every batch is fresh."""
+    """Sequences of a step; every batch is fresh unless ``samples`` is set."""
+    samples: int | None = Field(None, ge=1)
+    """Sequences of a finite training set; its whole batches are repeated in a fixed order."""
     warmup: int = Field(100, ge=0)
     """Steps of linear warm-up."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -113,9 +115,14 @@ class FastRecipe(Settings):
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
 
+    @property
+    def trained_steps(self) -> int:
+        """Steps that are trained."""
+        return self.steps
+
     @model_validator(mode="after")
     def _schedule(self) -> Self:
-        _check_warmup(self.warmup, self.steps)
+        _check_schedule(self)
         return self
 
 
@@ -126,8 +133,12 @@ class PaperRecipe(Settings):
     """The authors' recipe, to the letter."""
     steps: int = Field(100_001, ge=1)
     """Optimiser steps of the schedule."""
+    stop_after: int | None = Field(None, ge=1)
+    """Steps to train if the schedule is cut short, while its rate is still above zero."""
     batch: int = Field(32, ge=1)
-    """Sequences of a step; every batch is fresh."""
+    """Sequences of a step; every batch is fresh unless ``samples`` is set."""
+    samples: int | None = Field(None, ge=1)
+    """Sequences of a finite training set; its whole batches are repeated in a fixed order."""
     warmup: int = Field(1000, ge=0)
     """Steps of linear warm-up."""
     precision: Literal["float32"] = "float32"
@@ -139,9 +150,18 @@ class PaperRecipe(Settings):
     weight_decay: float = Field(0.01, ge=0)
     """Weight decay of AdamW."""
 
+    @property
+    def trained_steps(self) -> int:
+        """Steps that are trained."""
+        return self.stop_after or self.steps
+
     @model_validator(mode="after")
     def _schedule(self) -> Self:
-        _check_warmup(self.warmup, self.steps)
+        _check_schedule(self)
+        if self.stop_after and self.stop_after > self.steps:
+            raise ValueError(
+                f"stop_after is {self.stop_after}, but the schedule ends at steps, {self.steps}"
+            )
         return self
 
 
@@ -160,6 +180,8 @@ class Run(Settings):
     """The recipe."""
     seed: int = Field(ge=0)
     """Seed of the starting weights, the data and dropout."""
+    origin: Literal["trained", "released"] = "trained"
+    """Whether this project trained it, or its authors released it and we imported it."""
 
     @model_validator(mode="after")
     def _vocabulary(self) -> Self:
@@ -178,7 +200,10 @@ class Run(Settings):
         kind: str = model.form
         if isinstance(model, FastModel) and not model.mlp_ratio:
             kind = "fast-attention"
-        label = f"{kind}-L{model.depth}-H{model.heads}-m{model.width}-seed{self.seed}"
+        if self.origin == "released":
+            kind = "released"
+        data = f"-n{self.training.samples}" if self.training.samples else ""
+        label = f"{kind}-L{model.depth}-H{model.heads}-m{model.width}{data}-seed{self.seed}"
         return f"{label}-{digest(self.model_dump(mode='json'))[:8]}"
 
 
@@ -231,6 +256,12 @@ def _check_heads(heads: int, width: int) -> None:
         )
 
 
-def _check_warmup(warmup: int, steps: int) -> None:
-    if warmup >= steps:
-        raise ValueError(f"warmup is {warmup}, but must be below steps, which is {steps}")
+def _check_schedule(recipe: FastRecipe | PaperRecipe) -> None:
+    if recipe.warmup >= recipe.steps:
+        raise ValueError(
+            f"warmup is {recipe.warmup}, but must be below steps, which is {recipe.steps}"
+        )
+    if recipe.samples is not None and recipe.samples < recipe.batch:
+        raise ValueError(
+            f"samples is {recipe.samples}, but must be at least one batch, which is {recipe.batch}"
+        )

@@ -72,7 +72,10 @@ def train(
     model = Transformer(spec, generator).to(device).train()
     optims = optimizers(model, recipe)
     peaks = [[group["lr"] for group in optim.param_groups] for optim in optims]
-    metrics = Metrics(recipe.steps, task.max_hops + 1, device)
+    metrics = Metrics(recipe.trained_steps, task.max_hops + 1, device)
+
+    # A finite training set is the first batches of the stream, again and again.
+    period = recipe.samples // recipe.batch if recipe.samples else recipe.trained_steps
 
     step = 0
     if saved := checkpoints.latest():
@@ -95,14 +98,14 @@ def train(
         )
 
     saved_at = time.monotonic()
-    with stop_requests() as stop, progress(run.identifier, recipe.steps, step) as report:
-        while step < recipe.steps:
+    with stop_requests() as stop, progress(run.identifier, recipe.trained_steps, step) as report:
+        while step < recipe.trained_steps:
             factor = rate_factor(step, recipe.warmup, recipe.steps)
             for optim, rates in zip(optims, peaks, strict=True):
                 for group, peak in zip(optim.param_groups, rates, strict=True):
                     group["lr"] = peak * factor
 
-            batch = task.batch(run.seed, step, recipe.batch, device=device)
+            batch = task.batch(run.seed, step % period, recipe.batch, device=device)
             target = labels(spec, batch.targets, task.first_symbol)
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
@@ -130,7 +133,7 @@ def train(
                         "lower the learning rates of its recipe"
                     )
                 report(step, mean_loss, error)
-            if step < recipe.steps:
+            if step < recipe.trained_steps:
                 if stop.signum:
                     save()
                     raise InterruptedTraining(stop.signum, step)
