@@ -40,13 +40,13 @@ report: setup ## write results/STUDY/report.html
 figure: setup ## rebuild one figure: make figure FIG=depth_law
 	snakemake results/$(STUDY)/figures/$(FIG).pdf $(CONFIG)
 
-# Everything small: tables, figures, records, metrics; no weights, logs or times.
+# Everything small: tables, figures, records, metrics; no weights, matrices, logs or times.
 publish: ## copy the finished STUDY to results/published for a commit
 	rm -rf results/published/$(STUDY)
 	mkdir -p results/published/$(STUDY)
 	cd results/$(STUDY) && cp --parents -r tables figures provenance ../published/$(STUDY)
 	cd results/$(STUDY) && cp --parents runs/*/run.json runs/*/*.csv ../published/$(STUDY)
-	rm -f results/published/$(STUDY)/provenance/*.lock
+	rm -f results/published/$(STUDY)/provenance/*.lock results/published/$(STUDY)/runs/*/attention-*
 
 test: .venv/dev.done ## unit, property, workflow and figure tests
 	pytest -n 2 --dist worksteal
@@ -55,7 +55,7 @@ lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
-	for study in laptop smoke; do snakemake --configfile config/$$study.yaml --lint || exit 1; done
+	for study in laptop smoke paper speedrun; do snakemake --configfile config/$$study.yaml --lint || exit 1; done
 
 types: .venv/dev.done ## mypy
 	mypy

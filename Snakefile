@@ -9,6 +9,7 @@ include: "workflow/rules/collect.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/attention.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/figures.smk"
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from logdepth.cli.main import COMMANDS
+
 RUN = {
     "task": {"context": 12, "alphabet": 4, "max_hops": 2},
     "model": {"form": "fast", "depth": 1, "heads": 2, "width": 16},
@@ -171,15 +173,24 @@ def test_a_k_without_a_hop_token(tmp_path, hops):
 
 def test_figures(tmp_path):
     table = tmp_path / "errors.csv"
-    arguments = ("--table", table, "--output", tmp_path)
-    assert "'pie' is no figure" in error(logdepth("figure", "pie", *arguments))
+    spec = '{"draws": "error_by_hops", "dropout": "on"}'
+    arguments = ("figure", "mine", "--table", table, "--output", tmp_path, "--spec")
+    assert "--spec: draws: input should be 'depth_law'" in error(
+        logdepth(*arguments, '{"draws": "pie"}')
+    )
     table.write_text("a,b\n1,2\n")
     assert f"{table}: not a table of errors: column 'experiment'" in error(
-        logdepth("figure", "error_by_hops", *arguments)
+        logdepth(*arguments, spec)
+    )
+    columns = "experiment,depth,dropout,hops,error,sequences_low,sequences_high,seeds_low,"
+    columns += "seeds_high,seeds,sequences,symbols"
+    table.write_text(columns + "\na,1,off,1,0.5,0.4,0.6,0.4,0.6,2,8,100\n")
+    assert "table errors: no row with dropout on; nothing to draw" in error(
+        logdepth(*arguments, spec)
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["errors.csv"]
     assert "--title 'x': right would be NAME=VALUE" in error(
-        logdepth("figure", "error_by_hops", *arguments, "--title", "x")
+        logdepth(*arguments, spec, "--title", "x")
     )
 
 
@@ -196,5 +207,5 @@ def test_a_wrong_command_says_what_there_is():
     assert done.returncode == 2
     assert "No such command 'trian'" in done.stderr
     help_text = logdepth("--help").stdout
-    for command in ("config", "data", "train", "evaluate", "tabulate", "fit", "figure"):
+    for command in COMMANDS:
         assert command in help_text

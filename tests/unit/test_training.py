@@ -15,6 +15,7 @@ from logdepth.errors import UserError
 from logdepth.files import sha256_of
 from logdepth.models.store import load_model
 from logdepth.models.transformer import Transformer, architecture
+from logdepth.tasks.hop import HopTask
 from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.interrupts import InterruptedTraining
 from logdepth.training.loop import train
@@ -211,3 +212,34 @@ def test_models_are_stored_with_their_run(tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True)
     )
+
+
+def batches_of(run, monkeypatch, tmp_path):
+    """Train and return the numbers of the batches that were drawn, and the result."""
+    drawn = []
+    draw = HopTask.batch
+
+    def noting(self, seed, step, *arguments, **options):
+        drawn.append(step)
+        return draw(self, seed, step, *arguments, **options)
+
+    monkeypatch.setattr(HopTask, "batch", noting)
+    return drawn, train(run, device=CPU, checkpoints=store(tmp_path))
+
+
+@pytest.mark.parametrize("run", [FAST, PAPER], ids=["fast", "paper"])
+def test_a_finite_training_set_repeats_its_whole_batches(run, tmp_path, monkeypatch):
+    training = run.training.model_copy(update={"samples": 50})
+    drawn, _ = batches_of(run.model_copy(update={"training": training}), monkeypatch, tmp_path)
+    # 50 samples are three batches of 16; the authors drop the rest, too.
+    assert drawn == [step % 3 for step in range(40)]
+
+
+def test_a_schedule_cut_short_is_the_start_of_the_whole(tmp_path, monkeypatch):
+    training = PAPER.training.model_copy(update={"stop_after": 25})
+    run = PAPER.model_copy(update={"training": training})
+    drawn, short = batches_of(run, monkeypatch, tmp_path / "short")
+    assert drawn == list(range(25))
+    whole = train(PAPER, device=CPU, checkpoints=store(tmp_path / "whole"))
+    assert short.steps.equals(whole.steps.head(25))
+    assert short.steps["rate_factor"].iloc[-1] > 0.4

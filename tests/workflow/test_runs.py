@@ -4,9 +4,36 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
+import torch
+from ruamel.yaml import YAML
+from transformers import GPT2Config, GPT2Model
+
+from logdepth.files import sha256_of
+
+IMPORTING = """\
+study: mine
+title: Imported models
+task: {context: 10, alphabet: 4, max_hops: 2}
+evaluation: {sequences: 16, dropout: ["on", "off"]}
+fit: {bootstrap: 12}
+alignment: {sequences: 3}
+experiments:
+  authors:
+    title: authors
+    model: {form: paper, heads: 2, width: 32}
+    training: {recipe: paper}
+    depths: [2, 3]
+    imported: true
+figures:
+  by_hops: {draws: error_by_hops}
+  curves: {draws: training_curves}
+  heads: {draws: alignment, experiments: [authors], depth: 2, hops: 2}
+  more_heads: {draws: alignment, experiments: [authors], depth: 3, hops: 2}
+"""
 
 
 def test_two_clones_give_the_same_bytes(template, fresh):
@@ -28,8 +55,8 @@ def test_every_output_has_a_record_that_matches(finished):
         assert {"packages", "code"} <= roles
     assert recorded == finished.hashes()
     history = (finished.results / "provenance/history.jsonl").read_text().splitlines()
-    # Evaluation set, two runs trained and evaluated, two jobs of tables, five figures.
-    assert len(history) == 1 + 2 + 2 + 2 + 5
+    # Evaluation set, two runs trained and evaluated, four jobs of tables, five figures.
+    assert len(history) == 1 + 2 + 2 + 4 + 5
 
 
 def test_inputs_in_a_record_are_outputs_of_another(finished):
@@ -137,3 +164,50 @@ def test_results_do_not_depend_on_the_folder_or_the_clock(template):
         content = (template.results / name).read_bytes()
         assert str(template.folder).encode() not in content, name
         assert b"CreationDate" not in content, name
+
+
+def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path):
+    released = tmp_path / "model"
+    released.mkdir()
+    task = {"char_tokens": 4, "max_hops": 2, "min_hops": 0, "seq_len": 11}
+    config = {
+        "model": {
+            "depth": 2,
+            "dim_embedding": 32,
+            "headcount": 2,
+            "family": "gpt2_model",
+            "vocab_size": 30,
+        },
+        "training": {
+            "batch_size": 4,
+            "learning_rate": 1e-4,
+            "seed": 7,
+            "task_kwargs": task,
+            "train_steps": 11,
+            "warmup_steps": 2,
+        },
+    }
+    YAML().dump(config, released / "config.yaml")
+    torch.manual_seed(0)
+    gpt2 = GPT2Config(vocab_size=30, n_positions=11, n_embd=32, n_layer=2, n_head=2)
+    torch.save(GPT2Model(gpt2).state_dict(), released / "model_10.pt")
+    (fresh.folder / "config/mine.yaml").write_text(IMPORTING)
+    arguments = ("--configfile", "config/mine.yaml")
+    refused = fresh.snakemake(*arguments, check=False)
+    assert "no imported model for the study 'mine'" in refused.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "logdepth", "import", released, "--output", "results/mine"],
+        cwd=fresh.folder,
+        env=os.environ | {"PYTHONPATH": str(fresh.folder / "workflow")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (model,) = fresh.folder.glob("results/mine/runs/*/model.safetensors")
+    before = sha256_of(model)
+    fresh.snakemake(*arguments)
+    assert sha256_of(model) == before
+    drawn = {path.stem for path in fresh.folder.glob("results/mine/figures/*.pdf")}
+    # The deeper model was not imported, and with it two figures are left out.
+    assert drawn == {"by_hops", "heads"}
+    assert "Nothing to be done" in fresh.snakemake(*arguments).stderr

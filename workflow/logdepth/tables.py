@@ -14,7 +14,11 @@ _VALUES = ["exact", "lower bound", "upper bound"]
 
 
 def _text(*allowed: str) -> pa.Column:
-    return pa.Column(str, pa.Check.isin(allowed) if allowed else None)
+    return pa.Column(str, pa.Check.isin(allowed) if allowed else pa.Check.str_length(min_value=1))
+
+
+def _is_text(column: pa.Column) -> bool:
+    return str(column.dtype).startswith("str")
 
 
 def _number(*checks: pa.Check) -> pa.Column:
@@ -24,6 +28,14 @@ def _number(*checks: pa.Check) -> pa.Column:
 def _count(least: int = 0) -> pa.Column:
     return pa.Column(int, pa.Check.ge(least))
 
+
+# Which model a published error belongs to; training samples are a number or "inf".
+_PUBLISHED = {
+    "depth": _count(1),
+    "heads": _count(1),
+    "width": _count(1),
+    "train_samples": pa.Column(str, pa.Check.str_matches(r"^(inf|[1-9][0-9]*)$")),
+}
 
 SCHEMAS = {
     "errors": pa.DataFrameSchema(
@@ -69,6 +81,29 @@ SCHEMAS = {
             "highest": _number(_SHARE),
         }
     ),
+    "alignment": pa.DataFrameSchema(
+        {
+            "layer": _count(1),
+            "head": _count(1),
+            "hops": _count(),
+            "jumps": _count(),
+            "cosine": _number(pa.Check.in_range(0, 1 + 1e-6)),
+            "printed": _number(pa.Check.ge(0)),
+            "depth": _count(1),
+        }
+    ),
+    "attention": pa.DataFrameSchema(
+        {
+            "layer": _count(1),
+            "head": _count(1),
+            "query": _count(),
+            "key": _count(),
+            "weight": _number(pa.Check.ge(0)),
+            "jumps": _count(-1),
+            "depth": _count(1),
+            "hops": _count(),
+        }
+    ),
     "thresholds": pa.DataFrameSchema(
         {
             "experiment": _text(),
@@ -103,6 +138,49 @@ SCHEMAS = {
             "verdict": _text(),
         }
     ),
+    "published_errors": pa.DataFrameSchema(
+        {
+            **_PUBLISHED,
+            "hops": _count(),
+            "error": pa.Column(float, _SHARE, coerce=True),
+        },
+        unique=[*_PUBLISHED, "hops"],
+    ),
+    "comparison": pa.DataFrameSchema(
+        {
+            **_PUBLISHED,
+            "hops": _count(),
+            "dropout": _text("on", "off"),
+            "experiment": pa.Column(str),
+            "origin": _text("trained", "released", ""),
+            "recipe": _text("fast", "paper", ""),
+            "conditions": pa.Column(str),
+            "published": _number(_SHARE),
+            "published_low": _number(_SHARE),
+            "published_high": _number(_SHARE),
+            "ours": _number(_SHARE),
+            "ours_low": _number(_SHARE),
+            "ours_high": _number(_SHARE),
+            "seeds": _count(),
+            "sequences": _count(),
+            "z": _number(),
+            "verdict": _text("agrees", "lower", "higher", "not measured"),
+        }
+    ),
+    "comparison_summary": pa.DataFrameSchema(
+        {
+            "experiment": _text(),
+            "dropout": _text("on", "off"),
+            "cells": _count(1),
+            "agrees": _count(),
+            "lower": _count(),
+            "higher": _count(),
+            "largest_z": _number(pa.Check.ge(0)),
+            "rms_z": _number(pa.Check.ge(0)),
+            "tolerance": _number(pa.Check.ge(0)),
+        },
+        coerce=True,  # without a row, nothing has a type
+    ),
 }
 
 
@@ -124,12 +202,16 @@ def read_table(name: str, path: Path) -> pd.DataFrame:
     """
     if name not in SCHEMAS:
         raise UserError(f"{path}: no table has this name; right would be {', '.join(SCHEMAS)}")
+    # Text stays as written: 1000 and inf are no numbers there, and an empty cell is no NaN.
+    texts = {c: "str" for c, column in SCHEMAS[name].columns.items() if _is_text(column)}
     try:
-        table = pd.read_csv(path, dtype={"seed": str} if name == "thresholds" else None)
+        table = pd.read_csv(path, dtype=texts)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such table") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a CSV file ({error})") from error
+        raise UserError(f"{path}: not a CSV file ({' '.join(str(error).split())})") from error
+    present = [column for column in texts if column in table]
+    table[present] = table[present].fillna("")
     return _checked(name, table, path)
 
 

@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 from logdepth.config.run import canonical_json
+from logdepth.config.figures import NEEDS
+from logdepth.config.imported import imported_runs
 from logdepth.config.study import ConfigError, read_study
 from logdepth.figures.catalog import FIGURES
+from logdepth.files import sha256_of
 from logdepth.provenance.definition import definition
 from logdepth.provenance.integrity import settled
 
@@ -19,6 +22,8 @@ try:
     STUDY = read_study(
         config, ", ".join(map(str, workflow.configfiles)) or "--configfile"
     )
+    RESULTS = f"results/{STUDY.study}"
+    IMPORTED = imported_runs(STUDY, Path(RESULTS) / "runs")
 except ConfigError as error:
     sys.exit(str(error))
 
@@ -27,12 +32,30 @@ METHODS = {method.name for method in workflow.deployment_settings.deployment_met
 if "APPTAINER" in METHODS and not Path(IMAGE).is_file():
     sys.exit(f"{IMAGE}: no such image; build one there, or run without apptainer")
 
-RESULTS = f"results/{STUDY.study}"
-RUNS = STUDY.all_runs()
+TRAINED = STUDY.all_runs()
+RUNS = TRAINED | {run.identifier: run for runs in IMPORTED.values() for run in runs}
+# Experiments with a run, and the identifiers of their runs by depth and seed.
 EXPERIMENTS = {
-    name: [run.identifier for run in STUDY.runs(name)] for name in STUDY.experiments
+    name: [run.identifier for run in IMPORTED.get(name) or STUDY.runs(name)]
+    for name in STUDY.experiments
+    if IMPORTED.get(name) or STUDY.runs(name)
 }
-TABLES = ("errors", "errors_by_run", "training", "thresholds", "scaling")
+TRAINED_EXPERIMENTS = {
+    name: runs for name, runs in EXPERIMENTS.items() if name not in IMPORTED
+}
+# The published errors are about one task; studies of another have nothing to compare.
+COMPARED = any(figure.draws == "comparison" for figure in STUDY.figures.values())
+PUBLISHED = "config/published_errors.csv"
+TABLES = (
+    "errors",
+    "errors_by_run",
+    "thresholds",
+    "scaling",
+    *(["training"] if TRAINED else []),
+    *(["comparison", "comparison_summary"] if COMPARED else []),
+)
+# The paper's Tables 1 to 3: task, settings, models.
+DESCRIPTIONS = ("table1", "table2", "table3")
 
 
 def record_of(stage, name):
@@ -40,34 +63,71 @@ def record_of(stage, name):
     return f"{RESULTS}/provenance/{stage}/{name}.json"
 
 
+def model_of(figure):
+    """The run that a figure of one model looks into, or None while it was not imported."""
+    chosen = [
+        run
+        for run in EXPERIMENTS.get(figure.experiments[0], [])
+        if RUNS[run].model.depth == figure.depth
+    ]
+    return chosen[0] if chosen else None
+
+
+def tables_of(figure):
+    """The tables that a figure is drawn from."""
+    paths = {table: f"{RESULTS}/tables/{table}.csv" for table in FIGURES[figure.draws]}
+    if figure.draws in NEEDS:
+        folder = f"{RESULTS}/runs/{model_of(figure)}"
+        paths["alignment"] = f"{folder}/alignment.csv"
+        if "attention" in paths:
+            paths["attention"] = f"{folder}/attention-hops{figure.hops}.csv"
+    return list(paths.values())
+
+
+def can_be_drawn(figure):
+    """Whether the study has runs for a figure; of imported models some may be absent."""
+    if figure.draws in NEEDS:
+        return model_of(figure) is not None
+    if figure.draws == "training_curves" and not TRAINED:
+        return False
+    return all(name in EXPERIMENTS for name in figure.experiments)
+
+
+DRAWN = {name: f for name, f in STUDY.figures.items() if can_be_drawn(f)}
+
 RUN_OUTPUTS = [
+    *expand("{results}/runs/{run}/evaluation.csv", results=RESULTS, run=RUNS),
+    *(record_of("evaluate", run) for run in RUNS),
     *expand(
         "{results}/runs/{run}/{name}",
         results=RESULTS,
-        run=RUNS,
-        name=[
-            "model.safetensors",
-            "run.json",
-            "steps.csv",
-            "hops.csv",
-            "evaluation.csv",
-        ],
+        run=TRAINED,
+        name=["model.safetensors", "run.json", "steps.csv", "hops.csv"],
     ),
-    *(record_of(stage, run) for stage in ("train", "evaluate") for run in RUNS),
+    *(record_of("train", run) for run in TRAINED),
 ]
 TABLE_OUTPUTS = [
     *expand("{results}/tables/{table}.csv", results=RESULTS, table=TABLES),
+    *expand(
+        "{results}/tables/{table}.{kind}",
+        results=RESULTS,
+        table=DESCRIPTIONS,
+        kind=["csv", "md", "tex"],
+    ),
     record_of("tabulate", "tables"),
+    record_of("describe", "tables"),
     record_of("fit", "fits"),
+    *([record_of("curves", "training")] if TRAINED else []),
+    *([record_of("compare", "comparison")] if COMPARED else []),
 ]
 FIGURE_OUTPUTS = [
     *expand(
         "{results}/figures/{figure}.{kind}",
         results=RESULTS,
-        figure=FIGURES,
+        figure=DRAWN,
         kind=["pdf", "png", "csv"],
     ),
-    *(record_of("figure", figure) for figure in FIGURES),
+    *(record_of("figure", figure) for figure in DRAWN),
 ]
 
 
@@ -79,16 +139,17 @@ wildcard_constraints:
     run="|".join(RUNS),
 
 
-def defined_by(stage, name, settings, *modules):
+def defined_by(stage, name, settings, *modules, kept=None):
     """Parameter that changes when a job's settings, its source or its finished outputs do.
 
     It takes the wildcards alone: Snakemake does not compare parameters that take the outputs.
+    ``kept`` is the folder of the job's record where it is not named after the command.
     """
 
     def parameter(wildcards):
         chosen = settings(wildcards) if callable(settings) else settings
         base = definition((f"logdepth.cli.{stage}", *modules), chosen)
-        return settled(base, Path(record_of(stage, name).format(**wildcards)))
+        return settled(base, Path(record_of(kept or stage, name).format(**wildcards)))
 
     return parameter
 
@@ -98,8 +159,18 @@ def options(name, values):
     return " ".join(f"--{name} {shlex.quote(str(value))}" for value in values)
 
 
+def experiments_of(runs):
+    """The options that name the runs of each experiment."""
+    return options(
+        "experiment", [f"{name}={','.join(ids)}" for name, ids in runs.items()]
+    )
+
+
 def cost(run):
     """Relative cost of a training, to start the long ones first."""
     return (
-        run.training.trained_steps * run.training.batch * run.model.depth * run.model.width**2
+        run.training.trained_steps
+        * run.training.batch
+        * run.model.depth
+        * run.model.width**2
     )

@@ -35,7 +35,7 @@ rule tabulate:
             "{results}/runs/{run}/{name}",
             results=RESULTS,
             run=RUNS,
-            name=["run.json", "evaluation.csv", "hops.csv"],
+            name=["run.json", "evaluation.csv"],
         ),
     output:
         errors=report(
@@ -45,7 +45,6 @@ rule tabulate:
             labels={"table": "errors by depth and k"},
         ),
         errors_by_run=f"{RESULTS}/tables/errors_by_run.csv",
-        training=f"{RESULTS}/tables/training.csv",
         record=record_of("tabulate", "tables"),
     log:
         f"{RESULTS}/logs/tabulate/tables.log",
@@ -56,15 +55,116 @@ rule tabulate:
         mem_mb=2000,
         runtime=30,
     params:
-        runs=lambda wildcards, input: os.path.dirname(os.path.dirname(input[0])),
-        experiments=options(
-            "experiment",
-            [f"{name}={','.join(runs)}" for name, runs in EXPERIMENTS.items()],
-        ),
+        runs=f"{RESULTS}/runs",
+        experiments=experiments_of(EXPERIMENTS),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         definition=defined_by("tabulate", "tables", EXPERIMENTS),
     message:
         "Writing the tables of errors"
     shell:
         "logdepth tabulate --runs {params.runs} {params.experiments} --output {params.folder} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"
+
+
+rule curves:
+    input:
+        expand(
+            "{results}/runs/{run}/{name}",
+            results=RESULTS,
+            run=TRAINED,
+            name=["run.json", "hops.csv"],
+        ),
+    output:
+        table=f"{RESULTS}/tables/training.csv",
+        record=record_of("curves", "training"),
+    log:
+        f"{RESULTS}/logs/curves/training.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/curves/training.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        runs=f"{RESULTS}/runs",
+        experiments=experiments_of(TRAINED_EXPERIMENTS),
+        definition=defined_by("curves", "training", TRAINED_EXPERIMENTS),
+    message:
+        "Writing the table of training curves"
+    shell:
+        "logdepth curves --runs {params.runs} {params.experiments} --output {output.table} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"
+
+
+rule describe:
+    input:
+        expand("{results}/runs/{run}/run.json", results=RESULTS, run=RUNS),
+    output:
+        expand(
+            "{results}/tables/{table}.{kind}",
+            results=RESULTS,
+            table=DESCRIPTIONS,
+            kind=["csv", "md", "tex"],
+        ),
+        record=record_of("describe", "tables"),
+    log:
+        f"{RESULTS}/logs/describe/tables.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/describe/tables.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        runs=f"{RESULTS}/runs",
+        experiments=experiments_of(EXPERIMENTS),
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        definition=defined_by("describe", "tables", EXPERIMENTS),
+    message:
+        "Describing task, settings and models"
+    shell:
+        "logdepth describe --runs {params.runs} {params.experiments} --output {params.folder} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"
+
+
+rule compare:
+    input:
+        expand(
+            "{results}/runs/{run}/{name}",
+            results=RESULTS,
+            run=RUNS,
+            name=["run.json", "evaluation.csv"],
+        ),
+        published=PUBLISHED,
+    output:
+        comparison=report(
+            f"{RESULTS}/tables/comparison.csv",
+            caption="../report/comparison.rst",
+            category="Tables",
+            labels={"table": "published and ours"},
+        ),
+        summary=f"{RESULTS}/tables/comparison_summary.csv",
+        record=record_of("compare", "comparison"),
+    log:
+        f"{RESULTS}/logs/compare/comparison.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/comparison.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        runs=f"{RESULTS}/runs",
+        experiments=experiments_of(EXPERIMENTS),
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        definition=defined_by(
+            "compare",
+            "comparison",
+            {"experiments": EXPERIMENTS, "published": sha256_of(Path(PUBLISHED))},
+        ),
+    message:
+        "Comparing with the published errors"
+    shell:
+        "logdepth compare --runs {params.runs} {params.experiments} "
+        "--published {input.published} --output {params.folder} "
         "--definition {params.definition} --record {output.record} > {log} 2>&1"

@@ -1,16 +1,16 @@
 # A rule for each figure, so that each has its own caption and can be asked for alone.
-for FIGURE, FROM_TABLES in FIGURES.items():
+for FIGURE, SPEC in DRAWN.items():
 
     rule:
         name:
             f"figure_{FIGURE}"
         input:
-            tables=[f"{RESULTS}/tables/{table}.csv" for table in FROM_TABLES],
+            tables=tables_of(SPEC),
         output:
             pdf=f"{RESULTS}/figures/{FIGURE}.pdf",
             png=report(
                 f"{RESULTS}/figures/{FIGURE}.png",
-                caption=f"../report/{FIGURE}.rst",
+                caption=f"../report/{SPEC.draws}.rst",
                 category="Figures",
                 labels={"figure": FIGURE.replace("_", " ")},
             ),
@@ -26,6 +26,7 @@ for FIGURE, FROM_TABLES in FIGURES.items():
             runtime=10,
         params:
             figure=FIGURE,
+            spec=canonical_json(SPEC.model_dump(mode="json")),
             tables=lambda wildcards, input: options("table", input.tables),
             titles=options(
                 "title", [f"{name}={e.title}" for name, e in STUDY.experiments.items()]
@@ -34,12 +35,15 @@ for FIGURE, FROM_TABLES in FIGURES.items():
             definition=defined_by(
                 "figure",
                 FIGURE,
-                {"titles": {name: e.title for name, e in STUDY.experiments.items()}},
-                f"logdepth.figures.{FIGURE}",
+                {
+                    "spec": SPEC.model_dump(mode="json"),
+                    "titles": {name: e.title for name, e in STUDY.experiments.items()},
+                },
+                f"logdepth.figures.{SPEC.draws}",
             ),
         message:
             f"Drawing {FIGURE}"
         shell:
-            "logdepth figure {params.figure} {params.tables} {params.titles} "
-            "--output {params.folder} --definition {params.definition} "
+            "logdepth figure {params.figure} --spec {params.spec:q} {params.tables} "
+            "{params.titles} --output {params.folder} --definition {params.definition} "
             "--record {output.record} > {log} 2>&1"

@@ -29,11 +29,8 @@ rule fit:
         mem_mb=2000,
         runtime=60,
     params:
-        runs=lambda wildcards, input: os.path.dirname(os.path.dirname(input[0])),
-        experiments=options(
-            "experiment",
-            [f"{name}={','.join(runs)}" for name, runs in EXPERIMENTS.items()],
-        ),
+        runs=f"{RESULTS}/runs",
+        experiments=experiments_of(EXPERIMENTS),
         thresholds=options("threshold", STUDY.fit.thresholds),
         bootstrap=STUDY.fit.bootstrap,
         seed=STUDY.fit.seed,

@@ -9,21 +9,24 @@ rule train:
         f"{RESULTS}/logs/train/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{run}}.tsv"
-    priority: lambda wildcards: cost(RUNS[wildcards.run])
+    wildcard_constraints:
+        # An imported model lies where a trained one would, and is no output of this rule.
+        run="|".join(TRAINED) or "(?!)",
+    priority: lambda wildcards: cost(TRAINED[wildcards.run])
     threads: 1
     resources:
         mem_mb=2000,
         runtime=720,
     params:
         run=lambda wildcards: canonical_json(
-            RUNS[wildcards.run].model_dump(mode="json")
+            TRAINED[wildcards.run].model_dump(mode="json")
         ),
         folder=lambda wildcards, output: os.path.dirname(output.model),
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
         definition=defined_by(
             "train",
             "{run}",
-            lambda wildcards: RUNS[wildcards.run].model_dump(mode="json"),
+            lambda wildcards: TRAINED[wildcards.run].model_dump(mode="json"),
         ),
     message:
         "Training {wildcards.run}"

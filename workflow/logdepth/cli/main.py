@@ -1,5 +1,6 @@
 """``logdepth COMMAND …``: each command's module is imported only when it is asked for."""
 
+import keyword
 import logging
 import os
 import sys
@@ -9,7 +10,21 @@ import typer
 
 from logdepth.errors import UserError
 
-COMMANDS = ("config", "data", "train", "evaluate", "tabulate", "fit", "figure")
+COMMANDS = (
+    "config",
+    "data",
+    "train",
+    "import",
+    "evaluate",
+    "attention",
+    "tabulate",
+    "curves",
+    "compare",
+    "describe",
+    "fit",
+    "figure",
+    "plan",
+)
 
 
 def main() -> None:
@@ -23,7 +38,9 @@ def main() -> None:
     )
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in [asked] if asked in COMMANDS else COMMANDS:
-        import_module(f"logdepth.cli.{name}").register(app)
+        # `import` is a keyword and cannot name a module that others import.
+        module = f"{name}_" if keyword.iskeyword(name) else name
+        import_module(f"logdepth.cli.{module}").register(app)
     try:
         app(prog_name="logdepth")
     except (UserError, OSError) as error:

@@ -1,4 +1,4 @@
-"""``logdepth tabulate``: errors and training curves of all runs as tables."""
+"""``logdepth tabulate``: errors of all runs as tables."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,32 +18,27 @@ def register(app: typer.Typer) -> None:
 def tabulate(
     runs: Folder,
     experiment: Experiments,
-    output: Annotated[
-        Path, typer.Option(help="Folder for errors.csv, errors_by_run.csv and training.csv.")
-    ],
+    output: Annotated[Path, typer.Option(help="Folder for errors.csv and errors_by_run.csv.")],
     definition: Definition = "",
     record: Record = None,
 ) -> None:
-    """Write the tables of errors and of training curves."""
+    """Write the tables of errors."""
     from logdepth.evaluation.counts import errors_by_depth, errors_by_run, read_counts
-    from logdepth.evaluation.training import training_table
     from logdepth.tables import write_table
 
     experiments = experiment_runs(experiment)
-    names = ("errors", "errors_by_run", "training")
+    names = ("errors", "errors_by_run")
     job = Job(
         stage="tabulate",
         record=record,
         definition=definition,
         parameters={"experiments": experiments},
-        inputs=run_files(runs, experiments, "run.json", "evaluation.csv", "hops.csv"),
+        inputs=run_files(runs, experiments, "run.json", "evaluation.csv"),
         outputs=[output / f"{name}.csv" for name in names],
     )
     with recorded(job):
         counts = read_counts(runs, experiments)
         for name, table in zip(
-            names,
-            (errors_by_depth(counts), errors_by_run(counts), training_table(runs, experiments)),
-            strict=True,
+            names, (errors_by_depth(counts), errors_by_run(counts)), strict=True
         ):
             write_table(name, table, output / f"{name}.csv")

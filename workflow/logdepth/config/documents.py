@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from logdepth.config.figures import FigureSpec
 from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Task
 from logdepth.config.study import Experiment, Study
 
@@ -24,7 +25,7 @@ _EXAMPLE = Study(
             model=PaperModel(form="paper"),
             training=PaperRecipe(recipe="paper"),
             depths=(2, 3, 4, 5, 6),
-            at_depth={6: {"training.steps": 200_001, "training.stop_after": 100_000}},
+            at_depth={6: {"training.steps": 200_001, "training.stop_after": 100_001}},
         ),
     },
 )
@@ -64,7 +65,11 @@ def _lines(settings: BaseModel, indent: int, parent: str = "") -> list[str]:
             lines += _lines(value, indent + 1, name)
         elif isinstance(value, dict) and any(isinstance(v, BaseModel) for v in value.values()):
             lines.append(f"{space}{name}:")
-            for key, item in value.items():
+            for i, (key, item) in enumerate(value.items()):
+                if i and isinstance(item, FigureSpec):  # the first one explains its settings
+                    given = item.model_dump(mode="json", exclude_defaults=True)
+                    lines.append(f"{space}  {key}: {_yaml(given)}")
+                    continue
                 lines.append(f"{space}  {key}:")
                 lines += _lines(item, indent + 2)
         else:

@@ -2,24 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from logdepth.config.fields import Name, Switch
+from logdepth.config.figures import FigureSpec
 from logdepth.config.run import Model, Recipe, Run, Settings, Task, mistakes
 from logdepth.errors import UserError
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-def _on_off(value: Any) -> Any:
-    # YAML 1.1 reads the words on and off as true and false.
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-
-
-Switch = Annotated[Literal["off", "on"], BeforeValidator(_on_off)]
 
 
 class ConfigError(UserError):
@@ -50,6 +42,15 @@ class Fit(Settings):
     """Seed of the resampling."""
 
 
+class Alignment(Settings):
+    """How attention is compared with find^j (paper: Appendix G.2)."""
+
+    sequences: int = Field(10, ge=1)
+    """Sequences to average over: the first of the frozen set, the same for every k."""
+    dropout: Switch = "off"
+    """Whether dropout is active; "on" is how the published heat maps were made."""
+
+
 class Experiment(Settings):
     """One curve of error against k for each of several depths, everything else equal."""
 
@@ -63,6 +64,8 @@ class Experiment(Settings):
     """Depths L to train."""
     at_depth: dict[int, dict[str, Any]] = Field(default_factory=dict)
     """Changes for single depths, as {depth: {"training.steps": 5000}}."""
+    imported: bool = False
+    """Whether the models come from ``logdepth import`` instead of training."""
 
     @model_validator(mode="after")
     def _depths(self) -> Self:
@@ -90,6 +93,21 @@ class Study(Settings):
     """How errors are measured."""
     fit: Fit = Fit()
     """How curves are fitted."""
+    alignment: Alignment = Alignment()
+    """How attention is compared with find^j."""
+    figures: dict[Name, FigureSpec] = Field(
+        default={
+            name: FigureSpec(draws=name)
+            for name in (
+                "depth_law",
+                "error_by_hops",
+                "error_by_depth",
+                "error_heatmap",
+                "training_curves",
+            )
+        }
+    )
+    """The figures, by name."""
     experiments: dict[Name, Experiment] = Field(min_length=1)
     """The experiments, by name."""
 
@@ -105,22 +123,47 @@ class Study(Settings):
                 )
         for name in self.experiments:
             self.runs(name)
+        for name, figure in self.figures.items():
+            self._check_figure(name, figure)
         return self
 
+    def _check_figure(self, name: str, figure: FigureSpec) -> None:
+        where = f"figures.{name}"
+        for experiment in figure.experiments:
+            if experiment not in self.experiments:
+                raise ValueError(
+                    f"{where}.experiments: no experiment '{experiment}'; "
+                    f"right would be {', '.join(self.experiments)}"
+                )
+            depths = self.experiments[experiment].depths
+            if figure.depth is not None and figure.depth not in depths:
+                raise ValueError(f"{where}.depth: {experiment} has the depths {list(depths)}")
+        if figure.hops is not None and figure.hops > self.task.max_hops:
+            raise ValueError(
+                f"{where}.hops is {figure.hops}, but task.max_hops is {self.task.max_hops}"
+            )
+        if figure.dropout is not None and figure.dropout not in self.evaluation.dropout:
+            raise ValueError(
+                f"{where}.dropout is '{figure.dropout}', which evaluation.dropout does not have"
+            )
+
     def runs(self, experiment: str) -> list[Run]:
-        """Return the runs of an experiment, by depth and then by seed.
+        """Return the runs that train an experiment, by depth and then by seed; none if imported.
 
         Raises:
             ValueError: a depth or a change makes an impossible run.
         """
+        spec = self.experiments[experiment]
+        if spec.imported:
+            return []
         return [
             self._run(experiment, depth, seed)
-            for depth in sorted(self.experiments[experiment].depths)
+            for depth in sorted(spec.depths)
             for seed in self.seeds
         ]
 
     def all_runs(self) -> dict[str, Run]:
-        """Return every run of the study by its identifier; experiments may share runs."""
+        """Return every run to train by its identifier; experiments may share runs."""
         runs = [run for name in self.experiments for run in self.runs(name)]
         return {run.identifier: run for run in runs}
 

@@ -10,13 +10,52 @@ from statsmodels.stats.proportion import proportion_confint
 LEVEL = 0.95
 
 
+def effective_answers(wrong: ArrayLike, symbols: ArrayLike) -> float:
+    """Return how many independent answers would know an error as well as these answers do.
+
+    Answers within a sequence are not independent. The number is the one whose binomial variance
+    is that of the ratio estimator over sequences (as Korn and Graubard do for surveys), never
+    fewer than there are sequences with an answer and never more than there are answers; where
+    no answer differs from another it is the number of sequences.
+
+    Args:
+        wrong: (sequences,) or (runs, sequences) wrong answers; of several runs, each of which
+            answered all sequences, the variances are averaged and the number is that of one run.
+        symbols: (sequences,) answers of a run.
+
+    Returns:
+        The number, 0 where nothing was answered.
+    """
+    x, n = np.atleast_2d(np.asarray(wrong, float)), np.asarray(symbols, float)
+    x, n = x[:, n > 0], n[n > 0]
+    count = len(n)
+    if not count:
+        return 0.0
+    errors = x.sum(1) / n.sum()
+    variance = 0.0
+    if count > 1:
+        squares = np.square(x - errors[:, None] * n).sum()
+        variance = count / (count - 1) * squares / n.sum() ** 2
+    effective = (errors * (1 - errors)).sum() / variance if variance > 0 else count
+    return float(min(max(effective, count), n.sum()))
+
+
+def wilson_interval(error: float, effective: float) -> tuple[float, float]:
+    """Return Wilson's interval of an error known from this many independent answers.
+
+    Returns:
+        Lower and upper end, NaN without an answer.
+    """
+    if not effective:
+        return math.nan, math.nan
+    low, high = proportion_confint(error * effective, effective, 1 - LEVEL, method="wilson")
+    return float(low), float(high)
+
+
 def sequence_interval(wrong: ArrayLike, symbols: ArrayLike) -> tuple[float, float]:
     """Return the interval of a pooled error when other sequences might have been drawn.
 
-    Answers within a sequence are not independent. The interval is Wilson's for the number of
-    independent answers that would have the variance of the ratio estimator over sequences (as
-    Korn and Graubard do for surveys), never fewer than there are sequences with an answer and
-    never more than there are answers; with no wrong answer at all it is the number of sequences.
+    It is Wilson's for the number of ``effective_answers``.
 
     Args:
         wrong: (sequences,) wrong answers.
@@ -26,18 +65,9 @@ def sequence_interval(wrong: ArrayLike, symbols: ArrayLike) -> tuple[float, floa
         Lower and upper end, NaN where nothing was answered.
     """
     x, n = np.asarray(wrong, float), np.asarray(symbols, float)
-    x, n = x[n > 0], n[n > 0]
-    count = len(n)
-    if not count:
+    if not n.sum():
         return math.nan, math.nan
-    error = x.sum() / n.sum()
-    variance = 0.0
-    if count > 1:
-        variance = count / (count - 1) * np.square(x - error * n).sum() / n.sum() ** 2
-    effective = error * (1 - error) / variance if variance > 0 else count
-    effective = min(max(effective, count), n.sum())
-    low, high = proportion_confint(error * effective, effective, 1 - LEVEL, method="wilson")
-    return float(low), float(high)
+    return wilson_interval(x.sum() / n.sum(), effective_answers(x, n))
 
 
 def seed_interval(errors: ArrayLike) -> tuple[float, float]:

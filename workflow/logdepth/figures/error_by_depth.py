@@ -13,5 +13,6 @@ def draw(data: pd.DataFrame) -> Figure:
     figure, axes = error_lines(data, x="depth", line="hops", symbol="k")
     for axis in axes:
         depth_axis(axis)
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    columns = 1 if data["hops"].nunique() <= 10 else 2
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=columns)
     return figure

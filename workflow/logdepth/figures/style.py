@@ -17,6 +17,7 @@ from logdepth.files import atomic_path, write_text
 
 MARKERS = "osD^vPX*<>"
 COLUMN_INCHES = 3.4
+WIDE_INCHES = 6.8
 RESOLUTION = 200
 
 mpl.use("agg")
@@ -38,7 +39,7 @@ mpl.rcParams.update(
 )
 
 
-def ordered_colours(values: Sequence[int]) -> dict[Any, tuple[float, ...]]:
+def ordered_colours(values: Sequence[int]) -> dict[Any, tuple[float, float, float, float]]:
     """Return a colour for each value, dark to light in their order, told apart in grey as well."""
     shades = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(values)))
     return {value: tuple(shade) for value, shade in zip(values, shades, strict=True)}
@@ -141,6 +142,15 @@ def error_lines(data: pd.DataFrame, *, x: str, line: str, symbol: str) -> tuple[
     return figure, [axis for axis, _ in parts]
 
 
+def head_axis(axis: Axes, heads: list[tuple[int, int]]) -> None:
+    """Make y an axis of heads as layer.head, with a line between layers."""
+    axis.set_yticks(range(len(heads)), [f"{layer}.{head}" for layer, head in heads], fontsize=6)
+    for row in range(1, len(heads)):
+        if heads[row][0] != heads[row - 1][0]:
+            axis.axhline(row - 0.5, color="white", lw=2)
+    axis.set_ylabel("layer.head")
+
+
 def depth_axis(axis: Axes) -> None:
     """Make x an axis of depths, with a label at each."""
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -155,7 +165,12 @@ def save(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: Path) ->
     ):
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format=file_format, dpi=RESOLUTION, metadata=metadata)
-    write_text(csv, data.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_data(data, csv)
+
+
+def write_data(data: pd.DataFrame, path: Path) -> None:
+    """Write the data of a figure as CSV, with six significant digits."""
+    write_text(path, data.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def error_axis(axis: Axes, errors: pd.Series) -> None:

@@ -1,0 +1,78 @@
+"""``logdepth plan``: what a study will cost, before anything runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("plan")(plan)
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(metavar="CONFIG", help="A study, config/laptop.yaml.")],
+    device: Annotated[
+        str, typer.Option(help="cpu: this machine, measured; or a GPU such as A100-80GB.")
+    ] = "cpu",
+    seconds: Annotated[
+        float, typer.Option(min=0, help="About how long to time training steps, for cpu.")
+    ] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Say what a study will cost: runs, time, memory, disk and Slurm jobs."""
+    from logdepth.config.study import load_study
+    from logdepth.errors import UserError
+    from logdepth.planning.devices import find_device
+
+    study = load_study(file)
+    gpu = find_device(device)
+
+    import json
+    import os
+
+    from rich.console import Console
+
+    from logdepth.devices import prepare_device
+    from logdepth.planning import report
+    from logdepth.planning.calibrate import calibrate
+    from logdepth.planning.plan import make_plan, trained_runs
+    from logdepth.training.interrupts import InterruptedTraining
+
+    runs = [run for name in study.experiments for run in trained_runs(study, name)]
+    if not runs:
+        raise UserError(f"{file}: nothing to plan, all its experiments are imported")
+    # Windows alone has no such average.
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    calibration = None
+    if gpu is None:
+        prepare_device("cpu", 1)
+        print(f"timing training steps for about {seconds:g} s", file=sys.stderr, flush=True)
+        try:
+            calibration = calibrate(runs, seconds)
+        except InterruptedTraining as interrupted:
+            sys.exit(128 + interrupted.signum)
+    rows, totals = make_plan(study, gpu, calibration, cores())
+    notes = report.notes(rows, gpu, calibration, load)
+    if as_json:
+        plain = report.as_json(study.study, rows, totals, gpu, calibration, notes)
+        print(json.dumps(plain, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(f"{study.title} ({file}) on {gpu.name if gpu else 'this machine'}")
+    console.print(report.table(rows))
+    for line in report.summary(rows, totals, gpu):
+        console.print(line)
+    for line in notes:
+        console.print(f"({line})")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    import os
+
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
