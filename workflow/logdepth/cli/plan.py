@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    file: Annotated[Path, typer.Argument(metavar="CONFIG", help="A study, config/laptop.yaml.")],
+    file: Annotated[Path, typer.Option("--config", help="A study, such as config/laptop.yaml.")],
     device: Annotated[
         str, typer.Option(help="cpu: this machine, measured; or a GPU such as A100-80GB.")
     ] = "cpu",
@@ -38,10 +38,10 @@ def plan(
     from logdepth.devices import prepare_device
     from logdepth.planning import report
     from logdepth.planning.calibrate import calibrate
-    from logdepth.planning.plan import make_plan, trained_runs
+    from logdepth.planning.plan import make_plan
     from logdepth.training.interrupts import InterruptedTraining
 
-    runs = [run for name in study.experiments for run in trained_runs(study, name)]
+    runs = [run for name in study.experiments for run in study.runs(name)]
     if not runs:
         raise UserError(f"{file}: nothing to plan, all its experiments are imported")
     # Windows alone has no such average.

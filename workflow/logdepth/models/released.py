@@ -122,7 +122,6 @@ def _run(path: Path, config: _Config, step: int, samples: int | None) -> Run:
     recipe = {
         "recipe": "paper",
         "steps": training.train_steps,
-        # Steps count from 0, so that the last one is train_steps - 1.
         # The authors save model_<t>.pt after update t, counted from 0.
         "stop_after": step + 1 if step + 1 < training.train_steps else None,
         "batch": training.batch_size,

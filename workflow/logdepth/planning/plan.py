@@ -93,19 +93,12 @@ def make_plan(
     rows: list[Row] = []
     seen: set[str] = set()
     for name in study.experiments:
-        for depth, same in groupby(trained_runs(study, name), lambda run: run.model.depth):
+        for depth, same in groupby(study.runs(name), lambda run: run.model.depth):
             new = [run for run in same if run.identifier not in seen]
             seen.update(run.identifier for run in new)
             if new:
                 rows.append(_row(study, name, depth, new, device, calibration))
     return rows, _totals(rows, 1 if device else cores, GPU_START if device else LOCAL_START)
-
-
-def trained_runs(study: Study, experiment: str) -> list[Run]:
-    """Return the runs that an experiment trains, by depth; none where its models are imported."""
-    if getattr(study.experiments[experiment], "imported", False):
-        return []
-    return study.runs(experiment)
 
 
 def _row(

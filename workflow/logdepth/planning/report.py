@@ -47,6 +47,8 @@ def summary(rows: list[Row], totals: Totals, device: Device | None) -> list[str]
     """Return lines that say what all rows cost together."""
     unit = "GPU" if device else "core"
     place = "one GPU" if device else f"the {totals.workers} cores of this machine"
+    packed = any(row.slurm.runs_per_job > 1 for row in rows)
+    shared = "; short runs of a row share a job" if packed else ""
     return [
         f"{totals.runs} runs, {totals.flops:.2g} FLOPs, "
         f"{digits(totals.training_hours)} {unit}-hours of training, "
@@ -54,7 +56,7 @@ def summary(rows: list[Row], totals: Totals, device: Device | None) -> list[str]
         f"{duration(_seconds(totals.wall_hours))} on {place}, from the first training to the last "
         f"evaluation; {totals.disk_bytes / 1e6:.0f} MB on disk",
         f"Slurm: {totals.jobs} training jobs of {'1 GPU and ' if device else ''}1 CPU, "
-        f"{max(row.slurm.mem_mb for row in rows) / 1000:g} GB; short runs of a row share a job",
+        f"{max(row.slurm.mem_mb for row in rows) / 1000:g} GB{shared}",
     ]
 
 
