@@ -45,7 +45,8 @@ publish: ## copy the finished STUDY to results/published for a commit
 	rm -rf results/published/$(STUDY)
 	mkdir -p results/published/$(STUDY)
 	cd results/$(STUDY) && cp --parents -r tables figures provenance ../published/$(STUDY)
-	cd results/$(STUDY) && cp --parents runs/*/run.json runs/*/*.csv ../published/$(STUDY)
+	cd results/$(STUDY) && for run in $$(tail -n +2 tables/errors_by_run.csv | cut -d, -f2 | sort -u); \
+	    do cp --parents runs/$$run/run.json runs/$$run/*.csv ../published/$(STUDY) || exit 1; done
 	rm -f results/published/$(STUDY)/provenance/*.lock results/published/$(STUDY)/runs/*/attention-*
 
 test: .venv/dev.done ## unit, property, workflow and figure tests
