@@ -73,7 +73,7 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.set_ylabel("largest solved $k^*$ (log scale)")
         depth_axis(axis)
     handles = {label: handle for axis, _ in parts for handle, label in _legend(axis)}
-    columns = 3 if data["experiment"].nunique() > 1 else 2
+    columns = 3 if len(set(data["experiment"])) > 1 else 2
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
     return figure
 
