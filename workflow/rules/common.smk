@@ -159,6 +159,11 @@ def options(name, values):
     return " ".join(f"--{name} {shlex.quote(str(value))}" for value in values)
 
 
+def runs_folder(wildcards, input):
+    """The folder of all runs, from the first file of the first run."""
+    return os.path.dirname(os.path.dirname(input[0]))
+
+
 def experiments_of(runs):
     """The options that name the runs of each experiment."""
     return options(

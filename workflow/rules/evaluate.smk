@@ -55,7 +55,7 @@ rule tabulate:
         mem_mb=2000,
         runtime=30,
     params:
-        runs=f"{RESULTS}/runs",
+        runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         definition=defined_by("tabulate", "tables", EXPERIMENTS),
@@ -86,7 +86,7 @@ rule curves:
         mem_mb=2000,
         runtime=30,
     params:
-        runs=f"{RESULTS}/runs",
+        runs=runs_folder,
         experiments=experiments_of(TRAINED_EXPERIMENTS),
         definition=defined_by("curves", "training", TRAINED_EXPERIMENTS),
     message:
@@ -116,7 +116,7 @@ rule describe:
         mem_mb=2000,
         runtime=10,
     params:
-        runs=f"{RESULTS}/runs",
+        runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         definition=defined_by("describe", "tables", EXPERIMENTS),
@@ -154,7 +154,7 @@ rule compare:
         mem_mb=2000,
         runtime=30,
     params:
-        runs=f"{RESULTS}/runs",
+        runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         definition=defined_by(

@@ -29,7 +29,7 @@ rule fit:
         mem_mb=2000,
         runtime=60,
     params:
-        runs=f"{RESULTS}/runs",
+        runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
         thresholds=options("threshold", STUDY.fit.thresholds),
         bootstrap=STUDY.fit.bootstrap,
