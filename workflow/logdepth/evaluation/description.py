@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from logdepth.config.run import Run
-from logdepth.models.transformer import Transformer, architecture
+from logdepth.models.transformer import architecture
+from logdepth.planning.cost import parameters
 
 _TASK = {
     "context": "tokens of a sequence, $N$",
@@ -68,16 +68,9 @@ def models_table(runs: dict[str, list[Run]]) -> pd.DataFrame:
                 "width": model.width,
                 "depth": model.depth,
                 "train_samples": samples,
-                "parameters": parameters(run),
+                "parameters": parameters(architecture(run.task, model)),
             }
     return pd.DataFrame(list(rows.values()))
-
-
-def parameters(run: Run) -> int:
-    """Return how many numbers a run's model learns."""
-    with torch.device("meta"):
-        model = Transformer(architecture(run.task, run.model))
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _settings(runs: list[Run]) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Trained:
         model: with its final weights, in evaluation mode.
         steps: a row a step: step, loss, gradient_norm, rate_factor.
         hops: a row an interval and k: step, hops, loss, error, measured on the training batches
-            before they were learnt from; error is that of evaluation, over symbol targets.
+            before that step learnt from them; error is that of evaluation, over symbol targets.
     """
 
     model: Transformer
