@@ -1,8 +1,10 @@
 """The plan of a study: exact counts against torch's own, and totals that add up."""
 
 import json
+import os
 import sys
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -14,14 +16,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from logdepth.cli.main import main
 from logdepth.cli.plan import cores
 from logdepth.config.run import Run
+from logdepth.config.site import Site
 from logdepth.config.study import Study, load_study
 from logdepth.errors import UserError
 from logdepth.models.store import save_model
 from logdepth.models.transformer import Transformer, architecture, labels
 from logdepth.planning import cost
 from logdepth.planning.calibrate import Calibration, to_measure
-from logdepth.planning.devices import DEVICES, find_device, step_range
-from logdepth.planning.jobs import makespan, slurm_jobs
+from logdepth.planning.devices import DEVICES, busy_share, find_device, named, step_range
+from logdepth.planning.jobs import makespan
 from logdepth.planning.plan import make_plan
 from logdepth.planning.report import UNMEASURED, duration
 from logdepth.tasks.hop import HopTask
@@ -102,6 +105,13 @@ def test_parameters_are_those_of_the_model(form):
     run = run_of(form)
     spec = architecture(run.task, run.model)
     assert cost.parameters(spec) == sum(p.numel() for p in Transformer(spec).parameters())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sizes_are_those_of_the_architecture(form):
+    run = run_of(form)
+    spec, sizes = architecture(run.task, run.model), cost.shape_of(run).spec
+    assert asdict(sizes).items() <= asdict(spec).items()
 
 
 # Paper: Table 3.
@@ -207,6 +217,7 @@ def test_devices_are_found_however_they_are_spelt(name):
     device = find_device(name)
     assert device is not None
     assert device.name in DEVICES
+    assert named(name) == device
     assert find_device("cpu") is None
 
 
@@ -231,14 +242,20 @@ def test_a_gpu_is_bound_by_the_slowest_of_three():
     assert by_launches == pytest.approx((0.005, 0.02), rel=1e-4)
 
 
-def test_short_runs_share_a_job():
-    short = slurm_jobs(7, 100.0, 10**9, gpu=False)
-    assert (short.jobs, short.runs_per_job, short.gpus) == (2, 4, 0)
-    assert short.mem_mb == 1500
-    # Twice four runs with their start-up, in steps of ten minutes.
-    assert short.runtime_minutes == 20
-    long = slurm_jobs(7, 3600.0, 10**9, gpu=True)
-    assert (long.jobs, long.runs_per_job, long.gpus, long.runtime_minutes) == (7, 1, 1, 130)
+@pytest.mark.parametrize("device", DEVICES.values(), ids=DEVICES)
+def test_what_shares_a_gpu_keeps_it_busy_for_a_part_of_its_step(device):
+    shares = {}
+    for name, (flops, kernels) in {
+        "launches": (10**6, 1000),
+        "both": (int(device.float32 / 1000), 1000),
+        "arithmetic": (int(device.float32), 1000),
+    }.items():
+        of = {"flops": flops, "traffic": flops // 100, "kernels": kernels}
+        shares[name] = busy_share(device, "float32", **of)
+        # As many as fit, at the rates expected, take no longer than the longest step.
+        assert 0 < shares[name] < 1
+    assert shares["launches"] == pytest.approx(0.1, rel=0.01)
+    assert shares["launches"] < shares["both"] < shares["arithmetic"]
 
 
 def test_makespan_starts_the_longest_first():
@@ -271,9 +288,9 @@ def test_imported_models_and_runs_planned_before_cost_nothing(root):
     content["experiments"]["again"] = content["experiments"]["with_mlp"]
     content["experiments"]["attention_only"]["imported"] = True
     changed = Study.model_validate(without_depths(content))
-    rows, totals = make_plan(changed, DEVICES["T4"], None, 2)
+    rows, packs, totals = make_plan(changed, DEVICES["T4"], None, 2, Site())
     assert {row.experiment for row in rows} == {"with_mlp"}
-    assert totals.runs == 15
+    assert totals.runs == sum(len(pack.members) for pack in packs) == 15
 
 
 def without_depths(content):
@@ -291,6 +308,10 @@ def test_times_are_readable():
 def plan(monkeypatch, capsys, root, *arguments):
     """What the command prints; the tests need not start a process for it."""
     monkeypatch.chdir(root)
+    # Not the cluster that somebody who runs the tests has described.
+    for key in Site.model_fields:
+        monkeypatch.delenv(f"LOGDEPTH_{key.upper()}", raising=False)
+    monkeypatch.setenv("LOGDEPTH_SITE", os.devnull)
     monkeypatch.setattr(sys, "argv", ["logdepth", "plan", "--config", *map(str, arguments)])
     with pytest.raises(SystemExit) as done:
         main()
@@ -303,7 +324,11 @@ def check_sums(content, study):
     rows, totals = content["rows"], content["totals"]
     assert totals["runs"] == sum(row["runs"] for row in rows) == len(study.all_runs())
     assert totals["flops"] == sum(row["runs"] * row["flops_run"] for row in rows)
-    assert totals["jobs"] == sum(row["slurm"]["jobs"] for row in rows)
+    packs = content["packs"]
+    assert totals["jobs"] == len(packs)
+    assert sorted(key for pack in packs for key in pack["members"]) == sorted(study.all_runs())
+    assert all(pack["at_once"] <= content["site"]["cpus_per_gpu"] for pack in packs)
+    assert all(60 * pack["minutes"] > 2 * pack["seconds"] for pack in packs)
     assert totals["disk_bytes"] == sum(row["runs"] * row["disk_bytes"] for row in rows)
     for end in (0, 1):
         seconds = sum(row["runs"] * row["seconds_run"][end] for row in rows)
@@ -317,8 +342,8 @@ def check_sums(content, study):
         low, high = row["seconds_run"]
         assert 0 < low <= high
         assert low == pytest.approx(row["steps"] * row["seconds_step"][0])
-        assert row["slurm"]["jobs"] * row["slurm"]["runs_per_job"] >= row["runs"]
-        assert row["slurm"]["runtime_minutes"] * 60 > row["slurm"]["runs_per_job"] * high
+    longest = max(row["seconds_run"][1] for row in rows)
+    assert max(pack["seconds"] for pack in packs) > longest
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])
@@ -345,7 +370,6 @@ def test_a_plan_for_a_gpu_is_a_range_and_says_that_nobody_measured_it(
     assert content["measured"] is False
     assert UNMEASURED in content["notes"]
     assert all(row["seconds_run"][0] < row["seconds_run"][1] for row in content["rows"])
-    assert all(row["slurm"]["gpus"] == 1 for row in content["rows"])
 
 
 def test_the_table_fits_80_columns(root, monkeypatch, capsys):
@@ -357,6 +381,20 @@ def test_the_table_fits_80_columns(root, monkeypatch, capsys):
     assert len(rows) == 25
     # A name folded over several lines would be a table too wide.
     assert "samples_10000" in out
+    # Nothing in the table of jobs was cut off either.
+    assert "GPUs CPUs memory" in out
+    assert "…" not in out
+
+
+def test_a_site_says_how_many_runs_share_a_gpu(root, monkeypatch, capsys, tmp_path):
+    file = tmp_path / "site.yaml"
+    file.write_text("cpus_per_gpu: 2\nmax_hours: 0.5\ngpu: V100\n")
+    arguments = ("config/paper.yaml", "--device", "A100-80GB", "--json", "--site", file)
+    content = json.loads(plan(monkeypatch, capsys, root, *arguments))
+    assert {pack["at_once"] for pack in content["packs"]} <= {1, 2}
+    assert max(pack["minutes"] for pack in content["packs"]) == 30
+    assert "of the Slurm jobs may reach the limit of 0.5 h" in content["notes"][0]
+    assert content["device"]["name"] == "A100-80GB"
 
 
 def test_a_study_of_imported_models_has_no_plan(root, monkeypatch, capsys, tmp_path):

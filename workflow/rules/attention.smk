@@ -11,8 +11,7 @@ rule alignment:
         f"{RESULTS}/benchmarks/alignment/{{run}}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **requested(ATTENTION),
     params:
         sequences=STUDY.alignment.sequences,
         dropout=STUDY.alignment.dropout,
@@ -47,8 +46,7 @@ rule attention:
         hops="[0-9]+",
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **requested(ATTENTION),
     params:
         dropout=STUDY.alignment.dropout,
         seed=STUDY.evaluation.seed,

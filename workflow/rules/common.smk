@@ -1,4 +1,5 @@
-# The study, and what the rules of all stages need of it.
+# The study, the site, and what the rules of all stages need of them.
+import math
 import os
 import shlex
 import sys
@@ -7,9 +8,17 @@ from pathlib import Path
 from logdepth.config.run import canonical_json
 from logdepth.config.figures import NEEDS
 from logdepth.config.imported import imported_runs
+from logdepth.config.site import read_site
 from logdepth.config.study import ConfigError, read_study
+from logdepth.errors import UserError
 from logdepth.figures.catalog import FIGURES
 from logdepth.files import sha256_of
+from logdepth.planning.requests import (
+    attention_requests,
+    evaluation_requests,
+    training_requests,
+)
+from logdepth.provenance import image
 from logdepth.provenance.definition import definition
 from logdepth.provenance.integrity import settled
 
@@ -18,19 +27,36 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 )
 
+# What the executor slurm-packed hands to each of its jobs; there alone is it set.
+HANDED = os.environ.get("LOGDEPTH_DEFINITION")
+
+
+# A profile or the command line names a study, or it is the one for a laptop.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/laptop.yaml"
+
+
 try:
     STUDY = read_study(
         config, ", ".join(map(str, workflow.configfiles)) or "--configfile"
     )
     RESULTS = f"results/{STUDY.study}"
     IMPORTED = imported_runs(STUDY, Path(RESULTS) / "runs")
-except ConfigError as error:
+    SITE = read_site(Path("site.yaml"), os.environ)
+    IN_IMAGE = any(
+        method.name == "APPTAINER"
+        for method in workflow.deployment_settings.deployment_method
+    )
+    # Once, by the process that was started by hand; its jobs take its word.
+    if IN_IMAGE and not HANDED:
+        os.environ[image.VARIABLE] = image.checked_image(Path(SITE.image))
+except (ConfigError, UserError) as error:
     sys.exit(str(error))
 
-IMAGE = "containers/logdepth.sif"
-METHODS = {method.name for method in workflow.deployment_settings.deployment_method}
-if "APPTAINER" in METHODS and not Path(IMAGE).is_file():
-    sys.exit(f"{IMAGE}: no such image; build one there, or run without apptainer")
+# Libraries of the GPU are wanted in the image where Slurm gave the job one.
+if IN_IMAGE and HANDED and os.environ.get("SLURM_JOB_GPUS"):
+    os.environ.update(APPTAINER_NV="1", SINGULARITY_NV="1")
 
 TRAINED = STUDY.all_runs()
 RUNS = TRAINED | {run.identifier: run for runs in IMPORTED.values() for run in runs}
@@ -132,7 +158,7 @@ FIGURE_OUTPUTS = [
 
 
 # Used with --software-deployment-method apptainer only.
-container: IMAGE
+container: SITE.image
 
 
 wildcard_constraints:
@@ -147,7 +173,11 @@ def defined_by(stage, name, settings, *modules, kept=None):
     """
 
     def parameter(wildcards):
+        if HANDED:
+            return HANDED
         chosen = settings(wildcards) if callable(settings) else settings
+        if IN_IMAGE:
+            chosen = {"settings": chosen, "image": os.environ[image.VARIABLE]}
         base = definition((f"logdepth.cli.{stage}", *modules), chosen)
         return settled(base, Path(record_of(kept or stage, name).format(**wildcards)))
 
@@ -171,11 +201,26 @@ def experiments_of(runs):
     )
 
 
-def cost(run):
-    """Relative cost of a training, to start the long ones first."""
-    return (
-        run.training.trained_steps
-        * run.training.batch
-        * run.model.depth
-        * run.model.width**2
-    )
+TRAINING = training_requests(TRAINED, SITE)
+EVALUATION = evaluation_requests(RUNS, STUDY, SITE)
+ATTENTION = attention_requests(RUNS, STUDY, SITE)
+
+
+def requested(requests):
+    """Resources of a rule's jobs, more with each attempt: mem_mb, runtime, seconds, share.
+
+    ``seconds`` and ``share`` (in millionths of a GPU, or of the cores of a Slurm job) decide which
+    jobs share a Slurm job; ``runtime`` (minutes) counts where each has its own.
+    """
+
+    def of(value):
+        return lambda wildcards, attempt: value(requests[wildcards.run], attempt)
+
+    return {
+        "mem_mb": of(lambda request, attempt: attempt * request.mem_mb),
+        "runtime": of(
+            lambda request, attempt: math.ceil(attempt * request.seconds / 30)
+        ),
+        "seconds": of(lambda request, attempt: math.ceil(attempt * request.seconds)),
+        "share": of(lambda request, attempt: math.floor(1e6 * request.share)),
+    }

@@ -6,10 +6,8 @@ rule evaluation_set:
         f"{RESULTS}/logs/data/evaluation.log",
     benchmark:
         f"{RESULTS}/benchmarks/data/evaluation.tsv"
+    localrule: True
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         task=canonical_json(STUDY.task.model_dump()),
         hops=",".join(map(str, STUDY.evaluated_hops)),

@@ -11,8 +11,7 @@ rule evaluate:
         f"{RESULTS}/benchmarks/evaluate/{{run}}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **requested(EVALUATION),
     params:
         dropout=options("dropout", STUDY.evaluation.dropout),
         seed=STUDY.evaluation.seed,
@@ -50,10 +49,8 @@ rule tabulate:
         f"{RESULTS}/logs/tabulate/tables.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate/tables.tsv"
+    localrule: True
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
@@ -81,10 +78,8 @@ rule curves:
         f"{RESULTS}/logs/curves/training.log",
     benchmark:
         f"{RESULTS}/benchmarks/curves/training.tsv"
+    localrule: True
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         runs=runs_folder,
         experiments=experiments_of(TRAINED_EXPERIMENTS),
@@ -111,10 +106,8 @@ rule describe:
         f"{RESULTS}/logs/describe/tables.log",
     benchmark:
         f"{RESULTS}/benchmarks/describe/tables.tsv"
+    localrule: True
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
@@ -149,10 +142,8 @@ rule compare:
         f"{RESULTS}/logs/compare/comparison.log",
     benchmark:
         f"{RESULTS}/benchmarks/compare/comparison.tsv"
+    localrule: True
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),

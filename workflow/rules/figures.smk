@@ -20,10 +20,8 @@ for FIGURE, SPEC in DRAWN.items():
             f"{RESULTS}/logs/figure/{FIGURE}.log",
         benchmark:
             f"{RESULTS}/benchmarks/figure/{FIGURE}.tsv"
+        localrule: True
         threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=10,
         params:
             figure=FIGURE,
             spec=canonical_json(SPEC.model_dump(mode="json")),

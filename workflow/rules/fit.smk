@@ -24,10 +24,8 @@ rule fit:
         f"{RESULTS}/logs/fit/fits.log",
     benchmark:
         f"{RESULTS}/benchmarks/fit/fits.tsv"
+    localrule: True
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
     params:
         runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),

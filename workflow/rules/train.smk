@@ -12,17 +12,20 @@ rule train:
     wildcard_constraints:
         # An imported model lies where a trained one would, and is no output of this rule.
         run="|".join(TRAINED) or "(?!)",
-    priority: lambda wildcards: cost(TRAINED[wildcards.run])
+    # The long ones first.
+    priority: lambda wildcards: math.ceil(TRAINING[wildcards.run].seconds)
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=720,
+        **requested(TRAINING),
+        gpu=int(SITE.gpu_device is not None),
     params:
         run=lambda wildcards: canonical_json(
             TRAINED[wildcards.run].model_dump(mode="json")
         ),
         folder=lambda wildcards, output: os.path.dirname(output.model),
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
+        # On a cluster what the site says: without its GPU a job is to stop, not to go on slowly.
+        device=SITE.training_device if HANDED else "auto",
         definition=defined_by(
             "train",
             "{run}",
@@ -32,5 +35,5 @@ rule train:
         "Training {wildcards.run}"
     shell:
         "logdepth train --run {params.run:q} --output {params.folder} "
-        "--checkpoints {params.checkpoints} --threads {threads} "
+        "--checkpoints {params.checkpoints} --device {params.device} --threads {threads} "
         "--definition {params.definition} --record {output.record} > {log} 2>&1"

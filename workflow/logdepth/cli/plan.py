@@ -20,18 +20,26 @@ def plan(
     seconds: Annotated[
         float, typer.Option(min=0, help="About how long to time training steps, for cpu.")
     ] = 20.0,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="What the Slurm cluster is like; site.yaml if there is one."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Say what a study will cost: runs, time, memory, disk and Slurm jobs."""
+    import os
+
+    from logdepth.config.site import read_site
     from logdepth.config.study import load_study
     from logdepth.errors import UserError
     from logdepth.planning.devices import find_device
 
     study = load_study(file)
     gpu = find_device(device)
+    named = {"LOGDEPTH_SITE": str(site)} if site else {}
+    cluster = read_site(Path("site.yaml"), os.environ | named)
 
     import json
-    import os
 
     from rich.console import Console
 
@@ -54,16 +62,17 @@ def plan(
             calibration = calibrate(runs, seconds)
         except InterruptedTraining as interrupted:
             sys.exit(128 + interrupted.signum)
-    rows, totals = make_plan(study, gpu, calibration, cores())
-    notes = report.notes(rows, gpu, calibration, load)
+    rows, packs, totals = make_plan(study, gpu, calibration, cores(), cluster)
+    notes = report.notes(rows, packs, gpu, calibration, load)
     if as_json:
-        plain = report.as_json(study.study, rows, totals, gpu, calibration, notes)
+        plain = report.as_json(study.study, rows, packs, totals, cluster, gpu, calibration, notes)
         print(json.dumps(plain, indent=2))
         return
     console = Console(highlight=False)
     console.print(f"{study.title} ({file}) on {gpu.name if gpu else 'this machine'}")
     console.print(report.table(rows))
-    for line in report.summary(rows, totals, gpu):
+    console.print(report.jobs_table(packs, gpu))
+    for line in report.summary(packs, totals, cluster, gpu):
         console.print(line)
     for line in notes:
         console.print(f"({line})")

@@ -1,11 +1,13 @@
 """What a run costs by its shape: arithmetic, memory, disk and launches."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from logdepth.config.run import Run
-from logdepth.models.transformer import Architecture, architecture
-from logdepth.training.metrics import INTERVALS
+from logdepth.config.run import PAPER_VOCABULARY, FastModel, PaperModel, Run, Task
+
+if TYPE_CHECKING:
+    # It would import torch, which takes a second; the workflow counts whenever it is parsed.
+    from logdepth.models.transformer import Architecture
 
 # Of torch.optim.Muon; each one multiplies three times.
 NEWTON_SCHULZ_STEPS = 5
@@ -19,18 +21,46 @@ _STEP_ROW, _HOPS_ROW, _EVALUATION_ROW = 31, 25, 15
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What of an ``Architecture`` decides what it costs; the attributes are the same.
+
+    Attributes:
+        vocabulary: number of token ids.
+        context: largest number of tokens.
+        depth: number of blocks, L.
+        heads: attention heads of a block, H.
+        width: width of the residual stream, m.
+        mlp_ratio: width of the MLP over m; 0 for blocks of attention alone.
+        dropout: while training.
+        classes: outputs of the head; None without a head.
+    """
+
+    vocabulary: int
+    context: int
+    depth: int
+    heads: int
+    width: int
+    mlp_ratio: int
+    dropout: float
+    classes: int | None
+
+
+Spec: TypeAlias = "Sizes | Architecture"
+
+
+@dataclass(frozen=True)
 class Shape:
     """All that decides the cost of one training step.
 
     Attributes:
-        spec: the model.
+        spec: the sizes of the model.
         tokens: of a sequence.
         batch: sequences of a step.
         precision: of the matrix products.
         recipe: whose optimisers.
     """
 
-    spec: Architecture
+    spec: Sizes
     tokens: int
     batch: int
     precision: Literal["float32", "bfloat16"]
@@ -44,20 +74,29 @@ class Shape:
 
 def shape_of(run: Run) -> Shape:
     """Return the shape of a run; runs that differ in seed, steps or rates share one."""
-    # The size of the starting weights costs nothing.
-    spec = replace(architecture(run.task, run.model), init_std=0.0)
     recipe = run.training
+    spec = sizes(run.task, run.model)
     return Shape(spec, run.task.context, recipe.batch, recipe.precision, recipe.recipe)
 
 
-def matrices(spec: Architecture) -> list[tuple[int, int]]:
+def sizes(task: Task, model: FastModel | PaperModel) -> Sizes:
+    """Return the sizes of the architecture that a configuration stands for."""
+    depth, heads, width = model.depth, model.heads, model.width
+    if isinstance(model, PaperModel):
+        context = task.context + 1
+        return Sizes(PAPER_VOCABULARY, context, depth, heads, width, 4, model.dropout, None)
+    classes = task.alphabet + 1
+    return Sizes(task.vocabulary, task.context, depth, heads, width, model.mlp_ratio, 0.0, classes)
+
+
+def matrices(spec: Spec) -> list[tuple[int, int]]:
     """Return (rows, columns) of each weight matrix of one block."""
     m, hidden = spec.width, spec.mlp_ratio * spec.width
     attention = [(3 * m, m), (m, m)]
     return [*attention, (hidden, m), (m, hidden)] if hidden else attention
 
 
-def parameters(spec: Architecture) -> int:
+def parameters(spec: Spec) -> int:
     """Return the number of trained parameters."""
     m = spec.width
     norms = (4 if spec.mlp_ratio else 2) * m
@@ -66,7 +105,7 @@ def parameters(spec: Architecture) -> int:
     return embeddings + spec.depth * block + 2 * m + (spec.classes or 0) * m
 
 
-def forward_flops(spec: Architecture, tokens: int, batch: int) -> int:
+def forward_flops(spec: Spec, tokens: int, batch: int) -> int:
     """Return the FLOPs of the matrix products of one forward pass, 2 for each multiply-add.
 
     Scores and values count over all tokens x tokens pairs: the causal half is computed too.
@@ -77,7 +116,7 @@ def forward_flops(spec: Architecture, tokens: int, batch: int) -> int:
     return batch * (spec.depth * block + head)
 
 
-def muon_flops(spec: Architecture) -> int:
+def muon_flops(spec: Spec) -> int:
     """Return the FLOPs of Muon's Newton-Schulz iterations in one step."""
     block = 0
     for shape in matrices(spec):
@@ -171,6 +210,8 @@ def disk_bytes(run: Run, *, hops: int, sequences: int, settings: int) -> int:
         sequences: evaluated for each of them.
         settings: of dropout while evaluating.
     """
+    from logdepth.training.metrics import INTERVALS  # with torch
+
     weights = _FLOAT * parameters(shape_of(run).spec)
     training = _STEP_ROW * run.training.trained_steps
     by_hops = _HOPS_ROW * INTERVALS * (run.task.max_hops + 1)

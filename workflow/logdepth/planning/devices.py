@@ -1,5 +1,6 @@
 """Published peak rates of named GPUs, and the range of times they allow for a training step."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,9 @@ from logdepth.errors import UserError
 # Eager PyTorch launches kernels one after another; about 5 us is what the driver itself takes, and
 # about 20 us what a small operation takes from Python through autograd.
 LAUNCH_SECONDS = (5e-6, 20e-6)
+# A kernel keeps the GPU for so long however little it does; assumed. The kernels of one process
+# leave it free in between, those of several processes run in turn.
+KERNEL_SECONDS = 2e-6
 # Small matrices fill neither arithmetic nor memory bus: shares of the peaks assumed at worst.
 WORST_ARITHMETIC = 0.1
 WORST_BANDWIDTH = 0.5
@@ -88,14 +92,18 @@ def find_device(name: str) -> Device | None:
     Raises:
         UserError: not a known name; the message lists those that are.
     """
-    wanted = _plain(name)
-    if wanted == "cpu":
+    if _plain(name) == "cpu":
         return None
-    for device in DEVICES.values():
-        if _plain(device.name) == wanted:
-            return device
+    if device := named(name):
+        return device
     known = ", ".join(DEVICES)
     raise UserError(f"--device {name}: not a known device; right would be cpu, {known}")
+
+
+def named(name: str) -> Device | None:
+    """Return the GPU of that name, in any case and with or without hyphens, or None."""
+    wanted = _plain(name)
+    return next((device for device in DEVICES.values() if _plain(device.name) == wanted), None)
 
 
 def step_range(
@@ -124,6 +132,35 @@ def step_range(
     least = max(arithmetic, memory, kernels * LAUNCH_SECONDS[0])
     most = arithmetic / WORST_ARITHMETIC + memory / WORST_BANDWIDTH + kernels * LAUNCH_SECONDS[1]
     return least, most
+
+
+def busy_share(
+    device: Device,
+    precision: Literal["float32", "bfloat16"],
+    *,
+    flops: int,
+    traffic: int,
+    kernels: int,
+) -> float:
+    """Return the part of its longest step that a process should keep a GPU busy, below 1.
+
+    While a process prepares launches, kernels of others can run. As long as the parts of all
+    add up to 1 at most, each still takes the longest time of ``step_range`` for a step, if the
+    GPU does as well as half-way (on a logarithmic scale) between the peaks and the worst that this
+    time allows for. So what shares a GPU uses up what that time has to spare, and a model that
+    leaves a GPU idle is never alone on it for caution's sake.
+
+    Args:
+        device: the GPU.
+        precision: of the matrix products.
+        flops: floating-point operations of the step.
+        traffic: bytes of memory it reads and writes.
+        kernels: operations it launches.
+    """
+    _, most = step_range(device, precision, flops=flops, traffic=traffic, kernels=kernels)
+    arithmetic = flops / device.rate(precision) / math.sqrt(WORST_ARITHMETIC)
+    memory = traffic / device.bandwidth / math.sqrt(WORST_BANDWIDTH)
+    return (arithmetic + memory + kernels * KERNEL_SECONDS) / most
 
 
 def _plain(name: str) -> str:

@@ -1,15 +1,18 @@
 """The plan of a study: its runs, their cost on a device, and the jobs to ask a cluster for."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from logdepth.config.run import Run
+from logdepth.config.site import Site
 from logdepth.config.study import Study
 from logdepth.planning import cost
 from logdepth.planning.calibrate import Calibration
 from logdepth.planning.devices import Device, step_range
-from logdepth.planning.jobs import GPU_START, LOCAL_START, Jobs, makespan, slurm_jobs
+from logdepth.planning.jobs import GPU_START, LOCAL_START, makespan
+from logdepth.planning.packs import Member, Pack, make_packs
+from logdepth.planning.requests import training_requests
 
 Range = tuple[float, float]
 
@@ -32,7 +35,6 @@ class Row:
         memory_bytes: of a training process, on a GPU of the GPU's memory.
         disk_bytes: that a finished run leaves.
         checkpoint_bytes: of the two checkpoints of a run that trains.
-        slurm: the jobs that train the row.
     """
 
     experiment: str
@@ -48,7 +50,6 @@ class Row:
     memory_bytes: int
     disk_bytes: int
     checkpoint_bytes: int
-    slurm: Jobs
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,20 @@ class Totals:
 
 
 def make_plan(
-    study: Study, device: Device | None, calibration: Calibration | None, cores: int
-) -> tuple[list[Row], Totals]:
-    """Return the rows of a study, by experiment and depth, and their totals.
+    study: Study,
+    device: Device | None,
+    calibration: Calibration | None,
+    cores: int,
+    site: Site,
+) -> tuple[list[Row], list[Pack], Totals]:
+    """Return the rows of a study by experiment and depth, its Slurm jobs, and the totals.
 
     Args:
         study: what to plan; experiments whose models are imported cost no training.
         device: a GPU, or None for this machine's CPU.
         calibration: of this machine; needed without a GPU.
         cores: of this machine.
+        site: the cluster, but for its GPU, which is ``device``.
 
     Raises:
         ValueError: neither a GPU nor a calibration.
@@ -98,7 +104,32 @@ def make_plan(
             seen.update(run.identifier for run in new)
             if new:
                 rows.append(_row(study, name, depth, new, device, calibration))
-    return rows, _totals(rows, 1 if device else cores, GPU_START if device else LOCAL_START)
+    packs = make_packs(
+        _requests(study, device, calibration, site),
+        most_at_once=site.cpus_per_gpu,
+        max_minutes=site.max_minutes,
+    )
+    start = GPU_START if device else LOCAL_START
+    return rows, packs, _totals(rows, packs, 1 if device else cores, start)
+
+
+def _requests(
+    study: Study, device: Device | None, calibration: Calibration | None, site: Site
+) -> list[Member]:
+    """Return what the cluster is asked for; without a GPU for the times measured here."""
+    runs = study.all_runs()
+    there = site.model_copy(update={"gpu": device.name if device else "none"})
+    requests = training_requests(runs, there)
+    if device is not None or calibration is None:
+        return list(requests.values())
+    return [
+        replace(
+            requests[key],
+            seconds=LOCAL_START
+            + run.training.trained_steps * calibration.seconds_per_step(cost.shape_of(run)),
+        )
+        for key, run in runs.items()
+    ]
 
 
 def _row(
@@ -149,11 +180,10 @@ def _row(
             run, hops=hops, sequences=evaluation.sequences, settings=len(evaluation.dropout)
         ),
         checkpoint_bytes=2 * cost.checkpoint_bytes(run),
-        slurm=slurm_jobs(len(runs), training[1], memory, gpu=device is not None),
     )
 
 
-def _totals(rows: list[Row], workers: int, start: float) -> Totals:
+def _totals(rows: list[Row], packs: list[Pack], workers: int, start: float) -> Totals:
     def hours(values: Iterable[tuple[int, Range]]) -> Range:
         pairs = list(values)
         low, high = (sum(n * span[end] for n, span in pairs) / 3600 for end in (0, 1))
@@ -174,7 +204,7 @@ def _totals(rows: list[Row], workers: int, start: float) -> Totals:
         training_hours=hours((row.runs, row.seconds_run) for row in rows),
         evaluation_hours=hours((row.runs, row.evaluation_seconds) for row in rows),
         disk_bytes=sum(row.runs * row.disk_bytes for row in rows),
-        jobs=sum(row.slurm.jobs for row in rows),
+        jobs=len(packs),
         workers=workers,
         wall_hours=(wall(0), wall(1)),
     )

@@ -1,19 +1,24 @@
 """A plan as a table for people and as JSON for programs."""
 
+import math
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from logdepth.config.site import Site
 from logdepth.planning.calibrate import Calibration
 from logdepth.planning.devices import (
+    KERNEL_SECONDS,
     LAUNCH_SECONDS,
     WORST_ARITHMETIC,
     WORST_BANDWIDTH,
     Device,
 )
 from logdepth.planning.jobs import GPU_START
+from logdepth.planning.packs import Pack
 from logdepth.planning.plan import Range, Row, Totals
 
 UNMEASURED = "estimate, not measured: no run of this project has used this GPU"
@@ -25,10 +30,8 @@ def table(rows: list[Row]) -> Table:
     result.add_column("experiment", overflow="fold")
     for name in ("L", "runs×steps", "params", "FLOPs/run", "time/run", "memory"):
         result.add_column(name, justify="right", no_wrap=True)
-    result.add_column("jobs×limit", justify="right", no_wrap=True)
     last = ""
     for row in rows:
-        jobs = row.slurm
         result.add_row(
             row.experiment if row.experiment != last else "",
             str(row.depth),
@@ -37,55 +40,94 @@ def table(rows: list[Row]) -> Table:
             f"{row.flops_run:.1e}",
             duration(row.seconds_run),
             f"{row.memory_bytes / 1e9:.1f} GB",
-            f"{jobs.jobs}×{jobs.runtime_minutes} min",
         )
         last = row.experiment
     return result
 
 
-def summary(rows: list[Row], totals: Totals, device: Device | None) -> list[str]:
+def jobs_table(packs: list[Pack], device: Device | None) -> Table:
+    """Return the Slurm jobs as a table of at most 80 columns; like ones that follow are a row."""
+    result = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    gpus = ["GPUs"] if device else []
+    for name in ("Slurm jobs", "runs", "at once", *gpus, "CPUs", "memory", "takes", "limit"):
+        result.add_column(name, justify="right", no_wrap=True)
+    for (runs, at_once, mem_mb, minutes), same in groupby(packs, _asked):
+        alike = list(same)
+        longest = max(pack.seconds for pack in alike)
+        result.add_row(
+            str(len(alike)),
+            str(runs),
+            str(at_once),
+            *("1" for _ in gpus),
+            str(at_once),
+            f"{mem_mb / 1000:g} GB",
+            duration((longest, longest)),
+            f"{minutes} min",
+        )
+    return result
+
+
+def _asked(pack: Pack) -> tuple[int, int, int, int]:
+    return len(pack.members), pack.at_once, pack.mem_mb, pack.minutes
+
+
+def summary(packs: list[Pack], totals: Totals, site: Site, device: Device | None) -> list[str]:
     """Return lines that say what all rows cost together."""
     unit = "GPU" if device else "core"
     place = "one GPU" if device else f"the {totals.workers} cores of this machine"
-    packed = any(row.slurm.runs_per_job > 1 for row in rows)
-    shared = "; short runs of a row share a job" if packed else ""
+    shared = "GPU" if device else "job"
+    held = sum(pack.seconds * (1 if device else pack.at_once) for pack in packs) / 3600
     return [
         f"{totals.runs} runs, {totals.flops:.2g} FLOPs, "
         f"{digits(totals.training_hours)} {unit}-hours of training, "
         f"about {duration(_seconds(totals.evaluation_hours))} of evaluation",
         f"{duration(_seconds(totals.wall_hours))} on {place}, from the first training to the last "
         f"evaluation; {totals.disk_bytes / 1e6:.0f} MB on disk",
-        f"Slurm: {totals.jobs} training jobs of {'1 GPU and ' if device else ''}1 CPU, "
-        f"{max(row.slurm.mem_mb for row in rows) / 1000:g} GB{shared}",
+        f"Slurm: {totals.jobs} jobs that hold {digits((held, held))} {unit}-hours at most; up to "
+        f"{site.cpus_per_gpu} runs share a {shared}, short ones follow one another",
     ]
 
 
 def notes(
-    rows: list[Row], device: Device | None, calibration: Calibration | None, load: float
+    rows: list[Row],
+    packs: list[Pack],
+    device: Device | None,
+    calibration: Calibration | None,
+    load: float,
 ) -> list[str]:
     """Return lines that say what the times rest on.
 
     Args:
         rows: of the plan.
+        packs: its Slurm jobs.
         device: the GPU, or None.
         calibration: of this machine, without a GPU.
         load: processes that others kept running here during the calibration.
     """
+    lines = []
+    if long := [pack for pack in packs if pack.seconds > 60 * pack.minutes]:
+        lines.append(
+            f"{len(long)} of the Slurm jobs may reach the limit of {long[0].minutes / 60:g} h; "
+            "their runs then go on from checkpoints in another job"
+        )
     if device is None:
         found = len(calibration.measured) if calibration else 0
-        lines = [
+        lines.append(
             f"measured here: real training steps of {found} model shapes, one "
             "thread, CPU time; several runs at once may be slower"
-        ]
+        )
         if load > 0.5:
             lines.append(f"this machine was busy (load {load:.1f}): an idle one is somewhat faster")
         return lines
-    lines = [
+    lines += [
         UNMEASURED,
         f"least: peak rates of the data sheet, {1e6 * LAUNCH_SECONDS[0]:.0f} µs a kernel; most: "
         f"{100 * WORST_ARITHMETIC:.0f} % of the arithmetic, {100 * WORST_BANDWIDTH:.0f} % of the "
         f"bandwidth, {1e6 * LAUNCH_SECONDS[1]:.0f} µs a kernel, in sum; "
         f"{GPU_START:.0f} s of start-up assumed",
+        f"shared up to that time at {100 * math.sqrt(WORST_ARITHMETIC):.0f} % of the arithmetic, "
+        f"{100 * math.sqrt(WORST_BANDWIDTH):.0f} % of the bandwidth, "
+        f"{1e6 * KERNEL_SECONDS:.0f} µs a kernel",
     ]
     if large := [row for row in rows if row.memory_bytes > device.memory]:
         lines.append(
@@ -98,7 +140,9 @@ def notes(
 def as_json(
     study: str,
     rows: list[Row],
+    packs: list[Pack],
     totals: Totals,
+    site: Site,
     device: Device | None,
     calibration: Calibration | None,
     lines: list[str],
@@ -121,6 +165,9 @@ def as_json(
             for shape, seconds in measured.items()
         ],
         "rows": [asdict(row) for row in rows],
+        # Names of accounts and addresses stay out.
+        "site": site.model_dump(include={"cpus_per_gpu", "max_hours"}),
+        "packs": [asdict(pack) for pack in packs],
         "totals": asdict(totals),
         "notes": lines,
     }

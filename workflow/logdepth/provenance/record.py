@@ -22,6 +22,7 @@ from filelock import FileLock
 from logdepth.config.run import canonical_json
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance import environment
+from logdepth.provenance.image import VARIABLE
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -136,8 +137,10 @@ def _surroundings(study: Path) -> list[dict[str, Any]]:
             {"name": f"envs/{lock.name}", "digest": digest, "annotations": {"role": "lock"}}
         )
     image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
-    if image and Path(image).is_file():
-        digest = {"sha256": sha256_of(Path(image))}
+    # The workflow has compared the image with its recorded sha256 before it started any job.
+    known = os.environ.get(VARIABLE)
+    if image and (known or Path(image).is_file()):
+        digest = {"sha256": known or sha256_of(Path(image))}
         result.append(
             {"name": Path(image).name, "digest": digest, "annotations": {"role": "image"}}
         )

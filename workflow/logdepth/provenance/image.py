@@ -1,0 +1,38 @@
+"""The container image that jobs run in: the one whose sha256 was recorded when it was built."""
+
+from pathlib import Path
+
+from logdepth.errors import UserError
+from logdepth.files import sha256_of
+
+# The environment variable by which jobs learn the digest, without hashing gigabytes each.
+VARIABLE = "LOGDEPTH_IMAGE_SHA256"
+
+
+def checked_image(image: Path) -> str:
+    """Return the sha256 of an image, after comparing its bytes with the recorded one.
+
+    Args:
+        image: the SIF file; ``make image`` leaves its sha256 beside it in ``<image>.sha256``.
+
+    Raises:
+        UserError: no image, no recorded sha256, or another one than that of the bytes.
+    """
+    record = image.with_name(f"{image.name}.sha256")
+    if not image.is_file():
+        raise UserError(
+            f"{image}: no such image; right would be: make image, or image in site.yaml"
+        )
+    if not record.is_file():
+        raise UserError(
+            f"{record}: no such file, so nothing says that {image.name} is the image that was "
+            "built; right would be the file that make image wrote beside it"
+        )
+    recorded = (record.read_text(encoding="utf-8").split() or ["nothing"])[0]
+    found = sha256_of(image)
+    if found != recorded:
+        raise UserError(
+            f"{image}: its sha256 is {found[:12]}, but {record.name} says {recorded[:12]}; "
+            "right would be the recorded image, or: make image"
+        )
+    return found

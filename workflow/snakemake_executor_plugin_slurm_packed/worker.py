@@ -1,0 +1,80 @@
+"""What a Slurm job runs: the scripts of a pack, some at once, each with an outcome of its own.
+
+``python worker.py FOLDER AT_ONCE`` runs ``FOLDER/<n>.sh`` with its output in ``<n>.log`` and leaves
+``<n>.done`` where it succeeded. A requeued Slurm job goes on with those that have none. It knows
+nothing of Snakemake.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+# Slurm waits as long (KillWait, 30 s by default) before it kills.
+GRACE_SECONDS = 25.0
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error of the program
+    """SIGTERM arrived: preemption, a time limit, or scancel."""
+
+
+def main(folder: Path, at_once: int) -> int:
+    """Run the scripts; return 0 if all have succeeded, now or before a requeue, else 1.
+
+    On SIGTERM every process below is told to stop, and is waited for: a training writes a
+    checkpoint then, and Slurm would kill it as soon as this process has ended.
+
+    Args:
+        folder: absolute path of the pack.
+        at_once: scripts that run at the same time.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    scripts = sorted(folder.glob("*.sh"), key=lambda path: int(path.stem))
+    waiting = [script for script in scripts if not script.with_suffix(".done").exists()]
+    running: dict[int, Path] = {}
+    failed = False
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                script = waiting.pop(0)
+                running[_start(script)] = script
+            pid, status = os.wait()
+            script = running.pop(pid)
+            if status == 0:
+                script.with_suffix(".done").touch()
+            else:
+                failed = True
+            code = os.waitstatus_to_exitcode(status)
+            print(f"{time.strftime('%FT%T')} {script.name} ended with {code}", flush=True)
+    except Stopped:
+        print(f"{time.strftime('%FT%T')} told to stop", flush=True)
+        processes = psutil.Process().children(recursive=True)
+        for process in processes:
+            try:
+                process.terminate()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+        return 128 + signal.SIGTERM
+    return int(failed)
+
+
+def _start(script: Path) -> int:
+    with script.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            ["sh", script], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        ).pid
+
+
+def _stop(_signum: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
