@@ -15,7 +15,7 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; right would b
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study setup report figure publish test lint types bench lock config help
+.PHONY: study setup report figure publish test test-cluster lint types bench lock config image help
 
 study: setup ## set up, run STUDY and write its report
 	snakemake $(CONFIG)
@@ -52,6 +52,9 @@ publish: ## copy the finished STUDY to results/published for a commit
 test: .venv/dev.done ## unit, property, workflow and figure tests
 	pytest -n 2 --dist worksteal
 
+test-cluster: .venv/dev.done ## on a real Slurm, in the image, as root on Debian 12
+	tests/cluster/run.sh
+
 lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
@@ -60,6 +63,7 @@ lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
 
 types: .venv/dev.done ## mypy
 	mypy
+	mypy --strict containers/*.py
 
 bench: .venv/dev.done ## speed, as ratios taken in one run
 	python tests/bench.py
@@ -71,5 +75,8 @@ config: setup ## regenerate config/schema.json and config/default.yaml
 	logdepth config schema > config/schema.json
 	logdepth config default > config/default.yaml
 
+image: .venv/dev.done ## build containers/logdepth.sif, as root (TORCH=cpu|cuda, MIRROR=…)
+	@containers/build.sh
+
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20

@@ -27,7 +27,7 @@ mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(SUITE)' 'Created
 say "packages of Debian 12"
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends ca-certificates squashfs-tools squashfuse \
-    fuse-overlayfs fuse2fs e2fsprogs fakeroot uidmap containernetworking-plugins libseccomp2 \
+    fuse-overlayfs fuse2fs gocryptfs e2fsprogs fakeroot uidmap containernetworking-plugins libseccomp2 \
     libsqlite3-0 patchelf debootstrap xz-utils >/dev/null
 
 # apt with a state of its own for another suite, signatures checked; the machine's stays as it is.

@@ -139,6 +139,25 @@ def test_a_missing_image_stops_before_the_dag(fresh):
     assert "containers/logdepth.sif: no such image" in done.stderr
 
 
+def test_an_image_that_is_not_the_recorded_one_stops_before_the_dag(fresh):
+    (fresh.folder / "containers").mkdir()
+    (fresh.folder / "containers/logdepth.sif").write_bytes(b"swapped")
+    (fresh.folder / "containers/logdepth.sif.sha256").write_text(f"{'0' * 64}  logdepth.sif\n")
+    done = fresh.snakemake("--software-deployment-method", "apptainer", check=False)
+    assert done.returncode != 0
+    assert "logdepth.sif.sha256 says 000000000000" in done.stderr
+    assert not fresh.results.exists()
+
+
+def test_a_mistake_in_the_site_stops_before_the_dag(fresh):
+    (fresh.folder / "site.yaml").write_text("partitions: gpu\n")
+    done = fresh.snakemake(check=False)
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if "site.yaml" in line]
+    assert "partitions" in line
+    assert not fresh.results.exists()
+
+
 def test_the_log_of_a_failed_job_is_shown(fresh):
     fresh.edit("config/tiny.yaml", "warmup: 2", "warmup: 2, adamw_rate: 1.0e+30, clip: 1.0e+30")
     done = fresh.snakemake(check=False)

@@ -27,8 +27,8 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 )
 
-# What the executor slurm-packed hands to each of its jobs; there alone is it set.
-HANDED = os.environ.get("LOGDEPTH_DEFINITION")
+# What the executor slurm-packed hands to each of its jobs.
+HANDED = os.environ.get("LOGDEPTH_DEFINITION") if workflow.remote_exec else None
 
 
 # A profile or the command line names a study, or it is the one for a laptop.

@@ -36,23 +36,24 @@ def main(folder: Path, at_once: int) -> int:
     signal.signal(signal.SIGTERM, _stop)
     scripts = sorted(folder.glob("*.sh"), key=lambda path: int(path.stem))
     waiting = [script for script in scripts if not script.with_suffix(".done").exists()]
-    running: dict[int, Path] = {}
+    running: dict[int, tuple[Path, subprocess.Popen[bytes]]] = {}
     failed = False
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 script = waiting.pop(0)
-                running[_start(script)] = script
+                process = _start(script)
+                running[process.pid] = script, process
             pid, status = os.wait()
-            script = running.pop(pid)
-            if status == 0:
+            script, process = running.pop(pid)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode == 0:
                 script.with_suffix(".done").touch()
             else:
                 failed = True
-            code = os.waitstatus_to_exitcode(status)
-            print(f"{time.strftime('%FT%T')} {script.name} ended with {code}", flush=True)
+            print(f"{_now()} {script.name} ended with {process.returncode}", flush=True)
     except Stopped:
-        print(f"{time.strftime('%FT%T')} told to stop", flush=True)
+        print(f"{_now()} told to stop", flush=True)
         processes = psutil.Process().children(recursive=True)
         for process in processes:
             try:
@@ -64,11 +65,22 @@ def main(folder: Path, at_once: int) -> int:
     return int(failed)
 
 
-def _start(script: Path) -> int:
+def _start(script: Path) -> subprocess.Popen[bytes]:
+    # Snakemake loads the slurm executor wherever it runs, which then asks the controller for its
+    # configuration: of 500 jobs that would be most of its load. With no address it does not.
+    environment = os.environ | {"SLURM_CONF": os.devnull}
     with script.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            ["sh", script], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        ).pid
+            ["sh", script],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _now() -> str:
+    return time.strftime("%FT%T")
 
 
 def _stop(_signum: int, _frame: FrameType | None) -> None:

@@ -39,6 +39,8 @@ def progress(label: str, steps: int, done: int) -> Iterator[Report]:
             yield draw
         return
 
+    if done:
+        print(f"{label}: goes on from step {done}/{steps}", file=sys.stderr, flush=True)
     started = time.monotonic()
     next_line = done + steps / 20
 

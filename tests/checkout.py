@@ -1,0 +1,107 @@
+"""Throw-away checkouts of the project, with a study of their own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from logdepth.files import sha256_of
+
+TINY = """\
+study: tiny
+title: A study for tests
+task: {context: 10, alphabet: 4, max_hops: 2}
+seeds: [0]
+evaluation: {sequences: 16}
+fit: {bootstrap: 12, seed: 30}
+experiments:
+  fast:
+    title: fast
+    model: {form: fast, heads: 2, width: 16, mlp_ratio: 0}
+    training: {recipe: fast, steps: 30, batch: 8, warmup: 2}
+    depths: [1, 2]
+"""
+
+
+@dataclass
+class Checkout:
+    """A copy of the project with a study of its own.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config" / "tiny.yaml"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "tiny"
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text in a file, keeping its times."""
+        file = self.folder / path
+        text, stat = file.read_text(), file.stat()
+        assert old in text, f"{old!r} is not in {path}"
+        file.write_text(text.replace(old, new, 1))
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    def command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """Return command and environment of Snakemake on this checkout's own source."""
+        command = [sys.executable, "-m", "snakemake", "--configfile", "config/tiny.yaml"]
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "workflow")}
+        return [*command, "--cores", "2", *arguments], environment
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command, environment = self.command(*arguments)
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def planned(self) -> dict[str, int]:
+        """Return how many jobs of each rule Snakemake would run now."""
+        done = self.snakemake("--dry-run")
+        text = done.stdout + done.stderr
+        jobs = re.findall(r"^(\w+) +(\d+)$", text, re.M)
+        assert bool(jobs) != ("Nothing to be done" in text), text
+        return {rule: int(n) for rule, n in jobs if rule not in ("all", "total")}
+
+    def hashes(self) -> dict[str, str]:
+        """Return the sha256 of every result; records, logs and times are none."""
+        kinds = ("data", "runs", "tables", "figures")
+        files = [p for kind in kinds for p in (self.results / kind).rglob("*") if p.is_file()]
+        return {p.relative_to(self.results).as_posix(): sha256_of(p) for p in sorted(files)}
+
+    def git(self, *arguments: str) -> None:
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test", *arguments]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+
+    def copy(self, folder: Path) -> "Checkout":
+        """Return a copy with all times kept."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Checkout(folder)
+
+
+def make_checkout(root: Path, folder: Path, study: str = TINY) -> Checkout:
+    """Return a checkout of the working tree, as a git repository of one commit."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for part in ("workflow", "profiles", "config"):
+        shutil.copytree(root / part, folder / part, ignore=ignore)
+    for part in ("Snakefile", ".gitignore", "README.md"):
+        shutil.copy2(root / part, folder / part)
+    (folder / "slurm").symlink_to("profiles/slurm")
+    checkout = Checkout(folder)
+    checkout.config.write_text(study)
+    checkout.git("init", "-q")
+    checkout.git("add", ".")
+    checkout.git("commit", "-qm", "start")
+    return checkout

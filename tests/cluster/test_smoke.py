@@ -1,0 +1,82 @@
+"""The smoke study with the profile, in the image, on a Slurm without accounting."""
+
+import json
+import re
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def on_cluster(cluster, make, tmp_path_factory):
+    """A checkout whose smoke study ran on the cluster, and what Snakemake printed."""
+    checkout = make(tmp_path_factory.mktemp("smoke") / "checkout")
+    started = checkout.start(study="smoke")
+    return checkout, started.finish(seconds=480)
+
+
+def folder_of(checkout):
+    return checkout.folder / "results" / "smoke"
+
+
+def records(checkout, stage):
+    for path in sorted((folder_of(checkout) / "provenance" / stage).glob("*.json")):
+        yield json.loads(path.read_text())["predicate"]
+
+
+def bits(checkout):
+    import hashlib
+
+    results = folder_of(checkout)
+    files = [p for k in ("data", "runs", "tables", "figures") for p in (results / k).rglob("*.*")]
+    return {
+        str(p.relative_to(results)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in files
+        if p.is_file()
+    }
+
+
+def test_it_is_complete_and_nothing_is_left_to_do(on_cluster):
+    checkout, printed = on_cluster
+    assert "sacct does not answer" in printed
+    assert (folder_of(checkout) / "figures/depth_law.pdf").is_file()
+    again = checkout.start(study="smoke").finish()
+    assert "Nothing to be done" in again
+
+
+def test_the_same_bits_as_on_one_machine_in_the_same_image(on_cluster, make, tmp_path):
+    checkout, _ = on_cluster
+    here = make(tmp_path / "here")
+    here.local(study="smoke")
+    assert bits(here) == bits(checkout)
+
+
+def test_runs_share_jobs_and_a_gpu_is_asked_for_by_training_alone(on_cluster, cluster):
+    checkout, printed = on_cluster
+    packs = re.findall(r"Job ([\d,]+) has been submitted with SLURM jobid (\d+)", printed)
+    training = {
+        p["byproducts"][0]["annotations"]["slurm"]["SLURM_JOB_ID"]
+        for p in (r["runDetails"] for r in records(checkout, "train"))
+    }
+    assert len(list(records(checkout, "train"))) == 10
+    assert len(training) <= 4
+    for members, number in packs:
+        job = cluster.job(int(number))
+        assert job["JobState"] == "COMPLETED"
+        assert job["CPUs/Task"] == str(min(4, len(members.split(","))))
+        if number in training:
+            assert job["TresPerJob"] == "gres:gpu:1"
+        else:
+            assert "TresPerJob" not in job
+
+
+def test_a_record_names_the_image_the_lock_and_the_slurm_job(on_cluster, image):
+    checkout, _ = on_cluster
+    digest = image.with_name(f"{image.name}.sha256").read_text().split()[0]
+    for predicate in records(checkout, "train"):
+        resolved = predicate["buildDefinition"]["resolvedDependencies"]
+        roles = {d["annotations"]["role"]: d for d in resolved if "annotations" in d}
+        assert roles["image"]["digest"]["sha256"] == digest
+        assert roles["lock"]["name"] == "envs/cpu.txt"
+        assert roles["code"]["digest"]["gitCommit"]
+        machine = predicate["runDetails"]["byproducts"][0]["annotations"]
+        assert machine["slurm"]["SLURM_JOB_PARTITION"] == "main"

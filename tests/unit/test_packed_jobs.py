@@ -1,0 +1,215 @@
+"""The executor slurm-packed, as far as it needs no Slurm: its worker, its packs, its refusals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+import snakemake_executor_plugin_slurm_packed as plugin
+from logdepth.config.site import Site
+from snakemake_executor_plugin_slurm_packed.options import options_of, try_options
+
+WORKER = Path(plugin.__file__).with_name("worker.py")
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """Return a function that writes the scripts of a pack."""
+
+    def write(*scripts):
+        for number, script in enumerate(scripts):
+            (tmp_path / f"{number}.sh").write_text(script)
+        return tmp_path
+
+    return write
+
+
+def work(folder, at_once=2):
+    command = [sys.executable, WORKER, folder, str(at_once)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def done(folder):
+    return sorted(path.name for path in folder.glob("*.done"))
+
+
+def test_each_script_has_an_outcome_of_its_own(pack):
+    folder = pack("echo one", "echo two; exit 3", "echo three")
+    result = work(folder)
+    assert result.returncode == 1
+    assert done(folder) == ["0.done", "2.done"]
+    assert "1.sh ended with 3" in result.stdout
+    assert (folder / "1.log").read_text() == "two\n"
+
+
+def test_a_requeued_pack_goes_on_with_those_that_are_not_done(pack):
+    folder = pack("echo again >> first", "true")
+    (folder / "0.done").touch()
+    assert work(folder).returncode == 0
+    assert not (folder / "first").exists()
+    assert done(folder) == ["0.done", "1.done"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_no_more_than_asked_for_run_at_once(pack, at_once):
+    script = "cd {}; mkdir $$.on; ls -d *.on | wc -l >> seen; sleep 0.2; rmdir $$.on"
+    folder = pack(*["true"] * 6)
+    for number in range(6):
+        (folder / f"{number}.sh").write_text(script.format(folder))
+    assert work(folder, at_once).returncode == 0
+    assert max(map(int, (folder / "seen").read_text().split())) == at_once
+
+
+def test_told_to_stop_it_tells_all_below_and_waits_for_them(pack):
+    stops_slowly = "import signal,sys,time\n" + (
+        "def end(*_):\n time.sleep(0.5); open(sys.argv[1], 'w'); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\nopen(sys.argv[2], 'w')\ntime.sleep(60)\n"
+    )
+    folder = pack("true")
+    (folder / "slow.py").write_text(stops_slowly)
+    command = f"{sys.executable} {folder}/slow.py {folder}/saved {folder}/ready"
+    # A shell between the worker and the training, as Snakemake has; it dies of the signal itself.
+    (folder / "0.sh").write_text(f"sh -c '{command}; true'")
+    (folder / "1.sh").write_text(f"touch {folder}/never")
+    worker = subprocess.Popen([sys.executable, WORKER, folder, "1"], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (folder / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 128 + signal.SIGTERM
+    assert (folder / "saved").exists()
+    assert not (folder / "never").exists()
+    assert done(folder) == []
+
+
+def executor(tmp_path, **site):
+    """An executor without a workflow, whose jobs are reported to lists."""
+    made = plugin.Executor.__new__(plugin.Executor)
+    made._site = Site(**site)
+    made._numbers = iter(range(1, 100))
+    made._packs = tmp_path
+    made.workflow = SimpleNamespace(scheduler=SimpleNamespace())
+    made.ended = []
+    made.workflow.scheduler.finish_callback = lambda job: made.ended.append((job, "done"))
+    made.workflow.scheduler.error_callback = lambda job: made.ended.append((job, "failed"))
+    made.print_job_error = lambda *_, **__: None
+    return made
+
+
+def job(number, rule="train", **resources):
+    known = {"mem_mb": 1000, "runtime": 10, "seconds": 300, "share": 250_000} | resources
+    return SimpleNamespace(
+        jobid=number, rule=SimpleNamespace(name=rule), threads=1, resources=plugin.Resources(known)
+    )
+
+
+def test_jobs_with_the_same_options_share_a_job_and_others_do_not(tmp_path):
+    jobs = [job(n, gpu=1) for n in range(4)] + [job(4, rule="evaluate"), job(5, rule="attention")]
+    packs = executor(tmp_path)._pack(jobs)
+    assert {packed.jobid for packed in packs} == {"0,1,2,3", "4,5"}
+    on_gpu = next(packed for packed in packs if packed.resources.gpu)
+    assert on_gpu.threads == 4
+    assert on_gpu.resources.mem_mb == 4000
+    assert on_gpu.name == "train"
+    assert next(p for p in packs if p is not on_gpu).name == "attention+evaluate"
+
+
+def test_a_site_names_partition_account_qos_and_mail(tmp_path):
+    site = {"partition": "gpu", "cpu_partition": "cpu", "account": "lab", "qos": "night"}
+    site |= {"gpu_model": "a100", "mail": "me@example.org", "extra": "--exclude=n7"}
+    gpu, cpu = executor(tmp_path, **site)._pack([job(0, gpu=1), job(1, rule="evaluate")])
+    assert gpu.resources.slurm_partition == "gpu"
+    assert cpu.resources.slurm_partition == "cpu"
+    assert (gpu.resources.gpu_model, cpu.resources.gpu_model) == ("a100", None)
+    for packed in (gpu, cpu):
+        assert packed.resources.slurm_account == "lab"
+        assert packed.resources.qos == "night"
+        for option in ("--mail-user=me@example.org", "--mail-type=FAIL", "--exclude=n7"):
+            assert option in packed.resources.slurm_extra
+
+
+def test_a_resource_of_the_rule_wins_over_the_site(tmp_path):
+    (packed,) = executor(tmp_path, partition="gpu")._pack([job(0, slurm_partition="other")])
+    assert packed.resources.slurm_partition == "other"
+
+
+def test_where_one_of_a_pack_failed_the_others_are_finished(tmp_path):
+    made = executor(tmp_path)
+    (packed,) = made._pack([job(n) for n in range(3)])
+    packed.folder.mkdir()
+    for number in range(3):
+        (packed.folder / f"{number}.sh").touch()
+    infos = plugin._members(SubmittedJobInfo(packed, external_jobid="7"))
+    for number in (0, 2):
+        (packed.folder / f"{number}.done").touch()
+    for info in infos:
+        made.report_job_error(info, msg="SLURM-job '7' failed")
+    assert [(ended.jobid, how) for ended, how in made.ended] == [
+        (0, "done"),
+        (1, "failed"),
+        (2, "done"),
+    ]
+    # What the failed one printed is kept.
+    assert packed.folder.is_dir()
+
+
+def test_the_folder_of_a_pack_goes_when_all_have_succeeded(tmp_path):
+    made = executor(tmp_path)
+    (packed,) = made._pack([job(n) for n in range(2)])
+    packed.folder.mkdir()
+    for number in range(2):
+        (packed.folder / f"{number}.sh").touch()
+        (packed.folder / f"{number}.done").touch()
+    for info in plugin._members(SubmittedJobInfo(packed, external_jobid="7")):
+        made.report_job_success(info)
+    assert [how for _, how in made.ended] == ["done", "done"]
+    assert not packed.folder.exists()
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """Return a function that puts an sbatch on PATH that answers and exits as told."""
+
+    def write(answer, code):
+        path = tmp_path / "sbatch"
+        path.write_text(
+            f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\necho '{answer}' >&2\nexit {code}"
+        )
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        return tmp_path / "asked"
+
+    return write
+
+
+def test_what_slurm_refuses_is_one_line(sbatch):
+    sbatch("allocation failure: Invalid partition name specified", 1)
+    with pytest.raises(WorkflowError, match="Invalid partition name specified") as error:
+        try_options(Site(partition="nosuch"), gpu=True)
+    (line,) = error.value.args
+    assert "\n" not in line
+    assert "--partition=nosuch" in line
+    assert "site.yaml" in line
+
+
+def test_what_slurm_takes_is_submitted_with_the_same_options(sbatch):
+    asked = sbatch("Job 1 to start", 0)
+    site = Site(account="lab", gpu_model="a100")
+    try_options(site, gpu=True)
+    assert "--test-only" in asked.read_text()
+    assert "--account=lab" in asked.read_text()
+    assert "--gpus=a100:1" in asked.read_text()
+    assert options_of(site, gpu=False)["slurm_account"] == "lab"
+
+
+def test_without_sbatch_there_is_no_cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WorkflowError, match="no such command"):
+        try_options(Site(), gpu=False)
