@@ -2,7 +2,10 @@
 
 import json
 import re
+import signal
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,8 +42,8 @@ experiments:
     depths: [1]
   bad:
     title: bad
-    model: {form: paper, heads: 2, width: 16, dropout: 0.0}
-    training: {recipe: paper, steps: 60, batch: 8, warmup: 1, adamw_rate: 1.0e+30}
+    model: {form: fast, heads: 2, width: 16, mlp_ratio: 0}
+    training: {recipe: fast, steps: 60, batch: 8, warmup: 1, adamw_rate: 1.0e+30, clip: 1.0e+30}
     depths: [1]
 """
 
@@ -115,14 +118,20 @@ def test_cancelled_by_hand(checkout, cluster, undisturbed):
     assert_resumed(checkout, undisturbed)
 
 
-def test_killed_by_its_time_limit(checkout, cluster, undisturbed):
-    started, job = begin(checkout)
-    # As if it had asked for too little: Slurm looks at limits twice a minute.
-    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=0:01")
-    started.finish()
+def test_killed_by_its_time_limit(make, cluster, tmp_path):
+    # Limits are whole minutes, and looked at twice a minute.
+    study = LONG.replace("steps: 4000", "steps: 24000")
+    here = make(tmp_path / "here", study=study)
+    checkout = make(tmp_path / "checkout", study=study)
+    with ThreadPoolExecutor() as beside:
+        undisturbed = beside.submit(here.local, "--until", "train")
+        started, job = begin(checkout)
+        cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+        started.finish(seconds=400)
+        undisturbed.result()
     assert cluster.jobs()[job] == "TIMEOUT"
     assert cluster.job(started.submitted()[1])["TimeLimit"] >= "00:10:00"
-    assert_resumed(checkout, undisturbed)
+    assert_resumed(checkout, digests(here))
 
 
 def test_node_set_down(checkout, cluster, undisturbed):
@@ -131,10 +140,12 @@ def test_node_set_down(checkout, cluster, undisturbed):
     cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     try:
         started.finish()
-        assert cluster.job(job)["NodeList"] != node
+        assert int(cluster.job(job)["Restarts"]) == 1
     finally:
-        cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
-    assert_resumed(checkout, undisturbed)
+        # It may have come back by itself; Slurm then refuses.
+        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"])
+    # A dead node writes no last checkpoint; what there is of the last minute is done again.
+    assert digests(checkout) == undisturbed
 
 
 def test_more_memory_than_it_asked_for(checkout, cluster, undisturbed):
@@ -152,7 +163,7 @@ def test_more_memory_than_it_asked_for(checkout, cluster, undisturbed):
 
 def test_snakemake_itself_is_stopped(checkout, cluster, undisturbed):
     started, job = begin(checkout)
-    started.process.terminate()
+    started.process.send_signal(signal.SIGINT)
     started.process.wait(60)
     wait_until(lambda: cluster.jobs()[job] == "CANCELLED", "cancelling of the job")
     again = checkout.start("--until", "train")
@@ -167,14 +178,13 @@ def test_one_of_a_pack_fails_and_the_others_are_neither_lost_nor_repeated(make, 
     first, second = started.submitted()
     runs = {path.parent.name for path in (checkout.results / "runs").glob("*/model.safetensors")}
     assert len(runs) == 2
-    assert all("fast" in run for run in runs)
     # Four in one job, and the two that fail once more in another.
     assert cluster.job(first)["NumCPUs"] == "4"
     assert cluster.job(second)["NumCPUs"] == "2"
-    assert "the loss is nan" in printed
-    assert checkout.planned()["train"] == 2
+    assert "lower the learning rates of its recipe" in printed
     before = digests_of_all(checkout)
-    checkout.start("--until", "train", "--retries", "0").finish(ok=False)
+    printed = checkout.start("--until", "train", "--retries", "0").finish(ok=False)
+    assert re.search(r"^train +2$", printed, re.M)
     assert digests_of_all(checkout) == before
 
 

@@ -29,6 +29,10 @@ os.environ.update(
 
 # What the executor slurm-packed hands to each of its jobs.
 HANDED = os.environ.get("LOGDEPTH_DEFINITION") if workflow.remote_exec else None
+if HANDED:
+    # Slurm's SIGTERM reaches every process of a job. The shell must outlive the training, for the
+    # container ends with it.
+    shell.prefix("set -euo pipefail; trap '' TERM; ")
 
 
 # A profile or the command line names a study, or it is the one for a laptop.

@@ -6,6 +6,8 @@ nothing of Snakemake.
 """
 
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +36,7 @@ def main(folder: Path, at_once: int) -> int:
         at_once: scripts that run at the same time.
     """
     signal.signal(signal.SIGTERM, _stop)
+    environment = _environment(folder / "bin")
     scripts = sorted(folder.glob("*.sh"), key=lambda path: int(path.stem))
     waiting = [script for script in scripts if not script.with_suffix(".done").exists()]
     running: dict[int, tuple[Path, subprocess.Popen[bytes]]] = {}
@@ -42,7 +45,7 @@ def main(folder: Path, at_once: int) -> int:
         while waiting or running:
             while waiting and len(running) < at_once:
                 script = waiting.pop(0)
-                process = _start(script)
+                process = _start(script, environment)
                 running[process.pid] = script, process
             pid, status = os.wait()
             script, process = running.pop(pid)
@@ -65,10 +68,7 @@ def main(folder: Path, at_once: int) -> int:
     return int(failed)
 
 
-def _start(script: Path) -> subprocess.Popen[bytes]:
-    # Snakemake loads the slurm executor wherever it runs, which then asks the controller for its
-    # configuration: of 500 jobs that would be most of its load. With no address it does not.
-    environment = os.environ | {"SLURM_CONF": os.devnull}
+def _start(script: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     with script.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
             ["sh", script],
@@ -77,6 +77,29 @@ def _start(script: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of the scripts, some of which is written into a folder."""
+    # Snakemake loads the slurm executor wherever it runs, which then asks the controller for its
+    # configuration: of 500 jobs that would be most of its load. With no address it does not.
+    environment = os.environ | {"SLURM_CONF": os.devnull}
+    apptainer = shutil.which("apptainer") or shutil.which("singularity")
+    places = [os.environ.get("PATH", os.defpath)]
+    if apptainer:
+        prefix = Path(apptainer).resolve().parents[1]
+        places += [str(prefix / "libexec" / name / "bin") for name in ("apptainer", "singularity")]
+    # By this program Apptainer mounts an image where it may not use the kernel's own mount. Slurm's
+    # SIGTERM reaches every process of a job, and the image would be gone while the training in it
+    # writes its checkpoint. What is ignored when the program starts it leaves ignored; it ends with
+    # the container all the same.
+    if squashfuse := shutil.which("squashfuse_ll", path=os.pathsep.join(places)):
+        folder.mkdir(exist_ok=True)
+        deaf = folder / "squashfuse_ll"
+        deaf.write_text(f"#!/bin/sh\ntrap '' TERM\nexec {shlex.quote(squashfuse)} \"$@\"\n")
+        deaf.chmod(0o755)
+        environment["PATH"] = os.pathsep.join([str(folder), *places[:1]])
+    return environment
 
 
 def _now() -> str:

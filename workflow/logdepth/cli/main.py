@@ -3,6 +3,7 @@
 import keyword
 import logging
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -29,6 +30,8 @@ COMMANDS = (
 
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 1."""
+    # On a cluster the shell above ignores it, to outlive this process, which would do so as well.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Libraries tell far too much below this level.
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
