@@ -1,9 +1,10 @@
 """Where the time of the smoke study goes on a test cluster, job by job.
 
-``python tests/cluster/overhead.py [options of snakemake]``, as root, in the project's environment,
-with the image built. Prints, for each job of Snakemake that ran in a Slurm job, the seconds that
-Slurm let it wait, that it took to start (Snakemake, image, Python), that it worked, and until
-Snakemake knew that it had ended. Nothing here is a test.
+``python tests/cluster/overhead.py [targets and options of snakemake]``, as root, in the project's
+environment, with the image built. Prints, for each job of Snakemake that ran in a Slurm job, the
+seconds that Slurm let it wait, that it took to start (Snakemake, image, Python), that it worked, and
+until Snakemake knew that it had ended (unknown where its record was not asked for). Nothing here is
+a test.
 """
 
 import json
@@ -79,10 +80,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         checkout = make_checkout(ROOT, Path(name) / "checkout")
         environment["PYTHONPATH"] = str(checkout.folder / "workflow")
-        command = ["snakemake", "--profile", "slurm", "--configfile", "config/smoke.yaml"]
+        command = ["snakemake", *sys.argv[1:], "--profile", "slurm"]
+        command += ["--configfile", "config/smoke.yaml"]
         start = time.monotonic()
         done = subprocess.run(
-            [*command, *sys.argv[1:]],
+            command,
             cwd=checkout.folder,
             env=environment,
             capture_output=True,
