@@ -1,10 +1,9 @@
 """Where the time of the smoke study goes on a test cluster, job by job.
 
 ``python tests/cluster/overhead.py [targets and options of snakemake]``, as root, in the project's
-environment, with the image built. Prints, for each job of Snakemake that ran in a Slurm job, the
-seconds that Slurm let it wait, that it took to start (Snakemake, image, Python), that it worked, and
-until Snakemake knew that it had ended (unknown where its record was not asked for). Nothing here is
-a test.
+environment, with the image built. Prints the seconds that each job of Snakemake waited in Slurm's
+queue, took to start (Snakemake, image, Python) and worked, and those until Snakemake knew that it
+had ended (unknown where its record was not asked for). Nothing here is a test.
 """
 
 import json
