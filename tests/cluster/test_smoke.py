@@ -1,16 +1,30 @@
 """The smoke study with the profile, in the image, on a Slurm without accounting."""
 
 import json
+import os
 import re
+import shutil
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def on_cluster(cluster, make, tmp_path_factory):
+def calls(tmp_path_factory):
+    """A file that notes how Apptainer is called, and whether for a GPU, by way of its folder."""
+    folder = tmp_path_factory.mktemp("bin")
+    script = folder / "apptainer"
+    note = f'echo "nv=$APPTAINER_NV $*" >> {folder}/calls'
+    script.write_text(f'#!/bin/sh\n{note}\nexec {shutil.which("apptainer")} "$@"\n')
+    script.chmod(0o755)
+    return folder / "calls"
+
+
+@pytest.fixture(scope="module")
+def on_cluster(cluster, make, calls, tmp_path_factory):
     """A checkout whose smoke study ran on the cluster, and what Snakemake printed."""
     checkout = make(tmp_path_factory.mktemp("smoke") / "checkout")
-    started = checkout.start(study="smoke")
+    path = f"{calls.parent}{os.pathsep}{os.environ['PATH']}"
+    started = checkout.start(study="smoke", PATH=path)
     return checkout, started.finish(seconds=480)
 
 
@@ -67,6 +81,14 @@ def test_runs_share_jobs_and_a_gpu_is_asked_for_by_training_alone(on_cluster, cl
             assert job["TresPerJob"] == "gres:gpu:1"
         else:
             assert "TresPerJob" not in job
+
+
+def test_the_image_gets_the_libraries_of_a_gpu_in_jobs_that_have_one(on_cluster, calls):
+    lines = [line for line in calls.read_text().splitlines() if "logdepth " in line]
+    stages = {line.split("logdepth ")[-1].split()[0] for line in lines}
+    assert {"data", "train", "evaluate", "tabulate", "figure"} <= stages
+    for line in lines:
+        assert line.startswith("nv=1 ") == ("logdepth train" in line), line
 
 
 def test_a_record_names_the_image_the_lock_and_the_slurm_job(on_cluster, image):

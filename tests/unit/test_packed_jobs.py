@@ -14,9 +14,10 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 import snakemake_executor_plugin_slurm_packed as plugin
 from logdepth.config.site import Site
+from snakemake_executor_plugin_slurm_packed import worker
 from snakemake_executor_plugin_slurm_packed.options import options_of, try_options
 
-WORKER = Path(plugin.__file__).with_name("worker.py")
+WORKER = Path(worker.__file__)
 
 
 @pytest.fixture
@@ -87,6 +88,20 @@ def test_told_to_stop_it_tells_all_below_and_waits_for_them(pack):
     assert (folder / "saved").exists()
     assert not (folder / "never").exists()
     assert done(folder) == []
+
+
+def test_the_mount_of_the_image_is_deaf_to_a_stop(tmp_path, monkeypatch):
+    real = tmp_path / "squashfuse_ll"
+    real.write_text("#!/bin/sh\ngrep SigIgn /proc/self/status\necho $*\n")
+    real.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    environment = worker._environment(tmp_path / "bin")
+    done = subprocess.run(
+        "squashfuse_ll some.sif", shell=True, env=environment, capture_output=True, text=True
+    )
+    ignored, arguments = done.stdout.splitlines()
+    assert int(ignored.split()[1], 16) & 1 << (signal.SIGTERM - 1)
+    assert arguments == "some.sif"
 
 
 def executor(tmp_path, **site):
