@@ -113,7 +113,8 @@ def test_cancelled_by_hand(checkout, cluster, undisturbed):
     cluster.run("scancel", str(job))
     printed = started.finish()
     assert "Trying to restart" in printed
-    assert len(started.submitted()) == 2
+    memory = [cluster.job(number)["MinMemoryNode"] for number in started.submitted()]
+    assert memory == ["4000M", "8000M"]
     assert cluster.jobs()[job] == "CANCELLED"
     assert_resumed(checkout, undisturbed)
 

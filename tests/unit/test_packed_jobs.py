@@ -110,6 +110,7 @@ def executor(tmp_path, **site):
     made._site = Site(**site)
     made._numbers = iter(range(1, 100))
     made._packs = tmp_path
+    made._complete = set()
     made.workflow = SimpleNamespace(scheduler=SimpleNamespace())
     made.ended = []
     made.workflow.scheduler.finish_callback = lambda job: made.ended.append((job, "done"))
@@ -175,7 +176,8 @@ def test_where_one_of_a_pack_failed_the_others_are_finished(tmp_path):
     assert packed.folder.is_dir()
 
 
-def test_the_folder_of_a_pack_goes_when_all_have_succeeded(tmp_path):
+@pytest.mark.parametrize("reported", ["report_job_success", "report_job_error"])
+def test_all_of_a_pack_have_succeeded_whatever_slurm_says_of_the_job(tmp_path, reported):
     made = executor(tmp_path)
     (packed,) = made._pack([job(n) for n in range(2)])
     packed.folder.mkdir()
@@ -183,7 +185,7 @@ def test_the_folder_of_a_pack_goes_when_all_have_succeeded(tmp_path):
         (packed.folder / f"{number}.sh").touch()
         (packed.folder / f"{number}.done").touch()
     for info in plugin._members(SubmittedJobInfo(packed, external_jobid="7")):
-        made.report_job_success(info)
+        getattr(made, reported)(info)
     assert [how for _, how in made.ended] == ["done", "done"]
     assert not packed.folder.exists()
 

@@ -55,6 +55,7 @@ class Executor(slurm.Executor):  # type: ignore[misc]
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._waiting: list[Any] = []
+        self._complete: set[Path] = set()
         self._packs = self.slurm_logdir.resolve() / "packs" / self.run_uuid
         self._site = read_site(Path("site.yaml"), os.environ)
         for gpu in {False, self._site.gpu_device is not None}:
@@ -125,14 +126,14 @@ class Executor(slurm.Executor):  # type: ignore[misc]
         self, job_info: SubmittedJobInfo, msg: str | None = None, **kw: Any
     ) -> None:
         """Pass on that a Slurm job failed, unless this job of its pack succeeded."""
-        aux = job_info.aux or {}
-        if "outcome" not in aux:
+        outcome: Path | None = (job_info.aux or {}).get("outcome")
+        if outcome is None:
             super().report_job_error(job_info, msg=msg, **kw)
         # Listed, not looked up: network file systems remember for a while that a file was missing.
-        elif aux["outcome"].name in _names(aux["outcome"].parent):
+        elif outcome.parent in self._complete or outcome.name in _names(outcome.parent):
             self.report_job_success(job_info)
         else:
-            kw["aux_logs"] = [str(aux["outcome"].with_suffix(".log")), *(kw.get("aux_logs") or [])]
+            kw["aux_logs"] = [str(outcome.with_suffix(".log")), *(kw.get("aux_logs") or [])]
             super().report_job_error(job_info, msg=msg, **kw)
 
     def _report_job_submission_threadsafe(self, job_info: SubmittedJobInfo) -> None:
@@ -191,10 +192,11 @@ class Executor(slurm.Executor):  # type: ignore[misc]
     def _tidy(self, job_info: SubmittedJobInfo) -> None:
         """Remove the folder of a pack all of whose jobs succeeded."""
         outcome: Path | None = (job_info.aux or {}).get("outcome")
-        if outcome is None:
+        if outcome is None or outcome.parent in self._complete:
             return
         names = _names(outcome.parent)
         if {f"{Path(name).stem}.done" for name in names if name.endswith(".sh")} <= names:
+            self._complete.add(outcome.parent)
             shutil.rmtree(outcome.parent, ignore_errors=True)
 
 
