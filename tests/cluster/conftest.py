@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -105,6 +106,8 @@ class ClusterCheckout(Checkout):
                 env=environment | self.site | site,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                # Tests that a shell started in the background would hand on that it is ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         return Submitting(process, log)
 
