@@ -215,7 +215,9 @@ def test_what_slurm_refuses_stops_before_anything_is_submitted(
     assert message in printed
     assert variable in printed or "_GPU_MODEL" in printed
     assert "Traceback" not in printed
+    assert '  File "' not in printed
     assert cluster.jobs() == before
+    assert not list(checkout.folder.glob(".snakemake/locks/*"))
     assert time.monotonic() - began < 30
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 import snakemake_executor_plugin_slurm_packed as plugin
 from logdepth.config.site import Site
+from logdepth.errors import UserError
 from snakemake_executor_plugin_slurm_packed import worker
 from snakemake_executor_plugin_slurm_packed.options import options_of, try_options
 
@@ -208,7 +208,7 @@ def sbatch(tmp_path, monkeypatch):
 
 def test_what_slurm_refuses_is_one_line(sbatch):
     sbatch("allocation failure: Invalid partition name specified", 1)
-    with pytest.raises(WorkflowError, match="Invalid partition name specified") as error:
+    with pytest.raises(UserError, match="Invalid partition name specified") as error:
         try_options(Site(partition="nosuch"), gpu=True)
     (line,) = error.value.args
     assert "\n" not in line
@@ -228,5 +228,5 @@ def test_what_slurm_takes_is_submitted_with_the_same_options(sbatch):
 
 def test_without_sbatch_there_is_no_cluster(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(WorkflowError, match="no such command"):
+    with pytest.raises(UserError, match="no such command"):
         try_options(Site(), gpu=False)

@@ -27,6 +27,7 @@ import snakemake_executor_plugin_slurm as slurm
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from logdepth.config.site import read_site
+from logdepth.errors import UserError
 from logdepth.planning.packs import Member, make_packs
 from snakemake_executor_plugin_slurm_packed.options import options_of, try_options
 from snakemake_executor_plugin_slurm_packed.packed import Packed, Resources
@@ -49,7 +50,7 @@ class Executor(slurm.Executor):  # type: ignore[misc]
         """Read the site, try its options, and ask ``squeue`` where accounting is switched off.
 
         Raises:
-            WorkflowError: Slurm would refuse every job, for instance for its partition.
+            SystemExit: Slurm would refuse every job, for instance for its partition.
         """
         super().__post_init__(test_mode)
         self._numbers = count(1)
@@ -58,8 +59,12 @@ class Executor(slurm.Executor):  # type: ignore[misc]
         self._complete: set[Path] = set()
         self._packs = self.slurm_logdir.resolve() / "packs" / self.run_uuid
         self._site = read_site(Path("site.yaml"), os.environ)
-        for gpu in {False, self._site.gpu_device is not None}:
-            try_options(self._site, gpu=gpu)
+        try:
+            for gpu in {False, self._site.gpu_device is not None}:
+                try_options(self._site, gpu=gpu)
+        except UserError as error:
+            # Snakemake would add to any other exception where in its code it was raised.
+            sys.exit(str(error))
         settings = self.workflow.executor_settings
         # The slurm executor takes sacct if it is installed, and waits for ever if it does not work.
         if settings.status_command == "sacct" and not _answers("sacct", "-X", "-n", "--name=none"):

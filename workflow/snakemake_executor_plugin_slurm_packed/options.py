@@ -3,9 +3,8 @@
 import shlex
 import subprocess
 
-from snakemake_interface_common.exceptions import WorkflowError
-
 from logdepth.config.site import Site
+from logdepth.errors import UserError
 
 
 def options_of(site: Site, *, gpu: bool) -> dict[str, str]:
@@ -27,7 +26,7 @@ def try_options(site: Site, *, gpu: bool) -> None:
     """Ask Slurm whether it would take a job with the site's options.
 
     Raises:
-        WorkflowError: it would not, or it does not answer.
+        UserError: it would not, or it does not answer.
     """
     options = options_of(site, gpu=gpu)
     flags = {"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos"}
@@ -41,15 +40,14 @@ def try_options(site: Site, *, gpu: bool) -> None:
             [*command, "--wrap=true"], capture_output=True, text=True, timeout=120
         )
     except FileNotFoundError as error:
-        raise WorkflowError(
-            "sbatch: no such command; right would be a machine of a cluster"
-        ) from error
+        raise UserError("sbatch: no such command; right would be a machine of a cluster") from error
     except subprocess.TimeoutExpired as error:
-        raise WorkflowError("Slurm did not answer sbatch --test-only within 2 minutes") from error
+        raise UserError("Slurm did not answer sbatch --test-only within 2 minutes") from error
     if tried.returncode:
         kind = "with a GPU" if gpu else "without a GPU"
         said = " ".join(tried.stderr.replace("allocation failure:", "").split())
-        raise WorkflowError(
+        raise UserError(
             f"Slurm refuses jobs {kind}: {said}. Asked for: {shlex.join(command[2:])}. Right would "
-            "be this cluster's names in site.yaml or LOGDEPTH_PARTITION, _ACCOUNT, _QOS, _GPU_MODEL"
+            "be a Slurm that answers, and its names in site.yaml or LOGDEPTH_PARTITION, _ACCOUNT, "
+            "_QOS, _GPU_MODEL"
         )
