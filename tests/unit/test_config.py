@@ -6,8 +6,8 @@ import re
 import pytest
 import yaml
 
+from logdepth.canonical import canonical_json
 from logdepth.config.documents import default_text, schema_text
-from logdepth.config.run import canonical_json
 from logdepth.config.study import ConfigError, Study, load_study, read_study
 
 BASE = {

@@ -2,8 +2,9 @@
 
 import pytest
 
+from logdepth.canonical import canonical_json
 from logdepth.config.imported import imported_runs
-from logdepth.config.run import PaperModel, PaperRecipe, Run, Task, canonical_json
+from logdepth.config.run import PaperModel, PaperRecipe, Run, Task
 from logdepth.config.study import ConfigError, load_study
 
 TASK = Task(context=99, alphabet=4, max_hops=16)

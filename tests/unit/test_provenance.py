@@ -7,11 +7,15 @@ import multiprocessing
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance import environment
-from logdepth.provenance.definition import code_hash, definition, source
-from logdepth.provenance.integrity import hash_of, settled
+from logdepth.provenance.definition import code_hash, definition, hash_of, source
+from logdepth.provenance.integrity import settled
+from logdepth.provenance.mark import Mark, inputs_hash, read_mark
 from logdepth.provenance.record import Job, recorded
 
 CODE = '"""Doc."""\nx = 1  # one\n\n\ndef f(a):\n    """Doc."""\n    return a + x\n'
@@ -91,12 +95,14 @@ def study(tmp_path):
     return tmp_path / "results" / "tiny"
 
 
-def run_job(study, text="content", name="a", definition="d" * 64):
+def run_job(study, text="content", name="a", definition="d" * 64, parameters=None):
     source_file = study / "data" / "in.txt"
     write_text(source_file, "input")
     output = study / "out" / f"{name}.txt"
-    record = study / "provenance" / "stage" / f"{name}.json"
-    job = Job("stage", record, definition, {"depth": 2}, [source_file], [output], {"run": 7})
+    record = study / "provenance" / "data" / f"{name}.json"
+    job = Job(
+        "data", record, definition, parameters or {"depth": 2}, [source_file], [output], {"run": 7}
+    )
     with recorded(job):
         write_text(output, text)
     return output, record
@@ -111,7 +117,7 @@ def test_a_record_is_an_in_toto_statement_of_slsa_provenance(study, monkeypatch)
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
     assert statement["subject"] == [{"name": "out/a.txt", "digest": {"sha256": sha256_of(output)}}]
     build = statement["predicate"]["buildDefinition"]
-    assert build["externalParameters"] == {"stage": "stage", "depth": 2}
+    assert build["externalParameters"] == {"stage": "data", "depth": 2}
     assert build["internalParameters"]["definition"] == "d" * 64
     assert build["internalParameters"]["seeds"] == {"run": 7}
     inputs = {d["name"]: d for d in build["resolvedDependencies"]}
@@ -122,14 +128,69 @@ def test_a_record_is_an_in_toto_statement_of_slsa_provenance(study, monkeypatch)
     machine = details["byproducts"][0]["annotations"]
     assert machine["torch"]["threads"] >= 1
     assert "hunter2" not in text
-    (listed,) = (study / "provenance" / "environments").iterdir()
-    assert listed.stem == sha256_of(listed)
-    assert json.loads(listed.read_text())["torch"] == environment.packages()["torch"]
+    kept = {d["annotations"]["role"]: d for d in build["resolvedDependencies"]}
+    for role in ("packages", "source"):
+        path = study / kept[role]["name"]
+        assert kept[role]["digest"]["sha256"] == path.stem == sha256_of(path)
+    assert (
+        json.loads((study / kept["packages"]["name"]).read_text())["torch"]
+        == environment.packages()["torch"]
+    )
+    assert json.loads((study / kept["source"]["name"]).read_text()) == source(
+        ("logdepth.cli.data",)
+    )
 
 
-def test_the_history_is_a_chain(study):
+def test_the_locks_are_kept_with_the_results(study, monkeypatch, tmp_path):
+    write_text(tmp_path / "locks" / "cpu.txt", "torch==2.13.0\n")
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    _, record = run_job(study)
+    dependencies = json.loads(record.read_text())["predicate"]["buildDefinition"]
+    (lock,) = [
+        d for d in dependencies["resolvedDependencies"] if d["annotations"]["role"] == "lock"
+    ]
+    assert lock["annotations"]["file"] == "envs/cpu.txt"
+    assert (study / lock["name"]).read_text() == "torch==2.13.0\n"
+
+
+def test_inputs_from_elsewhere_are_told_apart(study, tmp_path):
+    write_text(study / "data" / "in.txt", "input")
+    write_text(tmp_path / "published.csv", "errors")
+    output = study / "out.txt"
+    record = study / "provenance" / "data" / "a.json"
+    job = Job("data", record, "", {}, [study / "data/in.txt", tmp_path / "published.csv"], [output])
+    with recorded(job) as mark:
+        write_text(output, "x")
+    found = json.loads(record.read_text())["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert [(d["name"], d["annotations"]["role"]) for d in found[:2]] == [
+        ("data/in.txt", "input"),
+        (str(tmp_path / "published.csv"), "external"),
+    ]
+    assert mark.definition is None
+    assert mark.inputs == inputs_hash(d["digest"]["sha256"] for d in found[:2])
+
+
+def test_a_record_claims_nothing_outside_of_its_study(study, tmp_path):
+    record = study / "provenance" / "data" / "a.json"
+    job = Job("data", record, "", {}, [], [tmp_path / "elsewhere.txt"])
+    with pytest.raises(UserError, match=r"elsewhere\.txt: outside of .*tiny"), recorded(job):
+        raise AssertionError("the job must not start")
+    job = Job("data", tmp_path / "a.json", "", {}, [], [tmp_path / "out.txt"])
+    with pytest.raises(UserError, match=r"a record lies below"), recorded(job):
+        raise AssertionError("the job must not start")
+
+
+@given(definition=st.sampled_from(["", "d" * 64, "e" * 64 + "+2"]), before=st.binary(max_size=50))
+def test_a_mark_is_read_from_any_bytes(definition, before):
+    mark = Mark(hash_of(definition) or None, inputs_hash(["a" * 64]))
+    assert read_mark(before + str(mark).encode() + b"\n" + before) == mark
+    assert read_mark(before) is None
+
+
+def test_the_history_is_a_chain_of_whole_records(study):
     for i in range(3):
-        run_job(study, f"content {i}")
+        # Longer than what is read at once to find the last line.
+        run_job(study, f"content {i}", parameters={"depth": 2, "long": "x" * 50_000 * i})
     lines = (study / "provenance" / "history.jsonl").read_bytes().splitlines()
     entries = [json.loads(line) for line in lines]
     assert [entry["previous"] for entry in entries] == [
@@ -137,7 +198,9 @@ def test_the_history_is_a_chain(study):
         *(hashlib.sha256(line).hexdigest() for line in lines[:-1]),
     ]
     assert len({entry["sha256"] for entry in entries}) == 3
-    assert entries[-1]["sha256"] == sha256_of(study / entries[-1]["record"])
+    record = study / entries[-1]["record"]
+    assert entries[-1]["sha256"] == sha256_of(record)
+    assert entries[-1]["statement"] == json.loads(record.read_text())
 
 
 def test_a_line_cut_short_stays_and_the_history_goes_on(study):
@@ -188,7 +251,7 @@ def test_definitions_settle(study):
     output, record = run_job(study, definition=now)
     assert settled(now, record) == now
     assert settled("e" * 64, record) == "e" * 64
-    assert settled(now, study / "provenance" / "stage" / "none.json") == now
+    assert settled(now, study / "provenance" / "data" / "none.json") == now
     output.write_text("altered")
     assert settled(now, record) == f"{now}+1"
     run_job(study, definition=f"{now}+1")

@@ -16,12 +16,7 @@ rule alignment:
         sequences=STUDY.alignment.sequences,
         dropout=STUDY.alignment.dropout,
         seed=STUDY.evaluation.seed,
-        definition=defined_by(
-            "attention",
-            "{run}",
-            {"alignment": STUDY.alignment.model_dump(), "seed": STUDY.evaluation.seed},
-            kept="alignment",
-        ),
+        definition=defined_by("alignment/{run}"),
     message:
         "Aligning the heads of {wildcards.run} with find^j"
     shell:
@@ -50,11 +45,7 @@ rule attention:
     params:
         dropout=STUDY.alignment.dropout,
         seed=STUDY.evaluation.seed,
-        definition=defined_by(
-            "attention",
-            "{run}-hops{hops}",
-            {"dropout": STUDY.alignment.dropout, "seed": STUDY.evaluation.seed},
-        ),
+        definition=defined_by("attention/{run}-hops{hops}"),
     message:
         "Attention of {wildcards.run} on one string, asked for k = {wildcards.hops}"
     shell:

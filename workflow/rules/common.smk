@@ -5,21 +5,21 @@ import shlex
 import sys
 from pathlib import Path
 
-from logdepth.config.run import canonical_json
+from logdepth.canonical import canonical_json
+from logdepth.config.contents import Contents
 from logdepth.config.figures import NEEDS
 from logdepth.config.imported import imported_runs
 from logdepth.config.site import read_site
 from logdepth.config.study import ConfigError, read_study
 from logdepth.errors import UserError
 from logdepth.figures.catalog import FIGURES
-from logdepth.files import sha256_of
 from logdepth.planning.requests import (
     attention_requests,
     evaluation_requests,
     training_requests,
 )
 from logdepth.provenance import image
-from logdepth.provenance.definition import definition
+from logdepth.provenance.ingredients import ingredients
 from logdepth.provenance.integrity import settled
 
 # Rules call `logdepth` by name: take the one beside this Snakemake.
@@ -46,7 +46,7 @@ try:
         config, ", ".join(map(str, workflow.configfiles)) or "--configfile"
     )
     RESULTS = f"results/{STUDY.study}"
-    IMPORTED = imported_runs(STUDY, Path(RESULTS) / "runs")
+    CONTENTS = Contents(STUDY, imported_runs(STUDY, Path(RESULTS) / "runs"))
     SITE = read_site(Path("site.yaml"), os.environ)
     IN_IMAGE = any(
         method.name == "APPTAINER"
@@ -62,19 +62,9 @@ except (ConfigError, UserError) as error:
 if IN_IMAGE and HANDED and os.environ.get("SLURM_JOB_GPUS"):
     os.environ.update(APPTAINER_NV="1", SINGULARITY_NV="1")
 
-TRAINED = STUDY.all_runs()
-RUNS = TRAINED | {run.identifier: run for runs in IMPORTED.values() for run in runs}
-# Experiments with a run, and the identifiers of their runs by depth and seed.
-EXPERIMENTS = {
-    name: [run.identifier for run in IMPORTED.get(name) or STUDY.runs(name)]
-    for name in STUDY.experiments
-    if IMPORTED.get(name) or STUDY.runs(name)
-}
-TRAINED_EXPERIMENTS = {
-    name: runs for name, runs in EXPERIMENTS.items() if name not in IMPORTED
-}
-# The published errors are about one task; studies of another have nothing to compare.
-COMPARED = any(figure.draws == "comparison" for figure in STUDY.figures.values())
+TRAINED = CONTENTS.trained
+RUNS = CONTENTS.runs
+EXPERIMENTS = CONTENTS.experiments
 PUBLISHED = "config/published_errors.csv"
 TABLES = (
     "errors",
@@ -82,7 +72,7 @@ TABLES = (
     "thresholds",
     "scaling",
     *(["training"] if TRAINED else []),
-    *(["comparison", "comparison_summary"] if COMPARED else []),
+    *(["comparison", "comparison_summary"] if CONTENTS.compared else []),
 )
 # The paper's Tables 1 to 3: task, settings, models.
 DESCRIPTIONS = ("table1", "table2", "table3")
@@ -93,37 +83,16 @@ def record_of(stage, name):
     return f"{RESULTS}/provenance/{stage}/{name}.json"
 
 
-def model_of(figure):
-    """The run that a figure of one model looks into, or None while it was not imported."""
-    chosen = [
-        run
-        for run in EXPERIMENTS.get(figure.experiments[0], [])
-        if RUNS[run].model.depth == figure.depth
-    ]
-    return chosen[0] if chosen else None
-
-
 def tables_of(figure):
     """The tables that a figure is drawn from."""
     paths = {table: f"{RESULTS}/tables/{table}.csv" for table in FIGURES[figure.draws]}
     if figure.draws in NEEDS:
-        folder = f"{RESULTS}/runs/{model_of(figure)}"
+        folder = f"{RESULTS}/runs/{CONTENTS.model_of(figure)}"
         paths["alignment"] = f"{folder}/alignment.csv"
         if "attention" in paths:
             paths["attention"] = f"{folder}/attention-hops{figure.hops}.csv"
     return list(paths.values())
 
-
-def can_be_drawn(figure):
-    """Whether the study has runs for a figure; of imported models some may be absent."""
-    if figure.draws in NEEDS:
-        return model_of(figure) is not None
-    if figure.draws == "training_curves" and not TRAINED:
-        return False
-    return all(name in EXPERIMENTS for name in figure.experiments)
-
-
-DRAWN = {name: f for name, f in STUDY.figures.items() if can_be_drawn(f)}
 
 RUN_OUTPUTS = [
     *expand("{results}/runs/{run}/evaluation.csv", results=RESULTS, run=RUNS),
@@ -148,16 +117,16 @@ TABLE_OUTPUTS = [
     record_of("describe", "tables"),
     record_of("fit", "fits"),
     *([record_of("curves", "training")] if TRAINED else []),
-    *([record_of("compare", "comparison")] if COMPARED else []),
+    *([record_of("compare", "comparison")] if CONTENTS.compared else []),
 ]
 FIGURE_OUTPUTS = [
     *expand(
         "{results}/figures/{figure}.{kind}",
         results=RESULTS,
-        figure=DRAWN,
+        figure=CONTENTS.figures,
         kind=["pdf", "png", "csv"],
     ),
-    *(record_of("figure", figure) for figure in DRAWN),
+    *(record_of("figure", figure) for figure in CONTENTS.figures),
 ]
 
 
@@ -169,21 +138,22 @@ wildcard_constraints:
     run="|".join(RUNS),
 
 
-def defined_by(stage, name, settings, *modules, kept=None):
+INGREDIENTS = ingredients(CONTENTS, Path(PUBLISHED))
+
+
+def defined_by(record):
     """Parameter that changes when a job's settings, its source or its finished outputs do.
 
     It takes the wildcards alone: Snakemake does not compare parameters that take the outputs.
-    ``kept`` is the folder of the job's record where it is not named after the command.
     """
 
     def parameter(wildcards):
         if HANDED:
             return HANDED
-        chosen = settings(wildcards) if callable(settings) else settings
-        if IN_IMAGE:
-            chosen = {"settings": chosen, "image": os.environ[image.VARIABLE]}
-        base = definition((f"logdepth.cli.{stage}", *modules), chosen)
-        return settled(base, Path(record_of(kept or stage, name).format(**wildcards)))
+        name = record.format(**wildcards)
+        in_image = os.environ[image.VARIABLE] if IN_IMAGE else None
+        path = Path(RESULTS, "provenance", f"{name}.json")
+        return settled(INGREDIENTS[name].definition(in_image), path)
 
     return parameter
 

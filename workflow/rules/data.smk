@@ -13,16 +13,7 @@ rule evaluation_set:
         hops=",".join(map(str, STUDY.evaluated_hops)),
         sequences=STUDY.evaluation.sequences,
         seed=STUDY.evaluation.seed,
-        definition=defined_by(
-            "data",
-            "evaluation",
-            {
-                "task": STUDY.task.model_dump(),
-                "hops": STUDY.evaluated_hops,
-                "sequences": STUDY.evaluation.sequences,
-                "seed": STUDY.evaluation.seed,
-            },
-        ),
+        definition=defined_by("data/evaluation"),
     message:
         "Freezing the evaluation set"
     shell:

@@ -15,11 +15,7 @@ rule evaluate:
     params:
         dropout=options("dropout", STUDY.evaluation.dropout),
         seed=STUDY.evaluation.seed,
-        definition=defined_by(
-            "evaluate",
-            "{run}",
-            {"dropout": STUDY.evaluation.dropout, "seed": STUDY.evaluation.seed},
-        ),
+        definition=defined_by("evaluate/{run}"),
     message:
         "Evaluating {wildcards.run}"
     shell:
@@ -55,7 +51,7 @@ rule tabulate:
         runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by("tabulate", "tables", EXPERIMENTS),
+        definition=defined_by("tabulate/tables"),
     message:
         "Writing the tables of errors"
     shell:
@@ -82,8 +78,8 @@ rule curves:
     threads: 1
     params:
         runs=runs_folder,
-        experiments=experiments_of(TRAINED_EXPERIMENTS),
-        definition=defined_by("curves", "training", TRAINED_EXPERIMENTS),
+        experiments=experiments_of(CONTENTS.trained_experiments),
+        definition=defined_by("curves/training"),
     message:
         "Writing the table of training curves"
     shell:
@@ -112,7 +108,7 @@ rule describe:
         runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by("describe", "tables", EXPERIMENTS),
+        definition=defined_by("describe/tables"),
     message:
         "Describing task, settings and models"
     shell:
@@ -148,11 +144,7 @@ rule compare:
         runs=runs_folder,
         experiments=experiments_of(EXPERIMENTS),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by(
-            "compare",
-            "comparison",
-            {"experiments": EXPERIMENTS, "published": sha256_of(Path(PUBLISHED))},
-        ),
+        definition=defined_by("compare/comparison"),
     message:
         "Comparing with the published errors"
     shell:

@@ -1,5 +1,5 @@
 # A rule for each figure, so that each has its own caption and can be asked for alone.
-for FIGURE, SPEC in DRAWN.items():
+for FIGURE, SPEC in CONTENTS.figures.items():
 
     rule:
         name:
@@ -30,15 +30,7 @@ for FIGURE, SPEC in DRAWN.items():
                 "title", [f"{name}={e.title}" for name, e in STUDY.experiments.items()]
             ),
             folder=lambda wildcards, output: os.path.dirname(output.pdf),
-            definition=defined_by(
-                "figure",
-                FIGURE,
-                {
-                    "spec": SPEC.model_dump(mode="json"),
-                    "titles": {name: e.title for name, e in STUDY.experiments.items()},
-                },
-                f"logdepth.figures.{SPEC.draws}",
-            ),
+            definition=defined_by(f"figure/{FIGURE}"),
         message:
             f"Drawing {FIGURE}"
         shell:

@@ -33,9 +33,7 @@ rule fit:
         bootstrap=STUDY.fit.bootstrap,
         seed=STUDY.fit.seed,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by(
-            "fit", "fits", {"experiments": EXPERIMENTS, "fit": STUDY.fit.model_dump()}
-        ),
+        definition=defined_by("fit/fits"),
     message:
         "Fitting thresholds and growth laws"
     shell:

@@ -26,11 +26,7 @@ rule train:
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
         # On a cluster what the site says: without its GPU a job is to stop, not to go on slowly.
         device=SITE.training_device if HANDED else "auto",
-        definition=defined_by(
-            "train",
-            "{run}",
-            lambda wildcards: TRAINED[wildcards.run].model_dump(mode="json"),
-        ),
+        definition=defined_by("train/{run}"),
     message:
         "Training {wildcards.run}"
     shell:

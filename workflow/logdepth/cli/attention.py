@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Output, Record
+from logdepth.cli.options import Definition, Device, Output, Record, Threads
 from logdepth.provenance.record import Job, recorded
 
 
@@ -27,10 +27,8 @@ def attention(
     ] = None,
     dropout: Annotated[str, typer.Option(help="off, or on as in the published figures.")] = "off",
     seed: Annotated[int, typer.Option(help="Seed of dropout.")] = 0,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:N, mps, or auto: a GPU where there is one.")
-    ] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the arithmetic.")] = 1,
+    device: Device = "auto",
+    threads: Threads = 1,
     definition: Definition = "",
     record: Record = None,
 ) -> None:

@@ -46,10 +46,11 @@ def figure(
         parameters={"figure": wanted.model_dump(mode="json"), "titles": titles},
         inputs=table,
         outputs=files,
+        modules=(module.__name__,),
     )
-    with recorded(job):
+    with recorded(job) as mark:
         # attention-hops16.csv is a table of attention.
         kinds = {path.stem.partition("-")[0]: path for path in table}
         tables = {kind: read_table(kind, path) for kind, path in kinds.items()}
         data = module.prepare(select(tables, wanted), titles)
-        style.save(module.draw(data), data, *files)
+        style.save(module.draw(data), data, *files, mark=str(mark))

@@ -35,7 +35,7 @@ def import_(
     ] = None,
 ) -> None:
     """Take over released models; none is written unless all can be read."""
-    from logdepth.config.run import canonical_json
+    from logdepth.canonical import canonical_json
     from logdepth.errors import UserError
     from logdepth.files import remove_leftovers, write_text
     from logdepth.models.released import read_released

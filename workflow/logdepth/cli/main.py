@@ -1,6 +1,5 @@
 """``logdepth COMMAND …``: each command's module is imported only when it is asked for."""
 
-import keyword
 import logging
 import os
 import signal
@@ -10,6 +9,7 @@ from importlib import import_module
 import typer
 
 from logdepth.errors import UserError
+from logdepth.provenance.definition import command_module
 
 COMMANDS = (
     "config",
@@ -41,9 +41,7 @@ def main() -> None:
     )
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in [asked] if asked in COMMANDS else COMMANDS:
-        # `import` is a keyword and cannot name a module that others import.
-        module = f"{name}_" if keyword.iskeyword(name) else name
-        import_module(f"logdepth.cli.{module}").register(app)
+        import_module(command_module(name)).register(app)
     try:
         app(prog_name="logdepth")
     except (UserError, OSError) as error:

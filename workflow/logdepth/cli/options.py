@@ -21,6 +21,10 @@ Record = Annotated[
     typer.Option(help="Where to write the record, below <study>/provenance/; none by default."),
 ]
 RunOption = Annotated[str, typer.Option("--run", help="Definition of the run: JSON, or a file.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:N, mps, or auto: a GPU where there is one.")
+]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the arithmetic.")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
 
 

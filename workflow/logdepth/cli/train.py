@@ -6,8 +6,15 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Record, RunOption, read_settings
-from logdepth.provenance.integrity import hash_of
+from logdepth.cli.options import (
+    Definition,
+    Device,
+    Record,
+    RunOption,
+    Threads,
+    read_settings,
+)
+from logdepth.provenance.definition import hash_of
 from logdepth.provenance.record import Job, recorded
 
 
@@ -28,10 +35,8 @@ def train(
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, help="Least time between two checkpoints.")
     ] = 60.0,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:N, mps, or auto: a GPU where there is one.")
-    ] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the arithmetic.")] = 1,
+    device: Device = "auto",
+    threads: Threads = 1,
     deterministic: Annotated[
         bool | None,
         typer.Option(
@@ -42,7 +47,8 @@ def train(
     record: Record = None,
 ) -> None:
     """Train one run, from its newest checkpoint if it was interrupted."""
-    from logdepth.config.run import Run, canonical_json, digest
+    from logdepth.canonical import canonical_json, digest
+    from logdepth.config.run import Run
     from logdepth.devices import prepare_device
     from logdepth.files import remove_leftovers, write_text
     from logdepth.models.store import save_model

@@ -1,11 +1,11 @@
 """The definition of one run: everything that decides which model is trained, and nothing else."""
 
 import difflib
-import hashlib
-import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from logdepth.canonical import digest
 
 PAPER_VOCABULARY = 30
 
@@ -205,16 +205,6 @@ class Run(Settings):
         data = f"-n{self.training.samples}" if self.training.samples else ""
         label = f"{kind}-L{model.depth}-H{model.heads}-m{model.width}{data}-seed{self.seed}"
         return f"{label}-{digest(self.model_dump(mode='json'))[:8]}"
-
-
-def canonical_json(value: Any) -> str:
-    """Return the one JSON text of ``value``: sorted keys, no spaces, plain ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(value: Any) -> str:
-    """Return the sha256 of the canonical JSON of ``value``, as 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def mistakes(error: ValidationError) -> list[str]:

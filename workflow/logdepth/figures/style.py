@@ -157,11 +157,20 @@ def depth_axis(axis: Axes) -> None:
     axis.set_xlabel("depth $L$")
 
 
-def save(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
-    """Write a figure as PDF and PNG, and the data it shows as CSV; no clock enters any of them."""
+def save(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: Path, *, mark: str) -> None:
+    """Write a figure as PDF and PNG, and the data it shows as CSV; no clock enters any of them.
+
+    Args:
+        figure: what to write.
+        data: what it shows.
+        pdf: file to write.
+        png: file to write.
+        csv: file to write.
+        mark: goes into the metadata of PDF and PNG, as keywords.
+    """
     for path, file_format, metadata in (
-        (pdf, "pdf", {"CreationDate": None}),
-        (png, "png", {"Software": None}),
+        (pdf, "pdf", {"CreationDate": None, "Keywords": mark}),
+        (png, "png", {"Software": None, "Keywords": mark}),
     ):
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format=file_format, dpi=RESOLUTION, metadata=metadata)

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from logdepth.config.run import Run, canonical_json
+from logdepth.canonical import canonical_json
+from logdepth.config.run import Run
 from logdepth.errors import UserError
 from logdepth.files import atomic_path
 from logdepth.models.transformer import Transformer, architecture

@@ -7,15 +7,17 @@ code, so that each rule passes one named hash of everything that decides its out
 import ast
 import hashlib
 import importlib.util
+import keyword
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from logdepth.config.run import canonical_json, digest
+from logdepth.canonical import canonical_json, digest
 
 _PACKAGE = "logdepth"
-# What writes records, and what only tells the user how far a training is, changes no result.
-_WITHOUT_EFFECT = ("logdepth.provenance", "logdepth.training.progress")
+# What writes or reads records, and what only tells the user how far a training is, changes no
+# result.
+_WITHOUT_EFFECT = ("logdepth.audit", "logdepth.provenance", "logdepth.training.progress")
 
 
 def definition(modules: tuple[str, ...], settings: Any) -> str:
@@ -27,6 +29,16 @@ def definition(modules: tuple[str, ...], settings: Any) -> str:
         settings: the slice of the configuration that matters, as plain JSON values.
     """
     return digest({"settings": settings, "source": source(modules)})
+
+
+def hash_of(definition: str) -> str:
+    """Return a definition without its count of altered outputs (see integrity.py)."""
+    return definition.partition("+")[0]
+
+
+def command_module(stage: str) -> str:
+    """Return the module of a command: ``import`` is a keyword and cannot name one."""
+    return f"{_PACKAGE}.cli.{stage}_" if keyword.iskeyword(stage) else f"{_PACKAGE}.cli.{stage}"
 
 
 @cache

@@ -42,8 +42,3 @@ def settled(definition: str, record: Path) -> str:
     except (ValueError, KeyError, TypeError, AttributeError):
         # A record that cannot be read is an altered output, too.
         return f"{definition}+1"
-
-
-def hash_of(definition: str) -> str:
-    """Return a definition without its count."""
-    return definition.partition("+")[0]

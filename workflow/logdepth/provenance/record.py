@@ -1,8 +1,9 @@
 """The record of a job: an in-toto Statement with a SLSA Provenance predicate, and the history.
 
 Names in a record are relative to the folder of the study, the one that holds ``provenance/``, so
-that results can be copied as a whole. Inputs from elsewhere (a lock file, an image) go by their
-path from the working folder.
+that results can be copied as a whole. Inputs from elsewhere have the role "external" and go by
+their path from the working folder. What many jobs share (the packages, the locks, the hashes of
+the source) is kept once, under its sha256.
 """
 
 import hashlib
@@ -15,14 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from logdepth.config.run import canonical_json
+from logdepth.canonical import canonical_json
+from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance import environment
+from logdepth.provenance.definition import command_module, hash_of, source
 from logdepth.provenance.image import VARIABLE
+from logdepth.provenance.mark import Mark, inputs_hash
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -42,6 +46,7 @@ class Job:
         inputs: files it reads.
         outputs: files it writes.
         seeds: by what they are for.
+        modules: where its computation starts, besides the command's own module.
     """
 
     stage: str
@@ -51,30 +56,43 @@ class Job:
     inputs: Sequence[Path]
     outputs: Sequence[Path]
     seeds: dict[str, int] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
 
 
 @contextmanager
-def recorded(job: Job) -> Iterator[None]:
+def recorded(job: Job) -> Iterator[Mark]:
     """Run the block as the job; write its record when it succeeds, after its outputs.
 
+    Yields:
+        The mark for the metadata of its outputs.
+
     Raises:
-        ValueError: the record would not lie below a folder named provenance.
+        UserError: the record would not lie below a folder named provenance, or an output outside
+            of the folder that holds it.
         FileNotFoundError: an input is missing, or the block left an output unwritten.
     """
     for path in job.inputs:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: this input of 'logdepth {job.stage}' does not exist")
+    # Hashed before the work, so that the record states what was read.
+    hashes = [sha256_of(path) for path in job.inputs]
+    mark = Mark(hash_of(job.definition) or None, inputs_hash(hashes))
     if job.record is None:
-        yield
+        yield mark
         return
     study = study_folder(job.record)
-    # Hashed before the work, so that the record states what was read.
-    inputs = [_resource(path, study) for path in job.inputs]
+    for path in job.outputs:
+        if not path.resolve().is_relative_to(study.resolve()):
+            raise UserError(
+                f"{path}: outside of {study}, the study of its record {job.record}; right would be "
+                "outputs below that folder, or no --record"
+            )
+    inputs = [_input(path, sha256, study) for path, sha256 in zip(job.inputs, hashes, strict=True)]
     started = _now()
-    yield
+    yield mark
     statement = {
         "_type": STATEMENT,
-        "subject": [_resource(path, study) for path in job.outputs],
+        "subject": [_output(path, study) for path in job.outputs],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
@@ -85,7 +103,7 @@ def recorded(job: Job) -> Iterator[None]:
                     "seeds": job.seeds,
                     "command": ["logdepth", *sys.argv[1:]],
                 },
-                "resolvedDependencies": inputs + _surroundings(study),
+                "resolvedDependencies": inputs + _surroundings(job, study),
             },
             "runDetails": {
                 "builder": {"id": "urn:logdepth:cli", "version": environment.interpreter()},
@@ -98,52 +116,66 @@ def recorded(job: Job) -> Iterator[None]:
             },
         },
     }
-    write_text(job.record, json.dumps(statement, indent=1, sort_keys=True) + "\n")
-    _append_history(study, job.record, statement["subject"])
+    text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
+    write_text(job.record, text)
+    _append_history(study, job.record, text)
 
 
-def _append_history(study: Path, record: Path, subject: Any) -> None:
-    """Add a line to the study's history, which holds the hash of the line before it."""
+def _append_history(study: Path, record: Path, text: str) -> None:
+    """Add a line with the whole record to the study's history, and the hash of the line before."""
+    append_entry(
+        study,
+        {
+            "record": record.relative_to(study).as_posix(),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "statement": json.loads(text),
+        },
+    )
+
+
+def append_entry(study: Path, entry: dict[str, Any]) -> None:
+    """Add an entry to the history of a study, with the time and the hash of the line before it."""
     history = study / FOLDER / "history.jsonl"
     with FileLock(history.with_suffix(".lock")), history.open("ab+") as file:
-        file.seek(0)
-        lines = file.read().split(b"\n")
+        previous, torn = _last_line(file)
+        link = hashlib.sha256(previous).hexdigest() if previous else None
+        line = canonical_json({"time": _now(), **entry, "previous": link})
         # A line cut short by a crash is kept and closed; the chain then shows it.
-        torn = lines[-1] != b""
-        previous = lines[-1] if torn else (lines[-2] if len(lines) > 1 else b"")
-        entry = {
-            "time": _now(),
-            "record": record.relative_to(study).as_posix(),
-            "sha256": sha256_of(record),
-            "subject": subject,
-            "previous": hashlib.sha256(previous).hexdigest() if previous else None,
-        }
-        file.write((b"\n" if torn else b"") + canonical_json(entry).encode() + b"\n")
+        file.write((b"\n" if torn else b"") + line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _surroundings(study: Path) -> list[dict[str, Any]]:
-    """Return the package list, the lock file and the commit as dependencies of a job."""
-    listed = canonical_json(environment.packages())
-    name = f"{FOLDER}/environments/{hashlib.sha256(listed.encode()).hexdigest()}.json"
-    if not (study / name).exists():
-        write_text(study / name, listed)
-    result = [_resource(study / name, study) | {"annotations": {"role": "packages"}}]
+def _last_line(file: BinaryIO) -> tuple[bytes, bool]:
+    """Return the last line of a file, without reading all of it, and whether it has no end."""
+    position = file.seek(0, os.SEEK_END)
+    tail = b""
+    while position and b"\n" not in tail[:-1]:
+        step = min(position, 1 << 16)
+        position -= step
+        file.seek(position)
+        tail = file.read(step) + tail
+    return tail.removesuffix(b"\n").rpartition(b"\n")[2], not tail.endswith(b"\n") and bool(tail)
+
+
+def _surroundings(job: Job, study: Path) -> list[dict[str, Any]]:
+    """Return packages, locks, source, image and commit as dependencies of a job."""
+    started_at = (command_module(job.stage), *job.modules)
+    result = [
+        _kept(study, "environments", canonical_json(environment.packages()), ".json", "packages"),
+        _kept(study, "sources", canonical_json(source(started_at)), ".json", "source"),
+    ]
     # `make setup` leaves in the environment a copy of each lock that it installed from.
     for lock in sorted(Path(sys.prefix, "locks").glob("*.txt")):
-        digest = {"sha256": sha256_of(lock)}
-        result.append(
-            {"name": f"envs/{lock.name}", "digest": digest, "annotations": {"role": "lock"}}
-        )
+        kept = _kept(study, "environments", lock.read_text(encoding="utf-8"), ".txt", "lock")
+        kept["annotations"]["file"] = f"envs/{lock.name}"
+        result.append(kept)
     image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
     # The workflow has compared the image with its recorded sha256 before it started any job.
     known = os.environ.get(VARIABLE)
     if image and (known or Path(image).is_file()):
-        digest = {"sha256": known or sha256_of(Path(image))}
-        result.append(
-            {"name": Path(image).name, "digest": digest, "annotations": {"role": "image"}}
-        )
+        digest = known or sha256_of(Path(image))
+        result.append(_resource(Path(image).name, digest, role="image"))
     if commit := environment.commit(Path(__file__).parent):
         dirty = {k: v for k, v in commit.items() if k != "gitCommit"}
         result.append(
@@ -156,25 +188,45 @@ def _surroundings(study: Path) -> list[dict[str, Any]]:
     return result
 
 
-def _resource(path: Path, study: Path) -> dict[str, Any]:
-    """Return a file as in-toto describes it, by name and digest."""
+def _kept(study: Path, folder: str, text: str, suffix: str, role: str) -> dict[str, Any]:
+    """Keep a text under its sha256, and return it as a dependency."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    name = f"{FOLDER}/{folder}/{sha256}{suffix}"
+    if not (study / name).exists():
+        write_text(study / name, text)
+    return _resource(name, sha256, role=role)
+
+
+def _input(path: Path, sha256: str, study: Path) -> dict[str, Any]:
+    if path.resolve().is_relative_to(study.resolve()):
+        name = path.resolve().relative_to(study.resolve()).as_posix()
+        return _resource(name, sha256, role="input")
+    return _resource(path.as_posix(), sha256, role="external")
+
+
+def _output(path: Path, study: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: announced as an output, but not written")
-    inside = path.resolve().is_relative_to(study.resolve())
-    name = path.resolve().relative_to(study.resolve()) if inside else path
-    return {"name": name.as_posix(), "digest": {"sha256": sha256_of(path)}}
+    name = path.resolve().relative_to(study.resolve()).as_posix()
+    return _resource(name, sha256_of(path))
+
+
+def _resource(name: str, sha256: str, role: str | None = None) -> dict[str, Any]:
+    """Return a file as in-toto describes it, by name and digest."""
+    annotations = {"annotations": {"role": role}} if role else {}
+    return {"name": name, "digest": {"sha256": sha256}, **annotations}
 
 
 def study_folder(record: Path) -> Path:
     """Return the folder of the study that a record belongs to.
 
     Raises:
-        ValueError: the record does not lie below a folder named provenance.
+        UserError: the record does not lie below a folder named provenance.
     """
     for parent in record.parents:
         if parent.name == FOLDER:
             return parent.parent
-    raise ValueError(f"{record}: a record lies below <study>/{FOLDER}/")
+    raise UserError(f"{record}: a record lies below <study>/{FOLDER}/, not elsewhere")
 
 
 def _now() -> str:
