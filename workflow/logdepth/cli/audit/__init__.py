@@ -1,0 +1,21 @@
+"""``logdepth audit COMMAND``: each command's module is imported only when it is asked for."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+COMMANDS = ("trace", "verify", "reproduce", "diff", "history", "export", "sign", "publish")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands below ``audit``."""
+    audit = typer.Typer(
+        no_args_is_help=True, help="Where an output comes from, and whether it was touched since."
+    )
+    # A callback keeps the commands apart even when only one is loaded.
+    audit.callback()(lambda: None)
+    asked = sys.argv[2] if len(sys.argv) > 2 else ""
+    for name in [asked] if asked in COMMANDS else COMMANDS:
+        import_module(f"{__name__}.{name}").register(audit)
+    app.add_typer(audit, name="audit")
