@@ -15,7 +15,7 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; right would b
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study setup report figure publish test test-cluster lint types bench lock config image help
+.PHONY: study setup report figure publish audit test test-cluster lint types bench lock config image help
 
 study: setup ## set up, run STUDY and write its report
 	snakemake $(CONFIG)
@@ -40,14 +40,11 @@ report: setup ## write results/STUDY/report.html
 figure: setup ## rebuild one figure: make figure FIG=depth_law
 	snakemake results/$(STUDY)/figures/$(FIG).pdf $(CONFIG)
 
-# Everything small: tables, figures, records, metrics; no weights, matrices, logs or times.
-publish: ## copy the finished STUDY to results/published for a commit
-	rm -rf results/published/$(STUDY)
-	mkdir -p results/published/$(STUDY)
-	cd results/$(STUDY) && cp --parents -r tables figures provenance ../published/$(STUDY)
-	cd results/$(STUDY) && for run in $$(tail -n +2 tables/errors_by_run.csv | cut -d, -f2 | sort -u); \
-	    do cp --parents runs/$$run/run.json runs/$$run/*.csv ../published/$(STUDY) || exit 1; done
-	rm -f results/published/$(STUDY)/provenance/*.lock results/published/$(STUDY)/runs/*/attention-*
+publish: setup ## copy the finished STUDY to results/published for a commit, without weights
+	logdepth audit publish results/$(STUDY) --to results/published/$(STUDY)
+
+audit: setup ## verify everything below results/, or PATHS
+	logdepth audit verify $(PATHS)
 
 test: .venv/dev.done ## unit, property, workflow and figure tests
 	pytest -n 2 --dist worksteal

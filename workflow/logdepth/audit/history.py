@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +64,25 @@ class History:
 
     def latest(self) -> dict[str, Entry]:
         """Return the newest entry of each record, by the record's name."""
-        return {entry.record: entry for entry in self.entries if entry.record is not None}
+        return self._latest
 
     def withheld(self) -> dict[str, str]:
         """Return what was left out when the study was published: the sha256 by name."""
+        return self._withheld
+
+    @cached_property
+    def _latest(self) -> dict[str, Entry]:
+        return {entry.record: entry for entry in self.entries if entry.record is not None}
+
+    @cached_property
+    def _withheld(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for entry in self.entries:
             listed = entry.content.get("withheld")
-            if entry.content.get("event") in ("published", "anonymised") and _is_listing(listed):
-                found |= listed
+            if entry.content.get("event") in ("published", "anonymised") and isinstance(
+                listed, dict
+            ):
+                found |= {str(name): str(sha256) for name, sha256 in listed.items()}
         return found
 
 
@@ -123,9 +134,3 @@ def _entry(number: int, sha256: str, text: bytes) -> Entry | None:
     if isinstance(record, str) and isinstance(record_sha256, str):
         return Entry(number, sha256, content["time"], content, record, record_sha256)
     return Entry(number, sha256, content["time"], content) if "event" in content else None
-
-
-def _is_listing(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(k, str) and isinstance(v, str) for k, v in value.items()
-    )

@@ -123,7 +123,7 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     by_role: dict[str, list[Resource]] = {}
     for resource in resources:
         by_role.setdefault(resource.role, []).append(resource)
-    code = (by_role.get("code") or [None])[0]
+    code, image = (next(iter(by_role.get(role, ())), None) for role in ("code", "image"))
     kept = [r for role in ("packages", "source", "lock") for r in by_role.get(role, ())]
     for resource in (*by_role.get("input", ()), *kept):
         check_name(resource.name)
@@ -148,7 +148,7 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         inputs=tuple(by_role.get("input", ())),
         external=tuple(by_role.get("external", ())),
         kept=tuple(kept),
-        image=(by_role.get("image") or [None])[0],
+        image=image,
         commit=code.annotations["gitCommit"] if code else None,
         uncommitted=code.annotations.get("uncommittedSha256") if code else None,
         machine=machines[0] if machines else {},

@@ -1,0 +1,89 @@
+"""The findings of an audit as text and as JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from logdepth.audit.findings import EXIT_CODES, Findings, State, worst
+from logdepth.errors import UserError
+
+
+def verdict(findings: Sequence[Findings], allowed: frozenset[str]) -> State:
+    """Return the worst state of all artefacts, those aside that are allowed."""
+    problems = [p for found in findings for listed in found.problems.values() for p in listed]
+    return worst(problems, allowed)
+
+
+def require_intact(findings: Findings) -> None:
+    """Check that bytes, records and history are what they should be.
+
+    Code or configuration that has changed since, and a way back that is lost, are no objection.
+
+    Raises:
+        UserError: they are not; the message names the worst artefact.
+    """
+    hurt = {State.MISSING, State.RECORD_MISSING, State.RECORD_ALTERED, State.MODIFIED}
+    for name, problems in sorted(findings.problems.items(), key=_severity, reverse=True):
+        for problem in problems:
+            if problem.state in hurt or problem.reason in ("history", "signature"):
+                raise UserError(
+                    f"{findings.folder}/{printable(name)}: {problem.state}: "
+                    f"{printable(problem.detail)}; right would be a study that logdepth audit "
+                    "verify finds intact"
+                )
+
+
+def as_lines(findings: Sequence[Findings], allowed: frozenset[str]) -> list[str]:
+    """Return the findings as lines: a line for each artefact with a problem, then the verdict."""
+    lines = []
+    for found in findings:
+        counts = ", ".join(f"{number} {state}" for state, number in found.counts().items())
+        lines.append(f"{found.folder}: {counts}; a history of {found.entries} lines")
+        for name, problems in sorted(found.problems.items(), key=_severity, reverse=True):
+            if problems:
+                state = worst(problems)
+                details = dict.fromkeys(p.detail for p in problems if p.state == state)
+                lines.append(f"  {state:<14}  {printable(name)}: {printable('; '.join(details))}")
+        lines += [f"  ({printable(note)})" for note in found.notes]
+    decision = verdict(findings, allowed)
+    aside = f" (allowed: {', '.join(sorted(allowed))})" if allowed else ""
+    lines.append(f"verdict: {decision}{aside}")
+    return lines
+
+
+def as_json(findings: Sequence[Findings], allowed: frozenset[str]) -> dict[str, Any]:
+    """Return the findings as plain JSON values, with every artefact."""
+    decision = verdict(findings, allowed)
+    return {
+        "verdict": decision.value,
+        "exit": EXIT_CODES[decision],
+        "allowed": sorted(allowed),
+        "studies": [
+            {
+                "folder": found.folder,
+                "history": {"lines": found.entries, "head": found.head},
+                "counts": {state.value: number for state, number in found.counts().items()},
+                "notes": found.notes,
+                "artefacts": [
+                    {
+                        "name": name,
+                        "state": worst(problems).value,
+                        "problems": [
+                            {"state": p.state.value, "reason": p.reason, "detail": p.detail}
+                            for p in problems
+                        ],
+                    }
+                    for name, problems in sorted(found.problems.items())
+                ],
+            }
+            for found in findings
+        ],
+    }
+
+
+def printable(text: str) -> str:
+    """Return a text with everything escaped that a terminal might obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _severity(item: tuple[str, list[Any]]) -> int:
+    return list(State).index(worst(item[1]))
