@@ -64,6 +64,7 @@ types: .venv/dev.done ## mypy
 
 bench: .venv/dev.done ## speed, as ratios taken in one run
 	python tests/bench.py
+	python tests/bench_audit.py
 
 lock: .venv/dev.done ## regenerate envs/*.txt from envs/*.in
 	envs/lock.sh

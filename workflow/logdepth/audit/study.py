@@ -138,5 +138,7 @@ def has_link(path: Path, folder: Path) -> bool:
 def _content(path: Path, folder: Path) -> bytes:
     if has_link(path, folder):
         raise BadRecordError("is a symbolic link, or lies behind one")
+    if not path.is_file():
+        raise BadRecordError("is no regular file")
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)

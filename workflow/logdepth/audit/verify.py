@@ -45,9 +45,10 @@ def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findi
             continue
         of_record = _record_problems(study, name)
         findings.add(name, *of_record)
+        if of_record:
+            _lost_outputs(study, name, claims, findings)
         found = study.records.get(name)
         if found is None:
-            _lost_outputs(study, name, claims, findings)
             continue
         shared = [*chain.broken(found), *chain.stale(found)]
         if of_record:
@@ -117,7 +118,7 @@ def _record_problems(study: StudyFolder, name: str) -> list[Problem]:
 def _lost_outputs(
     study: StudyFolder, name: str, claims: dict[str, list[str]], findings: Findings
 ) -> None:
-    """Add the outputs of a job whose record is gone or cannot be read, as the history has them."""
+    """Add the outputs of a job that its record no longer tells of, as the history has them."""
     entry = study.history.latest().get(name)
     try:
         outputs = entry.parsed().outputs if entry else ()
@@ -127,7 +128,7 @@ def _lost_outputs(
         if output.name in claims:
             continue
         if os.path.lexists(study.path(output.name)):
-            detail = f"its record {name} is gone or cannot be read"
+            detail = f"its record {name} is gone, or no longer about it"
             findings.add(output.name, Problem(State.RECORD_MISSING, "record", detail))
         elif study.history.withheld().get(output.name) != output.sha256:
             findings.add(output.name, Problem(State.MISSING, "output", "is not there"))
@@ -185,7 +186,7 @@ def _check_files(study: StudyFolder, findings: Findings) -> None:
             findings.add(name)
         elif name.startswith(_KEPT) and not path.is_symlink():
             findings.add(name)
-            if sha256_of(path) != path.stem:
+            if not path.is_file() or sha256_of(path) != path.stem:
                 detail = "is named after another sha256 than it has"
                 findings.add(name, Problem(State.MODIFIED, "bytes", detail))
         elif name not in study.makers:

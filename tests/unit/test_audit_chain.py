@@ -1,0 +1,63 @@
+"""The container image of a job, and sources that no commit has."""
+
+import pytest
+
+from logdepth.audit.chain import Chain, Checks
+from logdepth.audit.repository import find_repository
+from logdepth.audit.study import open_study
+from logdepth.files import sha256_of, write_text
+from logdepth.provenance.record import Job, recorded
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch):
+    path = tmp_path / "logdepth.sif"
+    path.write_bytes(b"an image")
+    monkeypatch.setenv("APPTAINER_CONTAINER", str(path))
+    monkeypatch.delenv("LOGDEPTH_IMAGE_SHA256", raising=False)
+    return path
+
+
+@pytest.fixture
+def study(tmp_path, image):
+    folder = tmp_path / "results" / "tiny"
+    output = folder / "tables" / "out.csv"
+    with recorded(Job("data", folder / "provenance/data/a.json", "", {}, [], [output])):
+        write_text(output, "x")
+    return open_study(folder)
+
+
+def reasons(study, checks):
+    record = study.record_for("tables/out.csv")
+    return {p.reason: p.detail for p in Chain(study, checks).broken(record)}
+
+
+def test_the_image_is_compared_by_its_bytes(study, image):
+    record = study.record_for("tables/out.csv")
+    assert record.image.sha256 == sha256_of(image)
+    assert "image" not in reasons(study, Checks(image=image))
+    image.write_bytes(b"another image")
+    assert "but" in reasons(study, Checks(image=image))["image"]
+    image.unlink()
+    assert "is gone: not at" in reasons(study, Checks(image=image))["image"]
+    assert "--image says where" in reasons(study, Checks())["image"]
+
+
+def test_a_repository_knows_its_code(root):
+    repository = find_repository(root / "workflow/logdepth/tasks")
+    assert repository.folder == root
+    modules = ["logdepth.tasks.hop", "logdepth.tasks", "logdepth.nothing"]
+    now = {module: repository.current(module) for module in modules}
+    assert now["logdepth.nothing"] is None
+    assert len(now["logdepth.tasks.hop"]) == 64
+    if repository.complete:
+        committed = repository.at("HEAD", modules)
+        assert committed["logdepth.nothing"] is None
+        assert len(committed["logdepth.tasks"]) == 64
+        assert repository.at("0" * 40, modules) == dict.fromkeys(modules)
+        assert not repository.has("0" * 40)
+        assert repository.has("HEAD")
+
+
+def test_outside_of_a_checkout_there_is_no_repository(tmp_path):
+    assert find_repository(tmp_path) is None

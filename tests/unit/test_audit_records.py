@@ -1,0 +1,142 @@
+"""Records and histories as they come from somebody else."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logdepth.audit.history import read_history
+from logdepth.audit.records import BadRecordError, check_name, read_record
+from logdepth.audit.report import printable
+from logdepth.audit.study import find_studies, open_study, study_of
+from logdepth.errors import UserError
+from logdepth.files import write_text
+from logdepth.provenance.record import Job, recorded
+
+NAME = "provenance/data/a.json"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "tiny"
+    write_text(folder / "data" / "in.txt", "input")
+    inputs = [folder / "data/in.txt", Path(__file__)]
+    for content in ("one", "two", "three"):
+        output = folder / "tables" / "out.csv"
+        job = Job("data", folder / NAME, "d" * 64 + "+1", {"depth": 2}, inputs, [output], {"a": 7})
+        with recorded(job):
+            write_text(output, content)
+    return folder
+
+
+def test_a_record_is_read(study):
+    record = open_study(study).record_for("tables/out.csv")
+    assert record is open_study(study).records.get(NAME) or record.name == NAME
+    assert (record.stage, record.parameters, record.seeds) == ("data", {"depth": 2}, {"a": 7})
+    assert record.definition == "d" * 64
+    assert [resource.name for resource in record.inputs] == ["data/in.txt"]
+    assert [resource.name for resource in record.external] == [Path(__file__).as_posix()]
+    assert {resource.role for resource in record.kept} >= {"packages", "source"}
+    assert len(record.commit) == 40
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to every value within a value."""
+    inner: Any = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for key, item in inner:
+        yield (*path, key)
+        yield from places(item, (*path, key))
+
+
+@pytest.mark.parametrize("wrong", [None, 7, True, "\x1b[31m", "../x", [], {}, [[]], {"a": None}])
+def test_whatever_a_field_holds_a_record_is_read_or_refused(study, wrong):
+    original = json.loads((study / NAME).read_text())
+    refused = 0
+    for path in places(original):
+        statement = json.loads(json.dumps(original))
+        place = statement
+        for part in path[:-1]:
+            place = place[part]
+        place[path[-1]] = wrong
+        try:
+            read_record(NAME, json.dumps(statement).encode())
+        except BadRecordError:
+            refused += 1
+    assert refused > 20
+
+
+@given(content=st.binary(max_size=200))
+def test_arbitrary_bytes_are_no_record(content):
+    with pytest.raises(BadRecordError):
+        read_record(NAME, content)
+
+
+@given(content=st.binary(max_size=300))
+def test_arbitrary_bytes_are_a_history_that_breaks(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("history") / "history.jsonl"
+    path.write_bytes(content)
+    history = read_history(path)
+    assert bool(history.breaks) == bool(content)
+    assert not history.entries
+
+
+@pytest.mark.parametrize("name", ["a", "runs/a/b.csv", "tables/ü.csv", "a b/..c"])
+def test_a_name_within_its_study(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "/", "/a", "../a", "a/../../b", "a/..", "./a", "a//b", "a\\b", "a\0b"]
+)
+def test_a_name_that_leaves_its_study(name):
+    with pytest.raises(BadRecordError, match="no path within its study"):
+        check_name(name)
+
+
+def test_a_changed_byte_anywhere_breaks_the_history(study, tmp_path):
+    content = (study / "provenance/history.jsonl").read_bytes()
+    assert read_history(study / "provenance/history.jsonl").breaks == []
+    last = content[:-1].rindex(b"\n")
+    path = tmp_path / "history.jsonl"
+    for position in range(0, last, 97):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        path.write_bytes(changed)
+        assert read_history(path).breaks, f"byte {position}"
+
+
+def test_a_line_cut_short_by_a_crash_is_forgiven_and_told(study, tmp_path):
+    copy = tmp_path / "results" / "tiny"
+    (copy / "provenance").mkdir(parents=True)
+    (copy / "provenance/history.jsonl").write_bytes(
+        (study / "provenance/history.jsonl").read_bytes() + b'{"time": "2'
+    )
+    assert read_history(copy / "provenance/history.jsonl").breaks == [
+        "line 4, the last one, cannot be read"
+    ]
+    output = copy / "tables" / "out.csv"
+    with recorded(Job("data", copy / NAME, "", {}, [], [output])):
+        write_text(output, "four")
+    history = read_history(copy / "provenance/history.jsonl")
+    assert (history.breaks, history.torn, len(history.hashes)) == ([], [4], 5)
+
+
+def test_studies_are_found(study, tmp_path):
+    assert find_studies(study.parent) == find_studies(study) == [study]
+    assert study_of(study / "tables/out.csv") == study
+    assert find_studies(tmp_path) == []
+    with pytest.raises(UserError, match="no study"):
+        open_study(tmp_path)
+
+
+@given(text=st.text())
+def test_what_is_printed_obeys_no_terminal(text):
+    assert printable(text).isprintable()

@@ -1,0 +1,488 @@
+"""Attacks on a real finished study, and what ``logdepth audit verify`` says of each."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkout import Checkout
+from logdepth.audit.__main__ import main
+from logdepth.canonical import canonical_json
+
+EXITS = {
+    "verified": 0,
+    "stale": 3,
+    "foreign": 4,
+    "missing": 5,
+    "broken chain": 6,
+    "record missing": 7,
+    "record altered": 8,
+    "modified": 9,
+}
+FIGURE, ERRORS = "figures/depth_law.png", "tables/errors.csv"
+FIGURE_RECORD, ERRORS_RECORD = "provenance/figure/depth_law.json", "provenance/tabulate/tables.json"
+HISTORY = "provenance/history.jsonl"
+# What to replace in the table of errors by what.
+NUMBER = ("fast,2,off,1,0.", "fast,2,off,1,0.0")
+
+
+@pytest.fixture
+def verify(finished: Checkout, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Verify the study; return what is not verified, as {artefact: (state, reasons)}."""
+
+    def run(*arguments: str, path: Path | None = None) -> dict[str, Any]:
+        code = main([str(path or finished.results), "--json", *arguments])
+        report = json.loads(capsys.readouterr().out)
+        assert code == report["exit"] == EXITS[report["verdict"]]
+        (study,) = report["studies"]
+        return {
+            a["name"]: (a["state"], {p["reason"] for p in a["problems"]})
+            for a in study["artefacts"]
+            if a["state"] != "verified"
+        }
+
+    return run
+
+
+def alter(path: Path, old: str, new: str) -> None:
+    """Replace text in a file and keep its times, as somebody would who wants to stay unseen."""
+    text, stat = path.read_text(), path.stat()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def lines_of(study: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (study / HISTORY).read_bytes().splitlines()]
+
+
+def write_history(study: Path, entries: list[dict[str, Any]]) -> None:
+    """Write a history whose chain is flawless, whatever its entries say."""
+    lines: list[str] = []
+    for entry in entries:
+        link = hashlib.sha256(lines[-1].encode()).hexdigest() if lines else None
+        lines.append(canonical_json(entry | {"previous": link}))
+    (study / HISTORY).write_text("\n".join(lines) + "\n")
+
+
+def forge(study: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Rewrite a record, and the whole history so that it agrees."""
+    statement = json.loads((study / name).read_text())
+    change(statement)
+    text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
+    (study / name).write_text(text)
+    entries = lines_of(study)
+    for entry in entries:
+        if entry["record"] == name:
+            entry["statement"] = statement
+            entry["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    write_history(study, entries)
+
+
+def forge_output(study: Path, name: str, record: str) -> None:
+    """Make record and history agree with an output as it is now."""
+    sha256 = hashlib.sha256((study / name).read_bytes()).hexdigest()
+
+    def change(statement: dict[str, Any]) -> None:
+        (subject,) = [s for s in statement["subject"] if s["name"] == name]
+        subject["digest"]["sha256"] = sha256
+
+    forge(study, record, change)
+
+
+def test_an_untouched_study_is_verified(finished, verify, capsys):
+    assert verify() == {}
+    assert main([str(finished.results)]) == 0
+    assert capsys.readouterr().out.endswith("verdict: verified\n")
+
+
+def test_a_number_changed_in_a_table(finished, verify):
+    alter(finished.results / ERRORS, *NUMBER)
+    assert verify() == {ERRORS: ("modified", {"bytes"})}
+
+
+def test_a_figure_replaced_by_another(finished, verify):
+    other = finished.results / "figures/error_by_hops.png"
+    shutil.copy2(other, finished.results / FIGURE)
+    assert verify() == {FIGURE: ("modified", {"bytes"})}
+
+
+def test_one_flipped_bit_in_a_model(finished, verify):
+    model = sorted(finished.results.glob("runs/*/model.safetensors"))[0]
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(content)
+    name = model.relative_to(finished.results).as_posix()
+    assert verify() == {name: ("modified", {"bytes"})}
+    table = verify(path=finished.results / FIGURE)
+    assert table == {name: ("modified", {"bytes"})}, "a figure is verified with all it came from"
+
+
+def test_an_edited_record(finished, verify):
+    alter(finished.results / FIGURE_RECORD, '"cores": ', '"cores": 1')
+    found = verify()
+    assert found.pop(FIGURE_RECORD) == ("record altered", {"edited"})
+    outputs = {f"figures/depth_law.{kind}" for kind in ("pdf", "png", "csv")}
+    assert found == dict.fromkeys(outputs, ("record altered", {"record"}))
+
+
+def test_a_deleted_record(finished, verify):
+    (finished.results / FIGURE_RECORD).unlink()
+    found = verify()
+    outputs = {f"figures/depth_law.{kind}" for kind in ("pdf", "png", "csv")}
+    assert found == dict.fromkeys({FIGURE_RECORD, *outputs}, ("record missing", {"record"}))
+
+
+def test_a_record_copied_from_another_run(finished, verify):
+    one, other = sorted((finished.results / "provenance/train").iterdir())
+    shutil.copy2(other, one)
+    found = verify()
+    name = one.relative_to(finished.results).as_posix()
+    assert found[name] == ("record altered", {"copied"})
+    assert found[f"runs/{one.stem}/model.safetensors"][0] == "record missing"
+    assert "claimed" in found[f"runs/{other.stem}/model.safetensors"][1]
+
+
+def test_an_older_version_put_back(finished, verify):
+    kept = {n: (finished.results / n).read_bytes() for n in (FIGURE, FIGURE_RECORD)}
+    (finished.results / FIGURE).unlink()
+    finished.snakemake()
+    # The same bytes by another job: what comes back is its older record.
+    (finished.results / FIGURE_RECORD).write_bytes(kept[FIGURE_RECORD])
+    found = verify()
+    assert found[FIGURE_RECORD] == ("record altered", {"rollback"})
+
+
+@pytest.mark.parametrize("kept", [slice(None, -1), slice(1, None)])
+def test_a_truncated_history(finished, verify, kept):
+    lines = (finished.results / HISTORY).read_bytes().splitlines(keepends=True)
+    lost = json.loads(lines[-1 if kept.start is None else 0])["record"]
+    (finished.results / HISTORY).write_bytes(b"".join(lines[kept]))
+    found = verify()
+    assert found[lost] == ("record altered", {"history"})
+    if kept.start:
+        assert found[HISTORY] == ("broken chain", {"history"})
+
+
+def test_a_history_cut_anew_with_its_record(finished, verify):
+    write_history(finished.results, lines_of(finished.results)[1:])
+    lost = set(verify())
+    assert any(name.startswith("provenance/") for name in lost), "the record is left over"
+
+
+def test_a_reordered_history(finished, verify):
+    lines = (finished.results / HISTORY).read_bytes().splitlines(keepends=True)
+    lines[2], lines[3] = lines[3], lines[2]
+    (finished.results / HISTORY).write_bytes(b"".join(lines))
+    assert verify() == {HISTORY: ("broken chain", {"history"})}
+
+
+def test_a_garbled_line_of_the_history(finished, verify):
+    lines = (finished.results / HISTORY).read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2][:40] + b"\n"
+    (finished.results / HISTORY).write_bytes(b"".join(lines))
+    assert verify()[HISTORY] == ("broken chain", {"history"})
+
+
+def test_a_deleted_history(finished, verify):
+    (finished.results / HISTORY).unlink()
+    found = verify()
+    assert found[HISTORY] == ("broken chain", {"history"})
+    assert found[FIGURE_RECORD] == ("record altered", {"history"})
+
+
+def test_a_table_swapped_with_its_record_and_history_breaks_the_chain(finished, verify):
+    alter(finished.results / ERRORS, *NUMBER)
+    forge_output(finished.results, ERRORS, ERRORS_RECORD)
+    assert verify() == {
+        f"figures/{name}.{kind}": ("broken chain", {"input"})
+        for name in ("error_by_hops", "error_by_depth", "error_heatmap")
+        for kind in ("pdf", "png", "csv")
+    }
+
+
+def key(folder: Path, name: str) -> Path:
+    path = folder / name
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def sign(checkout: Checkout, path: Path) -> subprocess.CompletedProcess[str]:
+    command = ["audit", "sign", str(checkout.results), "--key", str(path)]
+    return subprocess.run(
+        [sys.executable, "-m", "logdepth", *command], capture_output=True, text=True
+    )
+
+
+def test_a_figure_swapped_with_its_record_and_history_breaks_the_signature(
+    finished, verify, tmp_path
+):
+    signers = tmp_path / "signers"
+    for name in ("author", "stranger"):
+        public = key(tmp_path, name).with_suffix(".pub").read_text().split()
+        if name == "author":
+            signers.write_text(f"author@example.org {public[0]} {public[1]}\n")
+    signed = ["--signed", "--signers", str(signers)]
+    assert verify(*signed) == {HISTORY: ("broken chain", {"signature"})}
+    assert sign(finished, tmp_path / "stranger").returncode == 0
+    assert verify(*signed) == {HISTORY: ("broken chain", {"signature"})}
+    assert sign(finished, tmp_path / "author").returncode == 0
+    assert verify(*signed) == verify() == {}
+
+    (finished.results / FIGURE).write_bytes((finished.results / FIGURE).read_bytes() + b"\0")
+    forge_output(finished.results, FIGURE, FIGURE_RECORD)
+    assert verify(*signed) == verify() == {HISTORY: ("broken chain", {"signature"})}
+    for path in (finished.results / "provenance/signatures").iterdir():
+        path.unlink()
+    assert verify() == {}, "without its signature a forgery of everything is not to be seen"
+    assert sign(finished, tmp_path / "stranger").returncode == 0
+    assert verify(*signed) == {HISTORY: ("broken chain", {"signature"})}
+
+
+def test_what_came_after_the_signature_is_not_signed(finished, verify, tmp_path):
+    author = key(tmp_path, "author")
+    public = author.with_suffix(".pub").read_text().split()
+    (tmp_path / "signers").write_text(f"author {public[0]} {public[1]}\n")
+    assert sign(finished, author).returncode == 0
+    (finished.results / FIGURE).unlink()
+    finished.snakemake()
+    assert verify() == {}
+    found = verify("--signed", "--signers", str(tmp_path / "signers"))
+    assert found == {HISTORY: ("broken chain", {"signature"})}
+
+
+def test_nobody_signs_a_study_that_was_touched(finished, tmp_path):
+    alter(finished.results / ERRORS, *NUMBER)
+    done = sign(finished, key(tmp_path, "author"))
+    assert done.returncode == 1
+    assert "tables/errors.csv: modified: its sha256 is" in done.stderr
+    assert not (finished.results / "provenance/signatures").exists()
+
+
+def test_an_output_of_uncommitted_code(finished, verify, capsys):
+    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
+    finished.snakemake()
+    found = verify()
+    outputs = {f"figures/depth_law.{kind}" for kind in ("pdf", "png", "csv")}
+    assert found == dict.fromkeys(outputs, ("broken chain", {"uncommitted"}))
+    assert verify("--allow", "uncommitted") == found, "what is allowed is still told"
+    assert main([str(finished.results), "--allow", "uncommitted"]) == 0
+    capsys.readouterr()
+
+    def lie(statement: dict[str, Any]) -> None:
+        for resource in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
+            resource["annotations"].pop("uncommittedSha256", None)
+
+    forge(finished.results, FIGURE_RECORD, lie)
+    assert verify() == dict.fromkeys(outputs, ("broken chain", {"source"}))
+
+
+def test_a_commit_that_is_gone(finished, verify):
+    shutil.rmtree(finished.folder / ".git")
+    finished.git("init", "-q")
+    finished.git("add", ".")
+    finished.git("commit", "-qm", "another start")
+    found = verify()
+    assert found.pop(FIGURE) == ("broken chain", {"commit"})
+    assert {reason for _, reasons in found.values() for reason in reasons} == {"commit"}
+
+
+@pytest.mark.parametrize("kind", ["txt", "json"])
+def test_a_lock_or_package_list_that_is_gone_or_altered(finished, verify, kind):
+    for path in (finished.results / "provenance/environments").glob(f"*.{kind}"):
+        path.write_text(path.read_text() + "\n")
+    reason = {"txt": "lock", "json": "packages"}[kind]
+    assert verify()[FIGURE] == ("broken chain", {reason})
+    for path in (finished.results / "provenance/environments").glob(f"*.{kind}"):
+        path.unlink()
+    assert verify()[FIGURE] == ("broken chain", {reason})
+
+
+def test_code_that_changed_since_with_its_time_kept(finished, verify):
+    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
+    outputs = {f"figures/depth_law.{kind}" for kind in ("pdf", "png", "csv")}
+    assert verify() == dict.fromkeys(outputs, ("stale", {"code"}))
+    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C2"', 'color="C3"')
+    finished.edit("workflow/logdepth/figures/style.py", '"""The look', '"""How they look')
+    assert verify() == {}, "a docstring is no code"
+
+
+def test_configuration_that_changed_since(finished):
+    command = [sys.executable, "-m", "logdepth", "audit", "verify", "results/tiny", "--json"]
+    environment = os.environ | {"PYTHONPATH": str(finished.folder / "workflow")}
+
+    def run() -> set[tuple[str, str, str]]:
+        done = subprocess.run(
+            command, cwd=finished.folder, env=environment, capture_output=True, text=True
+        )
+        (study,) = json.loads(done.stdout)["studies"]
+        assert not [note for note in study["notes"] if "not compared" in note]
+        return {
+            (a["name"].partition("/")[0], a["state"], p["reason"])
+            for a in study["artefacts"]
+            for p in a["problems"]
+        }
+
+    assert run() == set()
+    finished.edit("config/tiny.yaml", "bootstrap: 12, seed: 30", "bootstrap: 30, seed: 12")
+    assert run() == {("tables", "stale", "configuration")}
+    finished.edit("config/tiny.yaml", "depths: [1, 2]", "depths: [1]")
+    assert ("runs", "stale", "configuration") in run()
+
+
+def test_a_symbolic_link_in_place_of_a_file_or_folder(finished, verify, tmp_path):
+    (finished.results / ERRORS).rename(tmp_path / "errors.csv")
+    (finished.results / ERRORS).symlink_to(tmp_path / "errors.csv")
+    assert verify() == {ERRORS: ("modified", {"link"})}
+    (finished.results / "figures").rename(tmp_path / "figures")
+    (finished.results / "figures").symlink_to(tmp_path / "figures")
+    found = verify()
+    assert found[FIGURE] == ("modified", {"link"})
+    assert found["figures"] == ("foreign", {"foreign"})
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "runs/../../x", "a//b", ""])
+def test_a_path_that_climbs_out_of_the_folder(finished, verify, name):
+    def climb(statement: dict[str, Any]) -> None:
+        statement["subject"][0]["name"] = name
+
+    forge(finished.results, FIGURE_RECORD, climb)
+    assert verify()[FIGURE_RECORD] == ("record altered", {"malformed"})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"_type": "https://in-toto.io/Statement/v1"}',
+        b'{"_type": NaN}',
+        b" " * (17 << 20),
+    ],
+    ids=lambda content: f"{content[:12]!r}-{len(content)}",
+)
+def test_a_record_with_a_huge_or_malformed_body(finished, verify, content):
+    (finished.results / FIGURE_RECORD).write_bytes(content)
+    found = verify()
+    assert found[FIGURE_RECORD] == ("record altered", {"malformed"})
+    assert found[FIGURE] == ("record missing", {"record"})
+
+
+def test_what_is_no_regular_file_stops_nothing(finished, verify):
+    for name in (ERRORS, FIGURE_RECORD):
+        (finished.results / name).unlink()
+        os.mkfifo(finished.results / name)
+    os.mkfifo(finished.results / "provenance/environments/pipe.txt")
+    found = verify()
+    assert found[ERRORS] == ("missing", {"output"})
+    assert found[FIGURE_RECORD] == ("record altered", {"malformed"})
+    assert found["provenance/environments/pipe.txt"] == ("modified", {"bytes"})
+
+
+def test_a_file_that_no_rule_made(finished, verify):
+    (finished.results / "tables/extra.csv").write_text("depth,error\n")
+    (finished.results / "provenance/environments/extra.txt").write_text("x")
+    assert verify() == {
+        "tables/extra.csv": ("foreign", {"foreign"}),
+        "provenance/environments/extra.txt": ("modified", {"bytes"}),
+    }
+
+
+def test_an_output_that_is_gone(finished, verify):
+    (finished.results / ERRORS).unlink()
+    assert verify() == {ERRORS: ("missing", {"output"})}
+
+
+def test_a_sample_is_chosen_by_its_seed(finished, verify, capsys):
+    alter(finished.results / ERRORS, *NUMBER)
+    assert verify("--sample", "1000") == {ERRORS: ("modified", {"bytes"})}
+    seen = [bool(verify("--sample", "5", "--seed", str(seed))) for seed in range(40)]
+    assert 0 < sum(seen) < 40
+    assert seen[:3] == [bool(verify("--sample", "5", "--seed", str(seed))) for seed in range(3)]
+    main([str(finished.results), "--sample", "5", "--seed", "7"])
+    assert "outputs hashed, chosen with the seed 7" in capsys.readouterr().out
+
+
+def test_a_copy_is_verified_with_nothing_but_python(finished, root, tmp_path):
+    shutil.copytree(finished.results, tmp_path / "mailed" / "tiny")
+    package = root / "workflow" / "logdepth"
+    copy = tmp_path / "verifier" / "logdepth"
+    shutil.copytree(package / "audit", copy / "audit")
+    (copy / "provenance").mkdir()
+    # docs/audit.md names these files.
+    for name in ("__init__", "canonical", "errors", "files", "provenance/__init__"):
+        shutil.copy(package / f"{name}.py", copy / f"{name}.py")
+    shutil.copy(package / "provenance/definition.py", copy / "provenance")
+    shutil.copy(package / "provenance/mark.py", copy / "provenance")
+
+    def run() -> subprocess.CompletedProcess[str]:
+        # No site packages, no environment: the standard library alone.
+        code = "import sys, runpy; sys.path.insert(0, 'verifier'); sys.argv[0] = 'verify'; "
+        code += "runpy.run_module('logdepth.audit', run_name='__main__')"
+        command = [sys.executable, "-I", "-S", "-c", code, "mailed"]
+        return subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True)
+
+    done = run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "outside of a checkout" in done.stdout
+    alter(tmp_path / "mailed/tiny" / ERRORS, *NUMBER)
+    done = run()
+    assert done.returncode == 9
+    assert "modified        tables/errors.csv: its sha256 is" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nowhere", "nowhere: no such file or folder"),
+        ("config", "config: no study in it; right would be results"),
+        ("README.md", "README.md: no folder above it is a study"),
+        ("results/tiny/logs/fit/fits.log", "no record below results/tiny/provenance says how"),
+    ],
+)
+def test_a_wrong_path_is_one_line(finished, monkeypatch, capsys, path, message):
+    monkeypatch.chdir(finished.folder)
+    command = [sys.executable, "-m", "logdepth", "audit", "verify", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_published_verifies_without_its_weights(finished, verify, tmp_path):
+    target = finished.folder / "results/published/tiny"
+    command = [sys.executable, "-m", "logdepth", "audit", "publish"]
+
+    def publish() -> subprocess.CompletedProcess[str]:
+        arguments = [str(finished.results), "--to", str(target)]
+        return subprocess.run([*command, *arguments], capture_output=True, text=True)
+
+    (finished.results / "tables/extra.csv").write_text("not of the workflow")
+    for _ in range(2):
+        done = publish()
+        assert done.returncode == 0, done.stderr
+        assert "3 outputs withheld" in done.stdout
+    assert not list(target.rglob("*.safetensors"))
+    assert not (target / "tables/extra.csv").exists()
+    assert verify(path=target) == {}
+    finished.git("add", "-f", "results/published")
+    (target / ERRORS).unlink()
+    assert verify(path=target) == {ERRORS: ("missing", {"output"})}
+    alter(finished.results / ERRORS, *NUMBER)
+    before = sorted(target.rglob("*"))
+    done = publish()
+    assert done.returncode == 1
+    assert "tables/errors.csv: modified" in done.stderr
+    assert sorted(target.rglob("*")) == before
