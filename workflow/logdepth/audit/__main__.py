@@ -83,7 +83,10 @@ def _expected(
         notes.append(f"configuration not compared: {error}")
         return None
     if expected is None:
-        notes.append(f"configuration not compared: no config/{study.name}.yaml of this code")
+        notes.append(
+            f"configuration not compared: {repository.folder} has no config/{study.name}.yaml, or "
+            "is not the checkout of the code that runs here"
+        )
     return expected
 
 
