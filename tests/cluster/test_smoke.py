@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from logdepth.audit.__main__ import main
+
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
@@ -98,7 +100,16 @@ def test_a_record_names_the_image_the_lock_and_the_slurm_job(on_cluster, image):
         resolved = predicate["buildDefinition"]["resolvedDependencies"]
         roles = {d["annotations"]["role"]: d for d in resolved if "annotations" in d}
         assert roles["image"]["digest"]["sha256"] == digest
-        assert roles["lock"]["name"] == "envs/cpu.txt"
+        assert roles["lock"]["annotations"]["file"] == "envs/cpu.txt"
         assert roles["code"]["digest"]["gitCommit"]
         machine = predicate["runDetails"]["byproducts"][0]["annotations"]
         assert machine["slurm"]["SLURM_JOB_PARTITION"] == "main"
+
+
+def test_what_ran_in_the_image_is_verified_with_it_and_misses_it_without(
+    on_cluster, image, tmp_path, capsys
+):
+    checkout, _ = on_cluster
+    assert main([str(folder_of(checkout)), "--image", str(image)]) == 0
+    assert main([str(folder_of(checkout)), "--image", str(tmp_path / "none.sif")]) == 6
+    assert "its image logdepth.sif" in capsys.readouterr().out

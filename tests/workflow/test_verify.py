@@ -486,3 +486,9 @@ def test_what_is_published_verifies_without_its_weights(finished, verify, tmp_pa
     assert done.returncode == 1
     assert "tables/errors.csv: modified" in done.stderr
     assert sorted(target.rglob("*")) == before
+
+
+def test_what_this_project_has_published_verifies(root, capsys):
+    # Code may have changed since, and a checkout may come without its commits; bytes may not.
+    code = main([str(root / "results/published"), "--allow", "stale", "--allow", "commit"])
+    assert code == 0, capsys.readouterr().out

@@ -32,6 +32,15 @@ class Repository:
             self._commits[commit] = there
         return self._commits[commit]
 
+    def read(self, commit: str, name: str) -> bytes | None:
+        """Return the content of a file at a commit, by its path from the root; None without it."""
+        return self._git("show", f"{commit}:{name}")
+
+    def names(self, commit: str, folder: str) -> list[str]:
+        """Return the files in a folder at a commit, by their paths from the root."""
+        found = self._git("ls-tree", "-z", "--name-only", commit, f"{folder}/") or b""
+        return sorted(name for name in found.decode().split("\0") if name)
+
     def current(self, module: str) -> str | None:
         """Return the hash of a module's code as it is now; None if there is no such module."""
         if module not in self._current:

@@ -1,0 +1,214 @@
+"""The exports of a study that Snakemake has really made."""
+
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
+from prov.model import ProvDocument
+
+from checkout import Checkout
+from logdepth.audit.__main__ import main as verify
+from logdepth.audit.export.anonymous import write_anonymous
+from logdepth.audit.export.crate.write import write_crate
+from logdepth.audit.export.prov import provenance, write_prov
+from logdepth.audit.repository import Repository
+from logdepth.audit.study import StudyFolder, open_study
+from logdepth.files import sha256_of
+from offline_validator import fill_cache, problems, validated
+
+# The validator builds graphs with a class of rdflib that rdflib is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="session")
+def checkout(template: Checkout, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    copy = template.copy(tmp_path_factory.mktemp("exported") / "checkout")
+    for name in ("CITATION.cff", "LICENSE"):
+        shutil.copy2(root / name, copy.folder / name)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def study(checkout: Checkout) -> StudyFolder:
+    return open_study(checkout.results)
+
+
+@pytest.fixture(scope="session")
+def crate(study: StudyFolder, checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("crates") / "crate"
+    write_crate(study, Repository(checkout.folder), target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def cache(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill_cache(tmp_path_factory.mktemp("cache") / "http", root / "tests/data/contexts")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError("this test must not use the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def graph(crate: Path) -> dict[str, dict[str, Any]]:
+    metadata = json.loads((crate / "ro-crate-metadata.json").read_text())
+    return {entity["@id"]: entity for entity in metadata["@graph"]}
+
+
+def test_the_crate_meets_every_requirement_of_the_profile(crate, cache):
+    result = validated(crate, cache)
+    assert problems(result) == []
+    # A check that is skipped is not one that passed.
+    assert [detail.message for detail in result.skipped_check_details] == []
+    assert {check.requirement.profile.identifier for check in result.executed_checks} == {
+        "ro-crate-1.1",
+        "process-run-crate-0.5",
+        "workflow-ro-crate-1.0",
+        "workflow-run-crate-0.5",
+        "provenance-run-crate-0.5",
+    }
+
+
+def lose_instrument(entities: dict[str, dict[str, Any]]) -> None:
+    del entities["#job/data/evaluation"]["instrument"]
+
+
+def lose_control(entities: dict[str, dict[str, Any]]) -> None:
+    del entities["#control/data/evaluation"]["object"]
+
+
+def lose_profile(entities: dict[str, dict[str, Any]]) -> None:
+    entities["./"]["conformsTo"] = entities["./"]["conformsTo"][:2]
+
+
+def invent_a_term(entities: dict[str, dict[str, Any]]) -> None:
+    entities["#run"]["inventedTerm"] = "x"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lose_instrument, "Action instrument"),
+        (lose_control, "ControlAction object"),
+        (lose_profile, "Root Data Entity conformsTo"),
+        (invent_a_term, "inventedTerm"),
+    ],
+)
+def test_a_broken_crate_is_refused(
+    crate: Path, cache: Path, tmp_path: Path, change: Callable[..., None], complaint: str
+) -> None:
+    broken = shutil.copytree(crate, tmp_path / "crate")
+    path = broken / "ro-crate-metadata.json"
+    metadata = json.loads(path.read_text())
+    change({entity["@id"]: entity for entity in metadata["@graph"]})
+    path.write_text(json.dumps(metadata))
+    result = validated(broken, cache)
+    assert not result.passed()
+    assert complaint in " ".join(problems(result))
+
+
+def test_a_crate_that_lacks_a_file_is_refused(crate, cache, tmp_path):
+    broken = shutil.copytree(crate, tmp_path / "crate")
+    (broken / "results/tiny/tables/errors.csv").unlink()
+    assert not validated(broken, cache).passed()
+
+
+def test_without_contexts_nothing_passes(crate, tmp_path):
+    assert not validated(crate, tmp_path / "empty").passed()
+
+
+def test_every_job_is_an_action_with_its_files(crate, study):
+    entities = graph(crate)
+    for record in study.records.values():
+        title = record.name.removeprefix("provenance/").removesuffix(".json")
+        action = entities[f"#job/{title}"]
+        objects, results = (listed(action.get(key)) for key in ("object", "result"))
+        assert results == [f"results/tiny/{output.name}" for output in record.outputs]
+        assert [f"results/tiny/{i.name}" for i in record.inputs] == objects[: len(record.inputs)]
+        assert listed(action["subjectOf"]) == [f"results/tiny/{record.name}"]
+        assert listed(entities[f"#control/{title}"]["object"]) == [f"#job/{title}"]
+    steps = [entities[i]["name"] for i in listed(entities["Snakefile"]["step"])]
+    assert steps.index("data") < steps.index("evaluate") < steps.index("tabulate")
+    assert steps.index("train") < steps.index("curves") < steps.index("figure")
+    training = entities["#output/train/model.safetensors"]["@id"]
+    connections = [entities[i] for i in listed(entities["#step/evaluate"]["connection"])]
+    assert training in [c["sourceParameter"]["@id"] for c in connections]
+    engine = entities[entities["#engine-run"]["instrument"]["@id"]]
+    assert engine["softwareVersion"].startswith("9.")
+
+
+def test_the_study_in_the_crate_verifies(crate, capsys):
+    assert verify([str(crate / "results" / "tiny")]) == 0, capsys.readouterr().out
+
+
+def test_the_code_and_the_configuration_are_those_of_the_commit(crate, study, checkout):
+    entities = graph(crate)
+    (commit,) = {record.commit for record in study.records.values()}
+    assert entities[f"#code/{commit}"]["identifier"] == f"swh:1:rev:{commit}"
+    assert entities["Snakefile"]["description"] == f"The workflow, as of commit {commit}"
+    for name in ("Snakefile", "config/tiny.yaml", "workflow/rules/train.smk"):
+        assert sha256_of(crate / name) == entities[name]["sha256"]
+        assert (crate / name).read_bytes() == (checkout.folder / name).read_bytes()
+    assert entities["./"]["name"] == "A study for tests"
+
+
+def test_prov_reads_back_as_it_was(study, checkout, tmp_path):
+    repository = Repository(checkout.folder)
+    write_prov(study, repository, tmp_path / "prov.json")
+    text = (tmp_path / "prov.json").read_text()
+    assert ProvDocument.deserialize(content=text, format="json") == provenance(study, repository)
+    write_prov(study, repository, tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == text
+    found = json.loads(text)
+    assert len(found["activity"]) == len(study.records)
+    made = {entry["prov:entity"] for entry in found["wasGeneratedBy"].values()}
+    outputs = [output for record in study.records.values() for output in record.outputs]
+    assert made == {f"file:{output.sha256}:{output.name}" for output in outputs}
+    figure, table = (
+        next(name for name in found["entity"] if name.endswith(end))
+        for end in ("figures/depth_law.png", "tables/thresholds.csv")
+    )
+    assert (figure, table) in {
+        (entry["prov:generatedEntity"], entry["prov:usedEntity"])
+        for entry in found["wasDerivedFrom"].values()
+    }
+
+
+def test_the_anonymous_copy_verifies(study, tmp_path, capsys):
+    write_anonymous(study, tmp_path / "review", frozenset())
+    assert verify([str(tmp_path / "review")]) == 0, capsys.readouterr().out
+
+
+def test_records_are_statements_to_other_tools(study):
+    assert study.records
+    for record in study.records.values():
+        text = study.path(record.name).read_text()
+        message = json_format.Parse(text, statement_pb2.Statement())
+        Statement.copy_from_pb(message).validate()
+        predicate = json_format.ParseDict(
+            record.statement["predicate"], provenance_pb2.Provenance()
+        )
+        assert predicate.build_definition.build_type == "urn:logdepth:job:v1"
+        assert predicate.run_details.metadata.HasField("started_on")
+        names = {d.name for d in predicate.build_definition.resolved_dependencies}
+        assert {resource.name for resource in record.inputs} <= names
+
+
+def listed(references: Any) -> list[str]:
+    """Return the identifiers of one reference or of many."""
+    if references is None:
+        return []
+    many = references if isinstance(references, list) else [references]
+    return [reference["@id"] for reference in many]
