@@ -20,7 +20,7 @@ endif
 study: setup ## set up, run STUDY and write its report
 	snakemake $(CONFIG)
 	@if [ ! -f results/$(STUDY)/report.html ] || [ -n "$$(find results/$(STUDY)/figures \
-	    results/$(STUDY)/tables -newer results/$(STUDY)/report.html -print -quit)" ]; then \
+	    results/$(STUDY)/tables results/$(STUDY)/traces -newer results/$(STUDY)/report.html -print -quit)" ]; then \
 	    $(MAKE) --no-print-directory report; fi
 	@echo "Figures: results/$(STUDY)/figures, report: results/$(STUDY)/report.html"
 

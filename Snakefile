@@ -12,6 +12,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/attention.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/audit.smk"
 
 
 report: "workflow/report/study.rst"
@@ -29,5 +30,6 @@ rule all:
         RUN_OUTPUTS,
         TABLE_OUTPUTS,
         FIGURE_OUTPUTS,
+        TRACES.values(),
     message:
         f"The study '{STUDY.study}' is complete: {RESULTS}/figures, {RESULTS}/tables"

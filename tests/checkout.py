@@ -68,12 +68,15 @@ class Checkout:
         return done
 
     def planned(self) -> dict[str, int]:
-        """Return how many jobs of each rule Snakemake would run now."""
+        """Return how many jobs of each rule Snakemake would run now, all but ``traces``.
+
+        The pages follow every record, so that they are written again with whatever runs.
+        """
         done = self.snakemake("--dry-run")
         text = done.stdout + done.stderr
         jobs = re.findall(r"^(\w+) +(\d+)$", text, re.M)
         assert bool(jobs) != ("Nothing to be done" in text), text
-        return {rule: int(n) for rule, n in jobs if rule not in ("all", "total")}
+        return {rule: int(n) for rule, n in jobs if rule not in ("all", "traces", "total")}
 
     def hashes(self) -> dict[str, str]:
         """Return the sha256 of every result; records, logs and times are none."""

@@ -5,7 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from logdepth.canonical import canonical_json
+from logdepth.audit import tracing
+from logdepth.canonical import canonical_json, digest
 from logdepth.config.contents import Contents
 from logdepth.config.figures import NEEDS
 from logdepth.config.imported import imported_runs
@@ -19,6 +20,7 @@ from logdepth.planning.requests import (
     training_requests,
 )
 from logdepth.provenance import image
+from logdepth.provenance.definition import code_hash
 from logdepth.provenance.ingredients import ingredients
 from logdepth.provenance.integrity import settled
 
@@ -94,6 +96,17 @@ def tables_of(figure):
     return list(paths.values())
 
 
+def model_records(figure):
+    """The records of what a figure shows of a single model."""
+    if figure.draws not in NEEDS:
+        return []
+    model = CONTENTS.model_of(figure)
+    records = [record_of("alignment", model)]
+    if "attention" in FIGURES[figure.draws]:
+        records.append(record_of("attention", f"{model}-hops{figure.hops}"))
+    return records
+
+
 RUN_OUTPUTS = [
     *expand("{results}/runs/{run}/evaluation.csv", results=RESULTS, run=RUNS),
     *(record_of("evaluate", run) for run in RUNS),
@@ -127,6 +140,20 @@ FIGURE_OUTPUTS = [
         kind=["pdf", "png", "csv"],
     ),
     *(record_of("figure", figure) for figure in CONTENTS.figures),
+]
+TRACES = {figure: f"{RESULTS}/traces/{figure}.html" for figure in CONTENTS.figures}
+# Imported models have a record if `logdepth import` took them over into this very folder.
+TRACED_RECORDS = [
+    record_of("data", "evaluation"),
+    *(
+        path
+        for path in [*RUN_OUTPUTS, *TABLE_OUTPUTS, *FIGURE_OUTPUTS]
+        if path.startswith(f"{RESULTS}/provenance/")
+    ),
+    *dict.fromkeys(
+        record for spec in CONTENTS.figures.values() for record in model_records(spec)
+    ),
+    *(path for run in RUNS if os.path.exists(path := record_of("import", run))),
 ]
 
 
@@ -173,6 +200,12 @@ def experiments_of(runs):
     return options(
         "experiment", [f"{name}={','.join(ids)}" for name, ids in runs.items()]
     )
+
+
+def code_of_pages(wildcards):
+    """Hash of the code that traces figures: definitions leave it out, for it makes no results."""
+    files = sorted(Path(tracing.__file__).parent.glob("*.py"))
+    return digest({path.name: code_hash(path.read_text()) for path in files})
 
 
 TRAINING = training_requests(TRAINED, SITE)

@@ -12,7 +12,7 @@ for FIGURE, SPEC in CONTENTS.figures.items():
                 f"{RESULTS}/figures/{FIGURE}.png",
                 caption=f"../report/{SPEC.draws}.rst",
                 category="Figures",
-                labels={"figure": FIGURE.replace("_", " ")},
+                labels={"figure": FIGURE.replace("_", " "), "kind": "figure"},
             ),
             csv=f"{RESULTS}/figures/{FIGURE}.csv",
             record=record_of("figure", FIGURE),

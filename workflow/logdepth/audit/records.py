@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -97,7 +98,7 @@ def read_record(name: str, content: bytes) -> Record:
     if len(content) > MAX_BYTES:
         raise BadRecordError(f"has {len(content)} bytes; no record has more than {MAX_BYTES}")
     try:
-        statement = json.loads(content, parse_constant=_no_constant)
+        statement = json.loads(content, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadRecordError(f"is not JSON ({_first_line(error)})") from error
     return parse_statement(name, hashlib.sha256(content).hexdigest(), statement)
@@ -208,6 +209,13 @@ def _strings(values: list[Any]) -> list[str]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def _first_line(error: BaseException) -> str:

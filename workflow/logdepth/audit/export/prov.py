@@ -16,7 +16,7 @@ from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvEntity
 
 from logdepth.audit.export.committed import Committed, newest_record
 from logdepth.audit.export.people import FILE, read_citation
-from logdepth.audit.export.plain import engine_version, facts, parameters
+from logdepth.audit.plain import engine_version, facts, parameters
 from logdepth.audit.records import Record, Resource
 from logdepth.audit.repository import Repository
 from logdepth.audit.study import StudyFolder

@@ -5,7 +5,7 @@ from typing import Any
 
 from logdepth.audit.export.crate.artefacts import Artefacts
 from logdepth.audit.export.crate.graph import WORKFLOW_RUN, Graph, Reference, identify
-from logdepth.audit.export.plain import Plain, engine_version, facts, parameters
+from logdepth.audit.plain import Plain, engine_version, facts, parameters
 from logdepth.audit.records import Record, Resource
 from logdepth.audit.study import StudyFolder
 from logdepth.canonical import digest

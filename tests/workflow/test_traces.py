@@ -1,0 +1,188 @@
+"""Traces of a study that Snakemake really made, and the pages beside its figures."""
+
+import csv
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkout import Checkout
+from logdepth.audit.study import open_study
+from logdepth.audit.tracing.narrowing import Narrowed, narrow
+from logdepth.audit.tracing.states import Files
+from logdepth.audit.tracing.trace import Trace, Tracer
+from logdepth.files import sha256_of
+
+FIGURES = ["depth_law", "error_by_depth", "error_by_hops", "error_heatmap", "training_curves"]
+
+
+def trace(finished: Checkout, name: str, row: str | None = None) -> Trace:
+    return Tracer(finished.folder / "results").trace(finished.results / name, row)
+
+
+def statements(finished: Checkout) -> dict[str, Any]:
+    """The statement of the record that made each output, by the output's name."""
+    found = {}
+    for path in finished.results.glob("provenance/*/*.json"):
+        if path.parent.name not in ("environments", "sources"):
+            statement = json.loads(path.read_text())
+            found |= {subject["name"]: statement for subject in statement["subject"]}
+    return found
+
+
+def invocation(statement: dict[str, Any]) -> str:
+    return str(statement["predicate"]["runDetails"]["metadata"]["invocationId"])
+
+
+def ancestors(name: str, made: dict[str, Any]) -> Iterator[str]:
+    yield name
+    if name in made:
+        build = made[name]["predicate"]["buildDefinition"]
+        for resource in build["resolvedDependencies"]:
+            if resource["annotations"]["role"] == "input":
+                yield from ancestors(resource["name"], made)
+
+
+@pytest.mark.parametrize("name", [f"figures/{f}.pdf" for f in FIGURES] + ["tables/table3.tex"])
+def test_a_lineage_is_all_that_records_say(finished, name):
+    made = statements(finished)
+    found = trace(finished, name).as_json()
+    nodes = [node for node in found["nodes"] if node["name"]]
+    results = {node["name"]: node for node in nodes if node["key"].startswith("file:")}
+    assert set(results) == set(ancestors(name, made))
+    for file, node in results.items():
+        assert node["sha256"] == sha256_of(finished.results / file)
+    expected = {invocation(made[file]) for file in results}
+    invocations = {invocation(statement) for statement in found["records"].values()}
+    assert invocations == expected
+    assert {node["state"] for node in nodes} == {"as recorded"}
+    (code,) = [node for node in found["nodes"] if node["kind"] == "code"]
+    assert re.fullmatch("[0-9a-f]{40}", code["facts"]["commit"])
+    assert code["facts"]["uncommitted changes"] == "none"
+    assert {node["facts"]["seed"] for node in found["nodes"] if node["kind"] == "run"} == {0}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def narrowed(finished: Checkout, name: str, place: int) -> Narrowed:
+    study = open_study(finished.results)
+    return narrow(study, Files(study), name, {place})
+
+
+@pytest.mark.parametrize("table", ["tables/errors.csv", "figures/error_by_hops.csv"])
+def test_the_rows_that_an_error_comes_from_give_that_error(finished, table):
+    for place, row in enumerate(rows(finished.results / table)):
+        found = narrowed(finished, table, place).rows
+        counts = [
+            rows(finished.results / name)[i]
+            for name, (places, _) in found.items()
+            if name.startswith("runs/")
+            for i in sorted(places)
+        ]
+        assert len(counts) == 16 * int(row["seeds"])
+        wrong, symbols = (sum(int(c[column]) for c in counts) for column in ("wrong", "symbols"))
+        assert wrong / symbols == pytest.approx(float(row["error"]), rel=1e-5)
+
+
+def test_the_rows_that_a_training_curve_comes_from_give_that_curve(finished):
+    table = "figures/training_curves.csv"
+    for place, row in enumerate(rows(finished.results / table)):
+        found = narrowed(finished, table, place).rows
+        (name,) = [name for name in found if name.startswith("runs/")]
+        (here,) = found[name][0]
+        counted = rows(finished.results / name)[here]
+        assert float(counted["error"]) == pytest.approx(float(row["error"]), rel=1e-5)
+        assert f"-L{row['depth']}-" in name
+
+
+def test_a_row_of_a_figure_names_its_run_alone(finished):
+    found = trace(finished, "figures/error_by_hops.pdf", "k=2,L=2")
+    nodes = found.lineage.nodes.values()
+    (run,) = [node for node in nodes if node.kind == "run"]
+    assert run.facts["depth"] == 2
+    (evaluation,) = [node for node in nodes if node.name.endswith("evaluation.csv")]
+    assert evaluation.facts["rows"] == "16 of 48"
+    assert found.file.endswith("error_by_hops.csv")
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png"])
+def test_a_mailed_figure_leads_to_its_study(finished, tmp_path, kind):
+    mailed = tmp_path / f"figure from a mail.{kind}"
+    shutil.copy(finished.results / f"figures/depth_law.{kind}", mailed)
+    # What others have drawn on it since does not touch its mark.
+    for content, state in ((b"", "as recorded"), (b" changed", "modified")):
+        mailed.write_bytes(mailed.read_bytes() + content)
+        found = Tracer(finished.folder / "results").trace(mailed)
+        root = found.lineage.root
+        assert root.state == state
+        assert root.facts["recorded as"].endswith(f"results/tiny/figures/depth_law.{kind}")
+        assert len([n for n in found.lineage.nodes.values() if n.kind == "run"]) == 2
+
+
+def planned(finished: Checkout) -> bool:
+    """Whether Snakemake would write the pages again."""
+    return bool(re.search(r"^traces +1$", finished.snakemake("--dry-run").stdout, re.M))
+
+
+def test_each_figure_has_a_page_with_its_records(finished):
+    pages = {p.stem: p.read_text() for p in finished.results.glob("traces/*.html")}
+    assert sorted(pages) == FIGURES
+    for name, text in pages.items():
+        record = json.loads((finished.results / f"provenance/figure/{name}.json").read_text())
+        assert invocation(record) in text
+    assert not list(finished.results.glob("provenance/traces"))
+
+
+def test_pages_are_not_written_again_without_cause(finished):
+    assert not planned(finished)
+    for path in finished.results.rglob("*"):
+        os.utime(path)
+    assert not planned(finished)
+    assert finished.planned() == {}
+
+
+def test_pages_follow_a_record_that_changed(finished):
+    page = finished.results / "traces/depth_law.html"
+    before = page.read_text()
+    evaluated = next(finished.results.glob("provenance/evaluate/*.json"))
+    evaluated.unlink()
+    assert planned(finished)
+    finished.snakemake()
+    after = page.read_text()
+    new = invocation(json.loads(evaluated.read_text()))
+    assert new not in before
+    assert new in after
+    assert not planned(finished)
+
+
+def test_pages_follow_a_record_whose_outputs_did_not_change(finished):
+    record = finished.results / "provenance/fit/fits.json"
+    record.write_text(json.dumps(json.loads(record.read_text())))
+    assert planned(finished)
+    # No result is made again for it.
+    assert finished.planned() == {}
+
+
+def test_pages_follow_the_code_that_writes_them(finished):
+    finished.edit("workflow/logdepth/audit/tracing/page.py", "_OPEN = 12", "_OPEN = 13")
+    assert planned(finished)
+    assert finished.planned() == {}
+
+
+def test_the_report_has_each_page_beside_its_figure_and_a_link_to_it(finished):
+    finished.snakemake("--report", "results/tiny/report.html")
+    text = (finished.results / "report.html").read_text()
+    for name in FIGURES:
+        shown = name.replace("_", " ")
+        assert f'<a class=\\"reference external\\" href=\\"traces/{name}.html\\">' in text
+        for kind in ("figure", "trace"):
+            assert re.search(rf'"labels": {{"figure": "{shown}", "kind": "{kind}"}}', text)
+        assert (finished.results / "traces" / f"{name}.html").is_file()
