@@ -1,6 +1,7 @@
 """What differs between two jobs, the likeliest cause of other results first."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ class Difference:
     after: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {self.before or 'none'} → {self.after or 'none'}"
+        return f"{self.kind} {self.name}: {_short(self.before)} → {_short(self.after)}"
 
 
 def differences(
@@ -88,6 +89,12 @@ def same_outputs(before: Record, after: Record) -> bool:
     return [o.sha256 for o in before.outputs] == [o.sha256 for o in after.outputs]
 
 
+def labels(names: Any) -> list[str]:
+    """Return names of runs, or of their records, without the hash at the end of each."""
+    listed = names if isinstance(names, list) else [names]
+    return [re.sub(r"-[0-9a-f]{8}(?=$|-)", "", str(name)) for name in listed]
+
+
 def _compare(kind: str, before: dict[str, str], after: dict[str, str]) -> Iterator[Difference]:
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
@@ -98,6 +105,10 @@ def _as(difference: Difference, kind: str) -> Difference:
     return Difference(kind, difference.name, difference.before, difference.after)
 
 
+def _short(value: str) -> str:
+    return f"{value[:47]}…" if len(value) > 48 else value or "none"
+
+
 def _flat(settings: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in flat(settings)} if settings else {}
 
@@ -105,6 +116,10 @@ def _flat(settings: dict[str, Any]) -> dict[str, str]:
 def _settings(record: Record) -> dict[str, str]:
     # The device is where it ran, not what was asked of it.
     settings = {key: value for key, value in record.parameters.items() if key != "device"}
+    experiments = settings.get("experiments")
+    if isinstance(experiments, dict):
+        # Runs by their label: what their hash stands for is told by the runs themselves.
+        settings["experiments"] = {k: ", ".join(labels(v)) for k, v in experiments.items()}
     return {"stage": record.stage, **_flat(settings)}
 
 
