@@ -1,0 +1,152 @@
+"""Outputs made again from their records alone, in real checkouts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checkout import Checkout
+from forgery import alter, forge, forge_output
+
+ERRORS, ERRORS_RECORD = "tables/errors.csv", "provenance/tabulate/tables.json"
+FIGURE, FIGURE_RECORD = "figures/depth_law.png", "provenance/figure/depth_law.json"
+
+
+def reproduce(
+    checkout: Checkout, name: str | Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    path = name if isinstance(name, Path) else checkout.results / name
+    command = [sys.executable, "-m", "logdepth", "audit", "reproduce", str(path), *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=checkout.folder, env=environment, capture_output=True, text=True
+    )
+    listed = subprocess.run(
+        ["git", "worktree", "list"], cwd=checkout.folder, capture_output=True, text=True, check=True
+    )
+    assert len(listed.stdout.splitlines()) == 1, "a worktree is left over"
+    return done
+
+
+def test_a_figure_from_its_tables(finished, tmp_path):
+    before = finished.hashes()
+    done = reproduce(finished, FIGURE, "--keep", str(tmp_path / "kept"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 job, " in done.stdout
+    assert done.stdout.count("identical bytes") == 3
+    assert (tmp_path / "kept" / FIGURE).read_bytes() == (finished.results / FIGURE).read_bytes()
+    assert finished.hashes() == before
+    assert "is there already" in reproduce(finished, FIGURE, "--keep", str(tmp_path)).stderr
+
+
+def test_code_that_has_changed_since_does_not_matter(finished):
+    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
+    assert reproduce(finished, FIGURE).returncode == 0
+
+
+def test_what_is_not_there_is_made_again_too(finished):
+    for model in finished.results.glob("runs/*/model.safetensors"):
+        model.unlink()
+    table = sorted(finished.results.glob("runs/*/evaluation.csv"))[0]
+    done = reproduce(finished, table, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "identical"
+    assert "2 jobs, " in done.stderr
+    assert "1 inputs taken" in done.stderr
+
+
+def test_everything_from_nothing(finished):
+    done = reproduce(finished, ERRORS, "--deep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 jobs, " in done.stdout
+    assert "0 inputs taken" in done.stdout
+
+
+def test_a_copy_elsewhere_with_the_clone_named(finished, tmp_path):
+    shutil.copytree(finished.results, tmp_path / "mailed" / "tiny")
+    done = reproduce(finished, tmp_path / "mailed/tiny" / ERRORS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    command = [sys.executable, "-m", "logdepth", "audit", "reproduce", "tiny/tables/errors.csv"]
+    alone = subprocess.run(command, cwd=tmp_path / "mailed", capture_output=True, text=True)
+    assert alone.returncode == 1
+    assert "right would be --repository with one" in alone.stderr
+
+
+def test_another_result_is_measured(finished):
+    alter(finished.results / ERRORS, "fast,2,off,1,0.", "fast,2,off,1,0.0")
+    forge_output(finished.results, ERRORS, ERRORS_RECORD)
+    done = reproduce(finished, ERRORS)
+    assert done.returncode == 4, done.stdout + done.stderr
+    line = next(line for line in done.stdout.splitlines() if ERRORS in line and "again" in line)
+    assert "error 0.0" in line
+    assert "standard errors" in line
+    assert "verdict: other" in done.stdout
+
+
+def test_another_figure_is_measured_in_pixels(finished):
+    shutil.copy(finished.results / "figures/error_by_hops.png", finished.results / FIGURE)
+    forge_output(finished.results, FIGURE, FIGURE_RECORD)
+    done = reproduce(finished, FIGURE)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "pixels" in done.stdout
+
+
+def refused(checkout: Checkout, name: str, message: str, *options: str) -> None:
+    done = reproduce(checkout, name, *options)
+    assert done.returncode == 1, done.stdout
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_uncommitted_code_is_gone(finished):
+    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
+    finished.snakemake()
+    refused(finished, FIGURE, "made with uncommitted changes on")
+
+
+def test_an_altered_record_is_not_followed(finished):
+    alter(finished.results / FIGURE_RECORD, '"cores": ', '"cores": 1')
+    refused(finished, FIGURE, "not what its job wrote")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("results/tiny/figures", "/tmp/elsewhere", "out of the folder"),
+        ("results/tiny/figures", "results/../../x", "out of the folder"),
+        ("results/tiny/figures", "--output=/tmp/elsewhere", "out of the folder"),
+        ("figure", "audit", "cannot be run again"),
+        ("logdepth", "rm", "cannot be run again"),
+        ("--record", "--other", "does not name this record"),
+    ],
+)
+def test_a_command_that_leads_elsewhere_is_not_run(finished, old, new, message):
+    def change(statement):
+        command = statement["predicate"]["buildDefinition"]["internalParameters"]["command"]
+        command[command.index(old)] = new
+
+    forge(finished.results, FIGURE_RECORD, change)
+    refused(finished, FIGURE, message)
+    assert not Path("/tmp/elsewhere").exists()
+
+
+def test_another_environment_is_told_and_not_taken_for_the_same(finished):
+    def change(statement):
+        for resource in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
+            if resource["annotations"]["role"] == "lock":
+                resource["digest"]["sha256"] = "0" * 64
+
+    forge(finished.results, FIGURE_RECORD, change)
+    refused(finished, FIGURE, "it ran in another environment (the same packages from another lock)")
+    assert reproduce(finished, FIGURE, "--here").returncode == 0
+
+
+def test_an_input_that_nobody_has(finished):
+    (finished.results / ERRORS).unlink()
+    (finished.results / ERRORS_RECORD).unlink()
+    refused(finished, "figures/error_by_hops.png", "which no record explains")
