@@ -6,6 +6,9 @@ from typing import Any
 from logdepth.audit.findings import EXIT_CODES, Findings, State, worst
 from logdepth.errors import UserError
 
+# Artefacts of each state that are told of in words.
+_LINES = 20
+
 
 def verdict(findings: Sequence[Findings], allowed: frozenset[str]) -> State:
     """Return the worst state of all artefacts, those aside that are allowed."""
@@ -38,11 +41,15 @@ def as_lines(findings: Sequence[Findings], allowed: frozenset[str]) -> list[str]
     for found in findings:
         counts = ", ".join(f"{number} {state}" for state, number in found.counts().items())
         lines.append(f"{found.folder}: {counts}; a history of {found.entries} lines")
-        for name, problems in sorted(found.problems.items(), key=_severity, reverse=True):
-            if problems:
-                state = worst(problems)
-                details = dict.fromkeys(p.detail for p in problems if p.state == state)
+        for state in reversed(State):
+            there = [
+                name for name in sorted(found.problems) if worst(found.problems[name]) is state
+            ]
+            for name in there[:_LINES] if state is not State.VERIFIED else ():
+                details = dict.fromkeys(p.detail for p in found.problems[name] if p.state is state)
                 lines.append(f"  {state:<14}  {printable(name)}: {printable('; '.join(details))}")
+            if len(there) > _LINES and state is not State.VERIFIED:
+                lines.append(f"  {state:<14}  … and {len(there) - _LINES} more (--json lists all)")
         lines += [f"  ({printable(note)})" for note in found.notes]
     decision = verdict(findings, allowed)
     aside = f" (allowed: {', '.join(sorted(allowed))})" if allowed else ""
