@@ -212,3 +212,11 @@ def listed(references: Any) -> list[str]:
         return []
     many = references if isinstance(references, list) else [references]
     return [reference["@id"] for reference in many]
+
+
+def test_the_published_laptop_study_is_a_valid_crate(root, cache, tmp_path):
+    write_crate(open_study(root / "results/published/laptop"), Repository(root), tmp_path / "crate")
+    result = validated(tmp_path / "crate", cache)
+    assert problems(result) == []
+    assert result.passed()
+    assert result.skipped_check_details == []
