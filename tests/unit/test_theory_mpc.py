@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, shortest_path
 
 from logdepth.tasks.hop import hop_positions
+from logdepth.theory.mpc.checks import protocol_checks
 from logdepth.theory.mpc.machine import LimitError, Limits, Protocol, run
 from logdepth.theory.mpc.measurements import component_rounds, needed_iterations
-from logdepth.theory.mpc.protocols.components import Components, Renaming
+from logdepth.theory.mpc.protocols.components import Components, Renaming, parents_after
 from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles
 from logdepth.theory.mpc.protocols.hops import HopK
 from logdepth.theory.mpc.protocols.pointers import PointerDoubling
@@ -245,10 +246,13 @@ def partition(labels):
     return [names.setdefault(label, len(names)) for label in labels]
 
 
-def oracle(vertices, edges):
+def adjacency(vertices, edges):
     u, v = np.array(edges, dtype=int).reshape(-1, 2).T
-    matrix = coo_matrix((np.ones(len(u)), (u, v)), (vertices, vertices))
-    return partition(connected_components(matrix, directed=False)[1].tolist())
+    return coo_matrix((np.ones(len(u)), (u, v)), (vertices, vertices)).tocsr()
+
+
+def oracle(vertices, edges):
+    return partition(connected_components(adjacency(vertices, edges), directed=False)[1].tolist())
 
 
 @settings(max_examples=60)
@@ -268,6 +272,9 @@ def test_components_of_any_graph(graph, machines, seed):
     protocol = Components(n, len(edges), machines, iterations, seed)
     answer = run(protocol, tuple(v for edge in edges for v in edge)).answer
     assert partition(answer) == oracle(n, edges)
+    # What is certain: at most D iterations.
+    distances = shortest_path(adjacency(n, edges), directed=False, unweighted=True)
+    assert iterations <= distances[np.isfinite(distances)].max()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -286,6 +293,24 @@ def test_components_keep_their_limits_on_large_graphs(shape, seed):
     protocol = Components(n, len(edges), 24, 12, seed)
     answer = run(protocol, tuple(v for edge in edges for v in edge)).answer
     assert partition(answer) == oracle(n, edges)
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_after_t_iterations_parents_reach_the_least_name_within_distance_t(iterations):
+    n = 80
+    edges = np.random.default_rng(1).integers(0, n, (n, 2)).tolist()
+    protocol = Components(n, len(edges), 4, iterations)
+    seen = []
+
+    def watch(turn, memories):
+        if turn == 5 * iterations:
+            seen.append(parents_after(protocol, memories))
+
+    run(protocol, tuple(v for edge in edges for v in edge), watch=watch)
+    names = np.array([protocol.names(v) for v in range(n)])
+    near = shortest_path(adjacency(n, edges), directed=False, unweighted=True) <= iterations
+    least = np.where(near, names, protocol.names.prime).min(1)
+    assert (seen[0][names] <= least).all()
 
 
 def test_too_few_iterations_leave_a_path_in_pieces():
@@ -308,3 +333,17 @@ def test_iterations_grow_with_the_logarithm_of_the_diameter():
     assert (table.iterations <= table.diameter).all()
     assert table.groupby("diameter").iterations.mean().is_monotonic_increasing
     assert (table.exchanges == 5 * table.iterations).all()
+
+
+def test_protocols_are_checked_without_a_failure():
+    table = protocol_checks(instances=2)
+    assert (table.failures == 0).all()
+    assert (table.instances == 2).all()
+    assert len(table) == 6
+
+
+def test_a_wrong_protocol_is_counted_as_a_failure(monkeypatch):
+    monkeypatch.setattr(PrefixSums, "answer", lambda self, machine, memory: (7,))
+    table = protocol_checks(instances=2)
+    assert table[table.failures > 0].case.tolist() == ["prefix sums, fan-in 4"]
+    assert table.failures.sum() == 2

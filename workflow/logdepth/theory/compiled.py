@@ -1,0 +1,298 @@
+"""hop_k compiled into the project's own transformer: weights alone, one set for every k.
+
+The construction is ``logdepth.theory.programs.ladder`` (paper: Theorem 4.2, repaired) on registers
+of bits, see ``logdepth.theory.registers``:
+
+    place    position of the token; the hop token is 0 and is the start token
+    lower    find^c or find^(c+1), whichever the next look-up follows
+    upper    the other one
+    symbol   the token's symbol, or "no such position" for the hop token
+    found    symbol at find^(c+1)
+    hops     what steers the ladder, see ``messages``
+
+    block 1     head 1 fetches the symbol before into ``found``; head 2 fetches what the hop token
+                says into ``hops``; the MLP sets ``lower`` to ``place``
+    block 2     head 1 fetches place and symbol of find^1 into ``upper`` and ``found``; head 2
+                takes away what was there; the MLP exchanges ``lower`` and ``upper`` where k - 1
+                starts with 1
+    the others  head 1 fetches ``lower``, ``upper`` and ``found`` from where ``lower`` points; head
+                2 takes away the token's own; the MLP exchanges ``lower`` and ``upper`` where the
+                next bit of k - 1 differs from this one
+    the last    the MLP replaces ``found`` by ``symbol`` if k is 0
+
+Two heads are needed: one for the hop token's message in block 1, and later to take away the old
+content, because adding to a register would change the norm from token to token. Until block 1 the
+hop token has its message in its ``lower`` and the others the place before theirs; until block 2
+``upper`` only tells the hop token from the others.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from logdepth.config.run import PAPER_VOCABULARY, FastModel, PaperModel, Task
+from logdepth.errors import UserError
+from logdepth.models.transformer import Architecture, architecture
+from logdepth.tasks.hop import HopTask
+from logdepth.theory.bits import DIGIT, signs, width
+from logdepth.theory.registers import NORM_WEIGHT, Block, Registers, lay_out
+
+# Inverse temperature of block 2, whose margin is 1.
+_LAST = 32.0
+# Logit of a class bit that agrees.
+_CONFIDENCE = 4.0
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model.
+
+    Attributes:
+        model: the settings; with the task they give the architecture.
+        spec: the architecture.
+        weights: for ``Transformer(spec).load_state_dict``.
+    """
+
+    model: FastModel | PaperModel
+    spec: Architecture
+    weights: dict[str, torch.Tensor]
+
+
+def compile_fast(task: Task, *, heads: int = 2, stream: int | None = None) -> Compiled:
+    """Write down a model of the fast form that answers hop_k for every hop token of a task.
+
+    It has ceil(log2 max_hops) + 2 blocks and answers exactly: at every position of every string,
+    equal neighbours included.
+
+    Args:
+        task: the task.
+        heads: H, at least 2; more are idle.
+        stream: width of the residual stream, m; by default the least of this construction,
+            2 (3 ceil(log2 N) + 2 ceil(log2(S + 1)) + ceil(log2 max_hops) + 1) with two heads.
+
+    Raises:
+        UserError: heads or width do not fit.
+    """
+    sizes = register_sizes(task)
+    m = _stream(sizes, heads, stream)
+    model = FastModel(form="fast", depth=blocks(task), heads=heads, width=m, mlp_ratio=1)
+    spec = architecture(task, model)
+    registers = lay_out(sizes, m, {})
+    head = torch.zeros(task.alphabet + 1, m)
+    codes = signs(torch.arange(task.alphabet + 1), sizes["found"])
+    registers.write(head, registers.of("found"), _CONFIDENCE / 2 * codes)
+    weights = {
+        "norm.weight": torch.full((m,), NORM_WEIGHT),
+        "norm.bias": torch.zeros(m),
+        "head.weight": head,
+    }
+    return Compiled(model, spec, weights | _body(task, spec, registers))
+
+
+def compile_paper(task: Task, *, heads: int = 2, stream: int | None = None) -> Compiled:
+    """Write down a model of the paper's form, GPT-2 without a head; otherwise as ``compile_fast``.
+
+    The last hidden state is the logits: number j belongs to token id j. So a register with a bit
+    for each symbol, one for "no such position" and one for blank lies there, and the last MLP sets
+    it. The final layer norm silences everything else.
+
+    Args:
+        task: the task.
+        heads: H, at least 2; more are idle.
+        stream: m, at least the vocabulary of 30.
+
+    Raises:
+        UserError: heads or width do not fit, or the task has too many tokens.
+    """
+    if task.vocabulary > PAPER_VOCABULARY:
+        raise UserError(
+            f"the task has {task.vocabulary} tokens; the paper's model has {PAPER_VOCABULARY}"
+        )
+    hop = HopTask(task.context, task.alphabet, task.max_hops)
+    classes = list(range(hop.first_symbol, hop.blank + 1))
+    sizes = register_sizes(task) | {"classes": len(classes)}
+    m = _stream(sizes, heads, stream, least=PAPER_VOCABULARY)
+    model = PaperModel(form="paper", depth=blocks(task), heads=heads, width=m)
+    spec = architecture(task, model)
+    registers = lay_out(sizes, m, {"classes": classes})
+    norm, bias = torch.zeros(m), torch.full((m,), -2 * _CONFIDENCE)
+    norm[classes], bias[classes] = _CONFIDENCE * NORM_WEIGHT, 0.0
+    # The hop token's own symbol is "no such position", which blank must outdo.
+    norm[hop.blank] *= 2
+    weights = {"norm.weight": norm, "norm.bias": bias}
+    return Compiled(model, spec, weights | _body(task, spec, registers))
+
+
+def ladder_layers(max_hops: int) -> int:
+    """Return the blocks after the second, ceil(log2 max_hops)."""
+    return (max_hops - 1).bit_length()
+
+
+def blocks(task: Task) -> int:
+    """Return the depth of a compiled model."""
+    return 2 + ladder_layers(task.max_hops)
+
+
+def followed(hops: int, max_hops: int) -> list[int]:
+    """Return the j such that head 1 of each block from the second on attends to find^j.
+
+    Where there is no j-th hop it attends to the hop token, and so does the hop token.
+
+    Args:
+        hops: k that the model is asked for.
+        max_hops: largest k that it knows.
+    """
+    c, steps = max(hops - 1, 0), ladder_layers(max_hops)
+    # find^b with b the bits of k - 1 so far, plus 1 if the next bit is 1.
+    return [1, *((c >> steps - i) + (c >> steps - 1 - i & 1) for i in range(steps))]
+
+
+def register_sizes(task: Task) -> dict[str, int]:
+    """Return the bits of each register.
+
+    A place has as many as the hop token's message at least, which starts out in a place register.
+    """
+    hops = ladder_layers(task.max_hops) + 1
+    place, symbol = max(width(task.context), hops), width(task.alphabet + 1)
+    return {
+        "place": place,
+        "lower": place,
+        "upper": place,
+        "symbol": symbol,
+        "found": symbol,
+        "hops": hops,
+    }
+
+
+def messages(max_hops: int) -> torch.Tensor:
+    """Return what each hop token says, signs as int64 (max_hops + 1, ladder layers + 1).
+
+    For each ladder layer, whether its bit of k - 1 differs from the one before, the most
+    significant bit first and 0 before it; then whether k is 0.
+    """
+    steps = ladder_layers(max_hops)
+    before = (torch.arange(max_hops + 1) - 1).clamp(min=0)
+    # Bit j of x ^ (x >> 1) says whether bits j and j + 1 of x differ.
+    changes = signs(before ^ before >> 1, steps).flip(-1)
+    is_zero = torch.where(torch.arange(max_hops + 1) == 0, 1, -1)
+    return torch.cat([changes, is_zero[:, None]], -1)
+
+
+def _stream(sizes: dict[str, int], heads: int, stream: int | None, least: int = 0) -> int:
+    """Return the width of the residual stream."""
+    fetched = 2 * sizes["place"] + sizes["found"]
+    per_head = max(fetched, sizes["symbol"] + 3)
+    needed = max(2 * sum(sizes.values()), heads * per_head, least)
+    chosen = stream if stream is not None else needed + -needed % (2 * heads)
+    if heads < 2 or chosen < needed or chosen % 2 or chosen % heads:
+        raise UserError(
+            f"{heads} heads and width {chosen} do not fit; right would be 2 heads or more, "
+            f"and an even width of at least {needed} that they divide"
+        )
+    return chosen
+
+
+def _body(task: Task, spec: Architecture, registers: Registers) -> dict[str, torch.Tensor]:
+    weights = _embeddings(task, spec, registers)
+    hops = registers.of("hops")
+    for number in range(spec.depth):
+        block = Block(spec, registers)
+        if number == 0:
+            _write_first(block)
+        elif number == 1:
+            _write_second(block, task)
+        else:
+            block.look_up(0, "lower")
+            columns = registers.of("lower", "upper", "found")
+            block.fetch(0, columns, columns)
+            block.forget(1, "lower", "upper", "found")
+        if 1 <= number < spec.depth - 1:
+            block.exchange_if(hops[number - 1], "lower", "upper")
+        if number == spec.depth - 1:
+            _write_last(block)
+        weights |= {f"blocks.{number}.{name}": part for name, part in block.tensors().items()}
+    return weights
+
+
+def _embeddings(task: Task, spec: Architecture, registers: Registers) -> dict[str, torch.Tensor]:
+    hop = HopTask(task.context, task.alphabet, task.max_hops)
+    tokens = torch.zeros(spec.vocabulary, spec.width)
+    symbols = torch.full((spec.vocabulary,), task.alphabet)
+    symbols[hop.first_symbol : hop.bottom] = torch.arange(task.alphabet)
+    columns = registers.of("symbol")
+    registers.write(tokens, columns, signs(symbols, len(columns)))
+    said = messages(task.max_hops)
+    lower = registers.of("lower")
+    registers.write(tokens[: len(said)], lower, torch.tensor(-1))
+    registers.write(tokens[: len(said)], lower[: said.shape[1]], said)
+
+    positions = torch.zeros(spec.context, spec.width)
+    place = torch.arange(spec.context)
+    registers.write(positions, registers.of("place"), signs(place, len(lower)))
+    registers.write(positions[1:], lower, signs(place[:-1], len(lower)))
+    is_start = torch.where(place == 0, 1, -1)
+    registers.write(positions, registers.of("upper"), is_start[:, None])
+    others = [
+        name for name in registers.columns if name not in ("place", "lower", "upper", "symbol")
+    ]
+    registers.write(positions, registers.of(*others), torch.tensor(-1))
+    return {"tokens.weight": tokens, "positions.weight": positions}
+
+
+def _write_first(block: Block) -> None:
+    registers = block.registers
+    block.look_up(0, "lower")
+    block.forget_constant("found")
+    block.fetch(0, registers.of("symbol"), registers.of("found"))
+    block.look_up(1, None)
+    block.forget_constant("hops")
+    hops = registers.of("hops")
+    block.fetch(1, registers.of("lower")[: len(hops)], hops)
+    block.copy_if(None, "place", "lower")
+
+
+def _write_second(block: Block, task: Task) -> None:
+    """Score i' + B (bits of the symbol before i' that agree minus those that differ), B > N.
+
+    The hop token scores B times the number of bits: less than every match, more than any mismatch.
+    """
+    registers = block.registers
+    query, query_bias, key, key_bias = (
+        part[0] for part in (block.query, block.query_bias, block.key, block.key_bias)
+    )
+    scale, weight = block.scale(_LAST), 2.0 ** width(task.context)
+    asked, offered = registers.of("symbol"), registers.of("found")
+    is_start = registers.of("upper")[0]
+    nowhere = signs(torch.tensor(task.alphabet), len(asked)).tolist()
+    for dim, (a, b) in enumerate(zip(asked, offered, strict=True)):
+        query[dim, a] = scale * weight
+        # Less the start token's own code, so that its score is the same for all symbols.
+        key[dim, b] = 1.0
+        key[dim, is_start] = -nowhere[dim] / 2
+        key_bias[dim] = -nowhere[dim] / 2
+    start, low, high = range(len(asked), len(asked) + 3)
+    # All entries of the query are one number times powers of two, which bfloat16 rounds alike.
+    query_bias[start] = scale * weight
+    key[start, is_start] = key_bias[start] = len(asked) / 2
+    query_bias[low] = query_bias[high] = scale
+    for bit, column in enumerate(registers.of("place")):
+        dim = low if 2**bit < DIGIT else high
+        key[dim, column] = 2.0**bit / 2
+        key_bias[dim] += 2.0**bit / 2
+    block.fetch(0, registers.of("place", "symbol"), registers.of("upper", "found"))
+    block.forget(1, "upper", "found")
+
+
+def _write_last(block: Block) -> None:
+    registers = block.registers
+    is_zero = registers.of("hops")[-1]
+    if "classes" not in registers.columns:
+        block.copy_if(is_zero, "symbol", "found")
+        return
+    *classes, blank = registers.of("classes")
+    for symbol, target in enumerate(classes):
+        code = signs(torch.tensor(symbol), len(registers.of("found"))).tolist()
+        for gate, name in ((1.0, "symbol"), (-1.0, "found")):
+            conditions = dict(zip(registers.of(name), map(float, code), strict=True))
+            block.turn_on(target, conditions | {is_zero: gate})
+    block.turn_on(blank, dict.fromkeys(registers.of("place"), -1.0))

@@ -1,0 +1,1 @@
+"""Massively parallel computation, and its translations to transformers and back."""

@@ -1,0 +1,1 @@
+"""Protocols: what each machine computes in each round."""

@@ -1,0 +1,67 @@
+"""How a transformer for hop_k composes pointers, a layer at a time (paper: Theorem 4.2)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One composing layer: fetch the pair of pointers from a position that the token knows.
+
+    Attributes:
+        follows_upper: look up the position in the upper pointer, else that in the lower one.
+        takes_lower: take over the lower pointer found there, else keep one's own.
+    """
+
+    follows_upper: bool
+    takes_lower: bool = True
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the layers after the second do with the pair (lower, upper) = (i, find^1(i)).
+
+    Attributes:
+        steps: one a layer.
+        lower_is_find: start from (find^1(i), find^1(i)) instead.
+        answers_upper: the answer is the symbol at the upper pointer, else at the lower one.
+        layers_before: layers that provide the pair; 0 for the identity.
+    """
+
+    steps: tuple[Step, ...]
+    lower_is_find: bool = False
+    answers_upper: bool = True
+    layers_before: int = 2
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return self.layers_before + len(self.steps)
+
+
+def ladder(hops: int) -> Program:
+    """Return the program of hop_k with ceil(log2 k) + 2 layers, 2 for k = 1 and none for k = 0.
+
+    The pair is (find^c, find^(c+1)), from c = 0. Looking up find^b, b in {c, c + 1}, makes it
+    (find^(c+b), find^(c+b+1)): c doubles, plus one if b = c + 1. The bits of k - 1, most
+    significant first, end at c = k - 1. The printed recursion is one layer shorter between powers
+    of two, but does not compute hop_k (see ``logdepth.theory.printed``).
+    """
+    if hops == 0:
+        return Program((), answers_upper=False, layers_before=0)
+    return Program(tuple(Step(bit) for bit in binary(hops - 1)))
+
+
+def square_and_multiply(hops: int) -> Program:
+    """Return the program that takes the bits of k from the least significant, k >= 1.
+
+    The upper pointer doubles in every layer; the lower one is moved on by it where the bit is 1. It
+    needs floor(log2 k) + 3 layers, one more than the paper's recursion of the same kind.
+    """
+    return Program(
+        tuple(Step(True, takes_lower=bit) for bit in reversed(binary(hops))), answers_upper=False
+    )
+
+
+def binary(number: int) -> tuple[bool, ...]:
+    """Return the bits of a number from the most significant; none for 0."""
+    return tuple(digit == "1" for digit in f"{number:b}") if number else ()
