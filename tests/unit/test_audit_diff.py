@@ -9,7 +9,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from logdepth.audit.comparison import compare, open_side
-from logdepth.audit.deviations import deviations
+from logdepth.audit.deviations import deviations, lone_rows, plain
 from logdepth.audit.differences import KINDS, differences
 from logdepth.audit.study import open_study
 from logdepth.audit.versions import present_state, versions
@@ -111,8 +111,9 @@ def counts(rng, rate, sequences=400):
 def test_counts_are_compared_as_rates_in_standard_errors(tmp_path, rate, far):
     for name, p, seed in (("a", 0.1, 1), ("b", rate, 2)):
         counts(np.random.default_rng(seed), p).to_csv(tmp_path / f"{name}.csv", index=False)
-    (worst,) = deviations(tmp_path / "a.csv", tmp_path / "b.csv")
-    assert worst.column == "error"
+    found = {d.column: d for d in deviations(tmp_path / "a.csv", tmp_path / "b.csv")}
+    assert set(found) == {"error", "sequences_low", "sequences_high"}
+    worst = found["error"]
     assert (worst.errors > 4) == far
     assert (worst.beyond == 2) == far
     one, other = (pd.read_csv(tmp_path / f"{n}.csv") for n in "ab")
@@ -140,6 +141,36 @@ def test_tables_of_errors_are_compared_by_their_intervals(tmp_path):
     table.rename(columns={"error": "other"}).to_csv(tmp_path / "b.csv", index=False)
     with pytest.raises(ValueError, match="columns are others"):
         deviations(tmp_path / "a.csv", tmp_path / "b.csv")
+
+
+def test_what_no_estimate_shows_is_noticed_too(tmp_path):
+    before, after = tmp_path / "a.csv", tmp_path / "b.csv"
+    before.write_text("n,slope,slope_low,slope_high,verdict\n1,0.5,0.4,0.6,best\n2,0.5,0.4,,best\n")
+    after.write_text(before.read_text().replace("1,0.5,0.4,0.6", "1,0.5,0.3,0.6"))
+    (end,) = deviations(before, after)
+    assert (end.column, end.where) == ("slope_low", "n=1, verdict=best")
+    assert end.errors == pytest.approx(0.1 / (np.hypot(0.1, 0.15) / 1.959964), rel=1e-6)
+    after.write_text(before.read_text().replace("2,0.5,0.4,,best", "2,0.5,0.4,,worse"))
+    assert lone_rows(before, after) == (1, 1)
+    after.write_text(before.read_text().replace("1,0.5", "1,"))
+    worst = deviations(before, after)[0]
+    assert (worst.errors, worst.relative) == (np.inf, np.inf)
+    assert plain(worst)["after"] == "nan"
+    json.dumps([plain(d) for d in deviations(before, after)], allow_nan=False)
+
+
+def test_a_list_that_is_lost_is_one_difference(tmp_path):
+    for side in "ab":
+        run_job(tmp_path / side)
+    for kept in (tmp_path / "b" / "provenance" / "sources").iterdir():
+        kept.unlink()
+    assert found(tmp_path / "a", tmp_path / "b") == [("code", "(list of source)", "kept", "lost")]
+
+
+def test_a_seed_is_told_once(tmp_path):
+    for side, seed in (("a", 0), ("b", 1)):
+        run_job(tmp_path / side, parameters={"run": {"seed": seed}}, seeds={"run": seed})
+    assert found(tmp_path / "a", tmp_path / "b") == [("seed", "run", "0", "1")]
 
 
 def test_the_versions_of_a_file_and_what_changed(tmp_path):
@@ -188,7 +219,7 @@ def test_the_commands(tmp_path, monkeypatch):
         return done.output
 
     text = output("diff", first, second)
-    assert "1 jobs on both sides; 0 of them wrote the same bytes" in text
+    assert "1 job on both sides; 0 of them wrote the same bytes" in text
     assert "  seed bootstrap: none → 3  (1 fit)" in text
     assert "error: 0.25 → 0.5 at n=1; 1 of 1 rows other" in text
     plain = json.loads(output("diff", first / "t.csv", second / "t.csv", "--json"))

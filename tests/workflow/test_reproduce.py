@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from checkout import Checkout
-from forgery import alter, forge, forge_output
+from forgery import alter, forge, forge_output, lines_of, write_history
+from logdepth.files import sha256_of
 
 ERRORS, ERRORS_RECORD = "tables/errors.csv", "provenance/tabulate/tables.json"
 FIGURE, FIGURE_RECORD = "figures/depth_law.png", "provenance/figure/depth_law.json"
 
 
 def reproduce(
-    checkout: Checkout, name: str | Path, *options: str
+    checkout: Checkout, name: str | Path, *options: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     path = name if isinstance(name, Path) else checkout.results / name
     command = [sys.executable, "-m", "logdepth", "audit", "reproduce", str(path), *options]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     done = subprocess.run(
         command, cwd=checkout.folder, env=environment, capture_output=True, text=True
     )
@@ -57,7 +58,7 @@ def test_what_is_not_there_is_made_again_too(finished):
     report = json.loads(done.stdout)
     assert report["verdict"] == "identical"
     assert "2 jobs, " in done.stderr
-    assert "1 inputs taken" in done.stderr
+    assert "1 input taken" in done.stderr
 
 
 def test_everything_from_nothing(finished):
@@ -146,7 +147,81 @@ def test_another_environment_is_told_and_not_taken_for_the_same(finished):
     assert reproduce(finished, FIGURE, "--here").returncode == 0
 
 
-def test_an_input_that_nobody_has(finished):
+def test_an_input_whose_record_is_gone_is_made_by_the_history(finished):
     (finished.results / ERRORS).unlink()
     (finished.results / ERRORS_RECORD).unlink()
+    done = reproduce(finished, "figures/error_by_hops.png")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ": 2 jobs, " in done.stdout
+    kept = [entry for entry in lines_of(finished.results) if entry["record"] != ERRORS_RECORD]
+    write_history(finished.results, kept)
     refused(finished, "figures/error_by_hops.png", "which no record explains")
+
+
+def test_uncommitted_code_is_replaced_only_by_a_commit_that_is_named(finished):
+    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
+    finished.snakemake()
+    refused(finished, FIGURE, "no such thing", "--commit", "nowhere")
+    done = reproduce(finished, FIGURE, "--commit", "HEAD")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "(code logdepth.figures.depth_law: " in done.stdout
+    assert "of the pixels differ" in done.stdout
+
+
+def test_inputs_made_again_since_are_made_as_they_were_then(finished):
+    finished.edit("config/tiny.yaml", "sequences: 16", "sequences: 20")
+    finished.git("commit", "-qam", "more sequences")
+    finished.snakemake("results/tiny/tables/errors.csv")
+    done = reproduce(finished, "figures/error_by_hops.png", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = json.loads(done.stdout)["jobs"]
+    stages = [job["title"].partition("/")[0] for job in jobs]
+    # The models are there still; the sequences, their counts and the table are of another time.
+    assert sorted(stages) == ["data", "evaluate", "evaluate", "figure", "tabulate"]
+    assert all(job["identical"] for job in jobs)
+    assert not [d for job in jobs for d in job["differences"] if d["kind"] != "machine"]
+
+
+@pytest.mark.parametrize("name", ["workflow/logdepth/x.py", "results/tiny/tables/errors.csv"])
+def test_an_input_from_elsewhere_does_not_take_the_place_of_code_or_results(finished, name):
+    def change(statement):
+        resource = {"name": name, "digest": {"sha256": "0" * 64}, "annotations": {}}
+        resource["annotations"]["role"] = "external"
+        statement["predicate"]["buildDefinition"]["resolvedDependencies"].append(resource)
+
+    forge(finished.results, FIGURE_RECORD, change)
+    refused(finished, FIGURE, "where code and results belong")
+
+
+def test_an_input_from_elsewhere_is_not_written_elsewhere(finished, tmp_path):
+    (tmp_path / "evil.csv").write_text("evil")
+    digest = sha256_of(tmp_path / "evil.csv")
+
+    def change(statement):
+        for name in ("../evil.csv", str(tmp_path / "evil.csv")):
+            resource = {"name": name, "digest": {"sha256": digest}}
+            resource["annotations"] = {"role": "external"}
+            statement["predicate"]["buildDefinition"]["resolvedDependencies"].append(resource)
+
+    forge(finished.results, FIGURE_RECORD, change)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    before = sorted(tmp_path.iterdir())
+    done = reproduce(finished, FIGURE, TMPDIR=str(temporary))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+    assert not list(temporary.iterdir())
+    (tmp_path / "evil.csv").unlink()
+    refused(finished, FIGURE, "which is not there")
+
+
+def test_a_job_that_fails_says_why_and_leaves_nothing(finished):
+    def change(statement):
+        command = statement["predicate"]["buildDefinition"]["internalParameters"]["command"]
+        command[command.index("--output")] = "--nowhere"
+
+    forge(finished.results, FIGURE_RECORD, change)
+    done = reproduce(finished, FIGURE)
+    assert done.returncode == 1
+    assert "the job failed: " in done.stderr
+    assert "--nowhere" in done.stderr

@@ -14,6 +14,8 @@ import pytest
 from checkout import Checkout
 from forgery import HISTORY, alter, forge, forge_output, lines_of, write_history
 from logdepth.audit.__main__ import main
+from logdepth.audit.findings import REASONS
+from logdepth.errors import UserError
 
 EXITS = {
     "verified": 0,
@@ -40,6 +42,7 @@ def verify(finished: Checkout, capsys: pytest.CaptureFixture[str]) -> Callable[.
         report = json.loads(capsys.readouterr().out)
         assert code == report["exit"] == EXITS[report["verdict"]]
         (study,) = report["studies"]
+        assert {p["reason"] for a in study["artefacts"] for p in a["problems"]} <= set(REASONS)
         return {
             a["name"]: (a["state"], {p["reason"] for p in a["problems"]})
             for a in study["artefacts"]
@@ -412,6 +415,11 @@ def test_a_wrong_path_is_one_line(finished, monkeypatch, capsys, path, message):
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_word_that_allows_nothing_is_refused(finished):
+    with pytest.raises(UserError, match=r"--allow uncomitted: right would be one of .*uncommitted"):
+        main([str(finished.results), "--allow", "uncomitted"])
 
 
 def test_what_is_published_verifies_without_its_weights(finished, verify, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from logdepth.audit import report
 from logdepth.audit.chain import Checks
-from logdepth.audit.findings import EXIT_CODES, Findings
+from logdepth.audit.findings import EXIT_CODES, REASONS, Findings, State
 from logdepth.audit.records import Record
 from logdepth.audit.repository import Repository, find_repository
 from logdepth.audit.study import StudyFolder, find_studies, is_study, open_study, study_of
@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None, name: str = "python -m logdepth
     """
     options = _parser(name).parse_args(arguments)
     allowed = frozenset(options.allow)
+    known = [*(state.value for state in State), *REASONS]
+    for word in sorted(allowed - set(known)):
+        raise UserError(f"--allow {word}: right would be one of {', '.join(known)}")
     findings: list[Findings] = []
     for path in options.paths:
         findings += _verify_path(path, options)

@@ -1,7 +1,9 @@
 """How far two versions of the same numbers are apart, in standard errors where these are known."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ class Deviation:
         before: value in the one.
         after: value in the other.
         errors: the deviation in standard errors; None where the table has none.
+        relative: the largest deviation, as a share of the largest value in the column.
         beyond: how many rows deviate by more than two standard errors, or at all without them.
         rows: that both have.
     """
@@ -32,6 +35,7 @@ class Deviation:
     before: float
     after: float
     errors: float | None
+    relative: float
     beyond: int
     rows: int
 
@@ -49,27 +53,53 @@ def deviations(before: Path, after: Path) -> list[Deviation]:
     Raises:
         ValueError: other columns, or no row that both have.
     """
-    tables = [_pooled(pd.read_csv(path)) for path in (before, after)]
-    if list(tables[0].columns) != list(tables[1].columns):
-        raise ValueError("the columns are others")
-    measured = [c for c in tables[0] if any(pd.api.types.is_float_dtype(t[c]) for t in tables)]
-    keys = [str(c) for c in tables[0] if c not in measured]
-    # Ends of intervals are judged with what they are intervals of.
-    ends = {end for c in measured for end in _interval(str(c))}
-    for table in tables:
-        if keys:
-            table["#"] = table.groupby(keys, dropna=False).cumcount()
-        else:
-            table["#"] = np.arange(len(table))
+    tables, measured, keys = _read(before, after)
+    # Ends of intervals are judged in the standard errors of what they are intervals of.
+    judged = {end: column for column in measured for end in _interval(column)}
     both = tables[0].merge(tables[1], on=[*keys, "#"], suffixes=("", "'"))
     if both.empty:
         raise ValueError("no row is in both")
     found = [
         d
         for column in measured
-        if column not in ends and (d := _largest(both, keys, str(column))) is not None
+        if (d := _largest(both, keys, column, judged.get(column, column))) is not None
     ]
     return sorted(found, key=lambda d: -(d.errors if d.errors is not None else 0.0))
+
+
+def plain(deviation: Deviation) -> dict[str, Any]:
+    """Return a deviation as JSON values; what is no finite number as text, such as "nan"."""
+    return {
+        name: str(value) if isinstance(value, float) and not isfinite(value) else value
+        for name, value in asdict(deviation).items()
+    }
+
+
+def lone_rows(before: Path, after: Path) -> tuple[int, int]:
+    """Return how many rows only the one table has, and how many only the other.
+
+    Raises:
+        ValueError: the tables have other columns.
+    """
+    tables, _, keys = _read(before, after)
+    both = len(tables[0].merge(tables[1], on=[*keys, "#"], suffixes=("", "'")))
+    return len(tables[0]) - both, len(tables[1]) - both
+
+
+def _read(before: Path, after: Path) -> tuple[list[pd.DataFrame], list[str], list[str]]:
+    """Return both tables, their columns with numbers, and those that tell one row from another."""
+    tables = [_pooled(pd.read_csv(path)) for path in (before, after)]
+    if list(tables[0].columns) != list(tables[1].columns):
+        raise ValueError("the columns are others")
+    columns = [str(c) for c in tables[0]]
+    measured = [c for c in columns if any(pd.api.types.is_float_dtype(t[c]) for t in tables)]
+    keys = [c for c in columns if c not in measured]
+    for table in tables:
+        if keys:
+            table["#"] = table.groupby(keys, dropna=False).cumcount()
+        else:
+            table["#"] = np.arange(len(table))
+    return tables, measured, keys
 
 
 def _pooled(table: pd.DataFrame) -> pd.DataFrame:
@@ -93,14 +123,14 @@ def _pooled(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _largest(both: pd.DataFrame, keys: list[str], column: str) -> Deviation | None:
+def _largest(both: pd.DataFrame, keys: list[str], column: str, judged_as: str) -> Deviation | None:
     one, other = (both[name].to_numpy(float) for name in (column, f"{column}'"))
     gap = np.abs(one - other)
     gap[np.isnan(one) != np.isnan(other)] = np.inf
     gap[np.isnan(gap)] = 0.0
     if not gap.any():
         return None
-    errors = _standard_errors(both, column)
+    errors = _standard_errors(both, judged_as)
     scaled = None
     if errors is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -113,6 +143,7 @@ def _largest(both: pd.DataFrame, keys: list[str], column: str) -> Deviation | No
         float(one[worst]),
         float(other[worst]),
         None if scaled is None else float(scaled[worst]),
+        float(gap.max() / max(np.nanmax(np.abs([one, other]), initial=0.0), 1e-300)),
         int((gap > 0).sum() if scaled is None else (scaled > 2).sum()),
         len(both),
     )

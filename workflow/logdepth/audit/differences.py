@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,20 @@ def differences(
         first: study of the one, which keeps its lists of packages and modules.
         second: study of the other.
     """
-    code = [_kept(study, r, "source") for study, r in ((first, before), (second, after))]
-    packages = [_kept(study, r, "packages") for study, r in ((first, before), (second, after))]
+    sides = ((first, before), (second, after))
+    code = _lists(sides, "source")
+    packages = _lists(sides, "packages")
     machines = [_machine(record) for record in (before, after)]
+    seeds = list(_compare("seed", _flat(before.seeds), _flat(after.seeds)))
     found = [
-        *_compare("configuration", _settings(before), _settings(after)),
-        *_compare("seed", _flat(before.seeds), _flat(after.seeds)),
+        # A seed is told once, although it is a setting as well.
+        *(
+            d
+            for d in _compare("configuration", _settings(before), _settings(after))
+            if d.name.rpartition(".")[2] != "seed"
+            or (d.before, d.after) not in {(s.before, s.after) for s in seeds}
+        ),
+        *seeds,
         *_compare("input", _inputs(before), _inputs(after)),
         *_compare("code", *({k: v[:12] for k, v in listed.items()} for listed in code)),
         *_compare("image", _image(before), _image(after)),
@@ -89,6 +97,27 @@ def same_outputs(before: Record, after: Record) -> bool:
     return [o.sha256 for o in before.outputs] == [o.sha256 for o in after.outputs]
 
 
+def kept_list(study: StudyFolder, record: Record, role: str) -> dict[str, str]:
+    """Return a list that is kept below provenance/; empty if it is lost or was altered.
+
+    Args:
+        study: that keeps it.
+        record: that names it.
+        role: "packages" or "source".
+    """
+    for resource in record.kept_as(role):
+        path = study.path(resource.name)
+        if not path.is_file() or sha256_of(path) != resource.sha256:
+            continue
+        try:
+            listed = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(listed, dict):
+            return {str(name): str(value) for name, value in listed.items()}
+    return {}
+
+
 def labels(names: Any) -> list[str]:
     """Return names of runs, or of their records, without the hash at the end of each."""
     listed = names if isinstance(names, list) else [names]
@@ -99,6 +128,14 @@ def _compare(kind: str, before: dict[str, str], after: dict[str, str]) -> Iterat
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             yield Difference(kind, name, before.get(name, ""), after.get(name, ""))
+
+
+def _lists(sides: Sequence[tuple[StudyFolder, Record]], role: str) -> list[dict[str, str]]:
+    """Return the kept lists of both sides; where one is lost, that instead of all its entries."""
+    listed = [kept_list(study, record, role) for study, record in sides]
+    if all(listed) or not any(listed):
+        return listed
+    return [{f"(list of {role})": "kept" if known else "lost"} for known in listed]
 
 
 def _as(difference: Difference, kind: str) -> Difference:
@@ -147,18 +184,3 @@ def _machine(record: Record) -> dict[str, str]:
         **_flat(record.interpreter),
         **({"device": str(device)} if device else {}),
     }
-
-
-def _kept(study: StudyFolder, record: Record, role: str) -> dict[str, str]:
-    """Return a list that is kept below provenance/; empty if it is lost or was altered."""
-    for resource in record.kept_as(role):
-        path = study.path(resource.name)
-        if not path.is_file() or sha256_of(path) != resource.sha256:
-            continue
-        try:
-            listed = json.loads(path.read_bytes())
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(listed, dict):
-            return {str(name): str(value) for name, value in listed.items()}
-    return {}

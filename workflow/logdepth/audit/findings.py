@@ -17,6 +17,15 @@ class State(StrEnum):
     MODIFIED = "modified"
 
 
+# Why an artefact is in its state.
+REASONS = (
+    *("bytes", "link"),
+    *("edited", "copied", "rollback", "malformed", "claimed"),
+    *("record", "output", "foreign"),
+    *("history", "signature"),
+    *("input", "source", "packages", "lock", "image", "commit", "uncommitted"),
+    *("code", "configuration", "external"),
+)
 # 1 and 2 say that the command itself could not do its work.
 EXIT_CODES = {state: 0 if i == 0 else i + 2 for i, state in enumerate(State)}
 
@@ -27,7 +36,7 @@ class Problem:
 
     Attributes:
         state: that it puts the artefact in.
-        reason: one word for it, which ``--allow`` takes as well.
+        reason: one of REASONS, which ``--allow`` takes as well.
         detail: a sentence about the artefact, without its name.
     """
 

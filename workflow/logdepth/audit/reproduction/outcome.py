@@ -1,15 +1,19 @@
 """How close an output that was made again comes to the recorded one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from logdepth.audit.records import Record
 from logdepth.audit.study import StudyFolder
 from logdepth.files import sha256_of
 
+if TYPE_CHECKING:
+    from logdepth.audit.deviations import Deviation
+
 # Below these a difference is what another machine may cause.
 _CLOSE_ERRORS = 1.0
-_CLOSE_PIXELS = 1e-3
+_CLOSE_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,27 @@ class Outcome:
 
 
 def outcomes(study: StudyFolder, record: Record, made: Path) -> list[Outcome]:
-    """Compare every output of a job with the one that was made again in a folder."""
-    return [
+    """Compare every output of a job with the one that was made again in a folder.
+
+    A PDF cannot be measured: it is taken to be as close as the PNG of the same name.
+    """
+    found = [
         Outcome(output.name, True, True)
         if sha256_of(made / output.name) == output.sha256
         else _measured(output.name, output.sha256, study.path(output.name), made / output.name)
         for output in record.outputs
     ]
+    close = {outcome.name: outcome.close for outcome in found}
+    return [
+        replace(outcome, close=close.get(_picture(outcome.name), outcome.close))
+        if outcome.name.endswith(".pdf")
+        else outcome
+        for outcome in found
+    ]
+
+
+def _picture(name: str) -> str:
+    return f"{name.removesuffix('.pdf')}.png"
 
 
 def _measured(name: str, sha256: str, before: Path, after: Path) -> Outcome:
@@ -44,27 +62,36 @@ def _measured(name: str, sha256: str, before: Path, after: Path) -> Outcome:
         return Outcome(name, False, False, "other bytes; the recorded ones are not here to measure")
     measure = {".csv": _numbers, ".png": _pixels, ".safetensors": _weights}.get(before.suffix)
     if measure is None:
-        return Outcome(name, False, True, "other bytes")
-    close, detail = measure(before, after)
+        told = "; the PNG tells how far it is" if before.suffix == ".pdf" else ""
+        return Outcome(name, False, False, f"other bytes{told}")
+    try:
+        close, detail = measure(before, after)
+    except (KeyError, TypeError, ValueError) as error:
+        return Outcome(name, False, False, f"other bytes, which cannot be measured ({error})")
     return Outcome(name, False, close, detail)
 
 
 def _numbers(before: Path, after: Path) -> tuple[bool, str]:
-    from logdepth.audit.deviations import deviations
+    from logdepth.audit.deviations import deviations, lone_rows
 
-    try:
-        found = deviations(before, after)
-    except ValueError as error:
-        return False, str(error)
+    if lone := max(lone_rows(before, after)):
+        return False, f"{lone} rows are others by their text or whole numbers"
+    found = deviations(before, after)
     if not found:
         return True, "the same numbers, written otherwise"
-    worst = found[0]
-    errors = "" if worst.errors is None else f", {worst.errors:.3g} standard errors"
-    detail = f"{worst.column} {worst.before:.6g}, again {worst.after:.6g} at {worst.where}{errors}"
-    known = [d for d in found if d.errors is not None]
-    relative = [abs(d.before - d.after) / max(abs(d.before), 1e-9) for d in found]
-    close = all(d.errors < _CLOSE_ERRORS for d in known if d.errors is not None)
-    return close and (bool(known) or max(relative) < 1e-3), detail
+    far = [d for d in found if _is_far(d)]
+    worst = (far or found)[0]
+    size = f"{worst.relative:.3g} of the largest value"
+    if worst.errors is not None:
+        size = f"{worst.errors:.3g} standard errors"
+    detail = f"{worst.column} {worst.before:.6g}, again {worst.after:.6g} at {worst.where}, {size}"
+    return not far, detail
+
+
+def _is_far(deviation: "Deviation") -> bool:
+    if deviation.errors is None:
+        return deviation.relative >= _CLOSE_SHARE
+    return deviation.errors >= _CLOSE_ERRORS
 
 
 def _pixels(before: Path, after: Path) -> tuple[bool, str]:
@@ -81,7 +108,7 @@ def _pixels(before: Path, after: Path) -> tuple[bool, str]:
     share = float((gap > 0).mean())
     if not share:
         return True, "the same pixels, other metadata"
-    return share < _CLOSE_PIXELS, f"{share:.3%} of the pixels differ, by up to {gap.max():.1%}"
+    return share < _CLOSE_SHARE, f"{share:.3%} of the pixels differ, by up to {gap.max():.1%}"
 
 
 def _weights(before: Path, after: Path) -> tuple[bool, str]:

@@ -4,28 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
-from pathlib import PurePosixPath
 
-from logdepth.audit.records import Record, Resource
+from logdepth.audit.records import BadRecordError, Record, Resource
 from logdepth.audit.report import printable
+from logdepth.audit.reproduction.command import STAGES, arguments_of
 from logdepth.audit.study import StudyFolder, has_link
 from logdepth.errors import UserError
 from logdepth.files import sha256_of
-
-# Commands that make something; the others only tell.
-STAGES = (
-    "attention",
-    "compare",
-    "curves",
-    "data",
-    "describe",
-    "evaluate",
-    "figure",
-    "fit",
-    "tabulate",
-    "train",
-)
 
 
 @dataclass(frozen=True)
@@ -35,102 +20,108 @@ class Plan:
     Attributes:
         jobs: records of the jobs, in an order in which they can run; the one asked for is the last.
         reused: inputs that are there with the recorded bytes, to be taken as they are.
+        commit: to run instead of the recorded ones; None runs those.
     """
 
     jobs: tuple[Record, ...]
     reused: tuple[Resource, ...]
+    commit: str | None = None
 
     @property
     def seconds(self) -> float:
         """How long the jobs took when they were recorded."""
-        return sum(_seconds(record) for record in self.jobs)
+        return sum(seconds_of(record) for record in self.jobs)
+
+    def commit_of(self, record: Record) -> str:
+        """Return the commit to run a job at."""
+        return self.commit or record.commit or ""
+
+    def commits(self) -> Iterator[str]:
+        """Yield each commit that is needed, once."""
+        yield from dict.fromkeys(self.commit_of(record) for record in self.jobs)
 
 
-def make_plan(study: StudyFolder, name: str, deep: bool) -> Plan:
+def make_plan(study: StudyFolder, name: str, deep: bool, commit: str | None = None) -> Plan:
     """Return what to run to make an output again.
+
+    An input that was made again since is made as it was then, by the record in the history.
 
     Args:
         study: with its record.
         name: of the output within the study.
         deep: whether to make every input again, also those that are there.
+        commit: to run instead of the recorded ones.
 
     Raises:
         UserError: a record is missing, altered, or one that cannot be followed.
     """
     wanted = study.record_for(name)
-    needs: dict[str, set[str]] = {}
+    records: dict[str, Record] = {}
+    needs: dict[str, list[str]] = {}
     reused: dict[str, Resource] = {}
     waiting = [wanted]
     while waiting:
         record = waiting.pop()
-        if record.name in needs:
+        if record.sha256 in needs:
             continue
-        _check(study, record)
-        needs[record.name] = set()
+        _check(study, record, commit)
+        records[record.sha256], needs[record.sha256] = record, []
         for resource in record.inputs:
             if not deep and _there(study, resource):
                 reused[resource.name] = resource
                 continue
-            maker = study.makers.get(resource.name)
-            if maker is None or resource.sha256 not in {o.sha256 for o in maker.outputs}:
+            maker = _maker(study, resource)
+            if maker is None:
                 raise UserError(
                     f"{study.path(record.name)}: made from {printable(resource.name)} "
                     f"({resource.sha256[:12]}), which is not there and which no record explains"
                 )
-            needs[record.name].add(maker.name)
+            needs[record.sha256].append(maker.sha256)
             waiting.append(maker)
     try:
         order = list(TopologicalSorter(needs).static_order())
     except CycleError as error:
         raise UserError(f"{study.folder}: records that need one another in a circle") from error
-    return Plan(tuple(study.records[n] for n in order), tuple(reused.values()))
+    plan = Plan(tuple(records[sha256] for sha256 in order), tuple(reused.values()), commit)
+    _check_versions(study, plan)
+    return plan
 
 
-def prefix_of(study: StudyFolder, record: Record) -> str:
-    """Return the folder of the study as the recorded command wrote it.
-
-    Raises:
-        UserError: the command does not name its record.
-    """
-    words = list(record.command)
-    for option, value in pairwise(words):
-        if option == "--record" and value.endswith(f"/{record.name}"):
-            return value.removesuffix(f"/{record.name}")
-    raise UserError(
-        f"{study.path(record.name)}: its command does not name this record, so that it cannot be "
-        "followed"
-    )
+def seconds_of(record: Record) -> float:
+    """Return how long a job took; 0 where its record does not say."""
+    try:
+        started, finished = map(datetime.fromisoformat, (record.started, record.finished))
+        return max(0.0, (finished - started).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
 
 
-def arguments_of(study: StudyFolder, record: Record) -> list[str]:
-    """Return the arguments of a recorded command, with its study at results/<name>.
-
-    A record may come from anybody: a path that leads elsewhere is refused.
-
-    Raises:
-        UserError: an argument leads out of the working folder.
-    """
-    prefix = prefix_of(study, record)
-    arguments = []
-    for word in record.command[1:]:
-        moved = word
-        if word == prefix or word.startswith(f"{prefix}/"):
-            moved = f"results/{study.name}{word.removeprefix(prefix)}"
-        path = PurePosixPath(moved.partition("=")[2] if moved.startswith("--") else moved)
-        if path.is_absolute() or ".." in path.parts:
-            raise UserError(
-                f"{study.path(record.name)}: its command leads to {printable(word)!r}, out of the "
-                "folder; right would be paths within it"
-            )
-        arguments.append(moved)
-    return arguments
+def _maker(study: StudyFolder, resource: Resource) -> Record | None:
+    """Return the record of the job that wrote these bytes: the present one, or an older one."""
+    wanted = (resource.name, resource.sha256)
+    present = study.makers.get(resource.name)
+    if present is not None and wanted in _outputs(present):
+        return present
+    for entry in reversed(study.history.entries):
+        try:
+            older = entry.parsed()
+        except BadRecordError:
+            continue
+        if wanted in _outputs(older):
+            return older
+    return None
 
 
-def _check(study: StudyFolder, record: Record) -> None:
+def _outputs(record: Record) -> list[tuple[str, str]]:
+    return [(output.name, output.sha256) for output in record.outputs]
+
+
+def _check(study: StudyFolder, record: Record, commit: str | None) -> None:
     """Check that a record is what its job wrote, and that its command can be run."""
     path = study.path(record.name)
+    present = study.records.get(record.name)
     entry = study.history.latest().get(record.name)
-    if entry is None or entry.record_sha256 != record.sha256:
+    if present is record and (entry is None or entry.record_sha256 != record.sha256):
         raise UserError(
             f"{path}: not what its job wrote, by the history; right would be a study that "
             "logdepth audit verify finds intact"
@@ -141,29 +132,32 @@ def _check(study: StudyFolder, record: Record) -> None:
             f"{path}: a job of the stage {printable(record.stage)!r} cannot be run again; right "
             f"would be one of {known}"
         )
-    if record.commit is None:
-        raise UserError(f"{path}: made outside of any commit, so that its code is unknown")
-    if record.uncommitted is not None:
+    if commit is None and record.commit is None:
         raise UserError(
-            f"{path}: made with uncommitted changes on {record.commit[:12]}; nobody has that code"
+            f"{path}: made outside of any commit, so that its code is unknown; right would be "
+            "--commit with one that may have it"
+        )
+    if commit is None and record.commit is not None and record.uncommitted is not None:
+        raise UserError(
+            f"{path}: made with uncommitted changes on {record.commit[:12]}; nobody has that "
+            "code; right would be --commit with one that may have it"
         )
     arguments_of(study, record)
+
+
+def _check_versions(study: StudyFolder, plan: Plan) -> None:
+    """Check that no two versions of a file are needed in the same place."""
+    versions: dict[str, str] = {}
+    wanted = [*plan.reused, *(output for record in plan.jobs for output in record.outputs)]
+    for resource in wanted:
+        if versions.setdefault(resource.name, resource.sha256) != resource.sha256:
+            raise UserError(
+                f"{study.path(resource.name)}: needed in two versions, which cannot lie in one "
+                "folder; right would be an output that was made from one version"
+            )
 
 
 def _there(study: StudyFolder, resource: Resource) -> bool:
     path = study.path(resource.name)
     linked = has_link(path, study.folder)
     return not linked and path.is_file() and sha256_of(path) == resource.sha256
-
-
-def _seconds(record: Record) -> float:
-    try:
-        started, finished = map(datetime.fromisoformat, (record.started, record.finished))
-        return max(0.0, (finished - started).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
-
-
-def commits(plan: Plan) -> Iterator[str]:
-    """Yield each commit that a plan needs, once."""
-    yield from dict.fromkeys(record.commit for record in plan.jobs if record.commit)

@@ -1,12 +1,28 @@
 """``logdepth audit diff``: what differs between two studies, runs or outputs."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from logdepth.audit.comparison import Comparison
+    from logdepth.audit.comparison import Cause, Comparison
+    from logdepth.audit.deviations import Deviation
+
+
+@dataclass
+class Numbers:
+    """How far two versions of a table are apart.
+
+    Attributes:
+        note: what is to be said of the whole table; empty for nothing.
+        deviations: by column.
+    """
+
+    note: str = ""
+    deviations: list["Deviation"] = field(default_factory=list)
 
 
 def register(app: typer.Typer) -> None:
@@ -33,11 +49,11 @@ def diff(
         print("\n".join(_as_lines(comparison, numbers, limit)))
 
 
-def _numbers(comparison: "Comparison") -> dict[str, Any]:
-    """Return the deviations in tables that are not the same, or why there are none, by name."""
-    from logdepth.audit.deviations import deviations
+def _numbers(comparison: "Comparison") -> dict[str, "Numbers"]:
+    """Return how far the tables that are not the same are apart, by name."""
+    from logdepth.audit.deviations import deviations, lone_rows
 
-    found: dict[str, Any] = {}
+    found: dict[str, Numbers] = {}
     for name, pair in comparison.pairs.items():
         for one, other in zip(pair[0].outputs, pair[1].outputs, strict=False):
             if not one.name.endswith(".csv") or one.sha256 == other.sha256:
@@ -48,20 +64,25 @@ def _numbers(comparison: "Comparison") -> dict[str, Any]:
                 comparison.before.study.path(one.name),
                 comparison.after.study.path(other.name),
             )
-            title = f"{name}: {Path(one.name).name}"
+            numbers = found[f"{name}: {Path(one.name).name}"] = Numbers()
             try:
-                if measured := deviations(*paths):
-                    found[title] = measured
+                gone, new = lone_rows(*paths)
+                if gone or new:
+                    numbers.note = f"{gone} rows only in the first, {new} only in the second"
+                found_here = deviations(*paths)
+                middles = [d for d in found_here if not d.column.endswith(("_low", "_high"))]
+                numbers.deviations = middles or found_here
             except (OSError, ValueError) as error:
-                found[title] = str(error).splitlines()[0]
-    return found
+                numbers.note = str(error).splitlines()[0]
+    return {name: numbers for name, numbers in found.items() if numbers.note or numbers.deviations}
 
 
-def _as_lines(comparison: "Comparison", numbers: dict[str, Any], limit: int) -> list[str]:
+def _as_lines(comparison: "Comparison", numbers: dict[str, "Numbers"], limit: int) -> list[str]:
     from logdepth.audit.report import printable
 
     pairs, equal = comparison.pairs, comparison.equal
-    lines = [f"{len(pairs)} jobs on both sides; {len(equal)} of them wrote the same bytes"]
+    jobs = "1 job" if len(pairs) == 1 else f"{len(pairs)} jobs"
+    lines = [f"{jobs} on both sides; {len(equal)} of them wrote the same bytes"]
     for side in (comparison.before, comparison.after):
         only = comparison.only(side)
         if only:
@@ -71,10 +92,8 @@ def _as_lines(comparison: "Comparison", numbers: dict[str, Any], limit: int) -> 
         "what differs, the likeliest cause first:" if comparison.causes else "no difference"
     )
     by_kind: dict[str, list[str]] = {}
-    for cause in comparison.causes:
-        jobs = ", ".join(f"{n} {stage}" for stage, n in sorted(cause.jobs.items()))
-        line = f"  {printable(str(cause.difference))}  ({jobs})"
-        by_kind.setdefault(cause.difference.kind, []).append(line)
+    for kind, what, jobs in _grouped(comparison.causes, limit):
+        by_kind.setdefault(kind, []).append(f"  {printable(what)}  ({jobs})")
     for listed in by_kind.values():
         lines += listed[:limit]
         if len(listed) > limit:
@@ -82,8 +101,8 @@ def _as_lines(comparison: "Comparison", numbers: dict[str, Any], limit: int) -> 
     if numbers:
         lines.append("in the numbers:")
     for name, found in numbers.items():
-        lines.append(f"  {printable(name)}: {found if isinstance(found, str) else ''}".rstrip())
-        for d in [] if isinstance(found, str) else found[:3]:
+        lines.append(f"  {printable(name)}: {printable(found.note)}".rstrip())
+        for d in found.deviations[:3]:
             errors = "" if d.errors is None else f", {d.errors:.3g} standard errors"
             what = "beyond 2 of them" if d.errors is not None else "other"
             lines.append(
@@ -93,8 +112,30 @@ def _as_lines(comparison: "Comparison", numbers: dict[str, Any], limit: int) -> 
     return lines
 
 
-def _as_json(comparison: "Comparison", numbers: dict[str, Any]) -> dict[str, Any]:
+def _grouped(causes: list["Cause"], limit: int) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, what differs and in which jobs; modules that the same jobs ran as one."""
+    modules: dict[str, list[str]] = {}
+    for cause in causes:
+        if cause.difference.kind == "code":
+            modules.setdefault(_jobs(cause), []).append(cause.difference.name)
+    for cause in causes:
+        jobs = _jobs(cause)
+        if cause.difference.kind != "code" or len(modules[jobs]) == 1:
+            yield cause.difference.kind, str(cause.difference), jobs
+        elif cause.difference.name == modules[jobs][0]:
+            names = modules[jobs]
+            more = f" and {len(names) - limit} more" if len(names) > limit else ""
+            yield "code", f"code {', '.join(names[:limit])}{more}", jobs
+
+
+def _jobs(cause: "Cause") -> str:
+    return ", ".join(f"{number} {stage}" for stage, number in sorted(cause.jobs.items()))
+
+
+def _as_json(comparison: "Comparison", numbers: dict[str, "Numbers"]) -> dict[str, Any]:
     import dataclasses
+
+    from logdepth.audit.deviations import plain
 
     return {
         "jobs": len(comparison.pairs),
@@ -106,7 +147,7 @@ def _as_json(comparison: "Comparison", numbers: dict[str, Any]) -> dict[str, Any
             for cause in comparison.causes
         ],
         "numbers": {
-            name: found if isinstance(found, str) else [dataclasses.asdict(d) for d in found]
+            name: {"note": found.note, "deviations": [plain(d) for d in found.deviations]}
             for name, found in numbers.items()
         },
     }
