@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logdepth.audit.plain import flat
+from logdepth.audit.plain import scalars
 from logdepth.audit.records import Record
 from logdepth.audit.study import StudyFolder
 from logdepth.files import sha256_of
@@ -147,7 +147,7 @@ def _short(value: str) -> str:
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in flat(settings)} if settings else {}
+    return {name: str(value) for name, value in scalars(settings).items()}
 
 
 def _settings(record: Record) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """What records say as flat pairs of name and value, as formats of others want them."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from logdepth.audit.records import Record
@@ -11,30 +10,40 @@ from logdepth.canonical import canonical_json
 Plain = str | int | float | bool
 
 
-def flat(settings: Any, name: str = "") -> Iterator[tuple[str, Plain]]:
-    """Yield each value within mappings, by the names on the way to it, joined by dots.
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with the names on the way joined by dots.
 
-    Lists, null and empty mappings are given as their JSON text.
+    Lists and empty mappings are values.
     """
-    if isinstance(settings, dict) and settings:
-        for key, value in sorted(settings.items()):
-            yield from flat(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(settings, str | bool | int | float):
-        yield name, settings
-    else:
-        yield name, canonical_json(settings)
+    result: dict[str, Any] = {}
+    waiting = [(prefix + str(key), value) for key, value in reversed(list(values.items()))]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict) and value:
+            waiting += [(f"{name}.{key}", inner) for key, inner in reversed(list(value.items()))]
+        else:
+            result[name] = value
+    return result
+
+
+def scalars(values: dict[str, Any]) -> dict[str, Plain]:
+    """Return nested mappings as one; what is no text, number or truth value as its JSON text."""
+    return {
+        name: value if isinstance(value, str | bool | int | float) else canonical_json(value)
+        for name, value in sorted(flat(values).items())
+    }
 
 
 def parameters(record: Record) -> dict[str, Plain]:
     """Return the named parameters of a job, and its seeds as "seed.<what for>"."""
     seeds = {f"seed.{name}": value for name, value in record.seeds.items()}
-    return dict(flat({**record.parameters, **seeds}) if record.parameters or seeds else ())
+    return scalars({**record.parameters, **seeds})
 
 
 def facts(record: Record) -> dict[str, Plain]:
     """Return what is recorded of the machine that a job ran on, and of its Python."""
     known = {**record.machine, **{f"interpreter.{k}": v for k, v in record.interpreter.items()}}
-    return dict(flat(known) if known else ())
+    return scalars(known)
 
 
 def engine_version(record: Record, study: StudyFolder) -> str | None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -79,6 +80,15 @@ class Record:
     interpreter: dict[str, Any]
     started: str
     finished: str
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the job took; None where its times are none."""
+        try:
+            started, finished = map(datetime.fromisoformat, (self.started, self.finished))
+            return max(0.0, (finished - started).total_seconds())
+        except (ValueError, TypeError):
+            return None
 
     def kept_as(self, role: str) -> tuple[Resource, ...]:
         """Return what is kept in that role: packages, lock or source."""

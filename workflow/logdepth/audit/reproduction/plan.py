@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 
 from logdepth.audit.records import BadRecordError, Record, Resource
@@ -30,7 +29,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """How long the jobs took when they were recorded."""
-        return sum(seconds_of(record) for record in self.jobs)
+        return sum(record.seconds or 0.0 for record in self.jobs)
 
     def commit_of(self, record: Record) -> str:
         """Return the commit to run a job at."""
@@ -85,15 +84,6 @@ def make_plan(study: StudyFolder, name: str, deep: bool, commit: str | None = No
     plan = Plan(tuple(records[sha256] for sha256 in order), tuple(reused.values()), commit)
     _check_versions(study, plan)
     return plan
-
-
-def seconds_of(record: Record) -> float:
-    """Return how long a job took; 0 where its record does not say."""
-    try:
-        started, finished = map(datetime.fromisoformat, (record.started, record.finished))
-        return max(0.0, (finished - started).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _maker(study: StudyFolder, resource: Resource) -> Record | None:

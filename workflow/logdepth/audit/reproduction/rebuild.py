@@ -14,7 +14,7 @@ from logdepth.audit.report import printable
 from logdepth.audit.repository import Repository
 from logdepth.audit.reproduction import environment
 from logdepth.audit.reproduction.command import arguments_of, place_of
-from logdepth.audit.reproduction.plan import Plan, seconds_of
+from logdepth.audit.reproduction.plan import Plan
 from logdepth.audit.study import StudyFolder
 from logdepth.errors import UserError
 from logdepth.files import sha256_of
@@ -131,7 +131,7 @@ def rebuild(
             Again(
                 title=title,
                 commit=plan.commit_of(record),
-                recorded_seconds=seconds_of(record),
+                recorded_seconds=record.seconds or 0.0,
                 seconds=seconds,
                 identical=same_outputs(record, again),
                 differences=_telling(record, differences(record, again, study, StudyFolder(made))),

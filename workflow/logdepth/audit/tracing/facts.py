@@ -1,9 +1,9 @@
 """What a record says of its job, as plain named values."""
 
 import json
-from datetime import datetime
 from typing import Any
 
+from logdepth.audit.plain import flat
 from logdepth.audit.records import MAX_BYTES, Record
 from logdepth.audit.study import StudyFolder
 from logdepth.audit.tracing.states import Files
@@ -21,8 +21,8 @@ _SETTINGS = {
 def job_facts(record: Record) -> dict[str, Any]:
     """Return times, seeds, device, Slurm job, named parameters and command of a job."""
     facts: dict[str, Any] = {"started": record.started, "finished": record.finished}
-    if (taken := seconds(record)) is not None:
-        facts["seconds"] = taken
+    if (taken := record.seconds) is not None:
+        facts["seconds"] = round(taken, 1)
     facts |= {f"seed of {name}": value for name, value in record.seeds.items()}
     # A parameter may have any name, also one of these.
     facts |= {k: v for k, v in flat(record.parameters).items() if k not in facts}
@@ -64,8 +64,8 @@ def run_facts(study: StudyFolder, files: Files, run: str) -> dict[str, Any]:
         return facts | {"made by": "unknown: settings from run.json, no record of the run"}
     facts["device"] = device(record)
     facts["host"] = record.machine.get("host", "")
-    if (taken := seconds(record)) is not None:
-        facts["seconds"] = taken
+    if (taken := record.seconds) is not None:
+        facts["seconds"] = round(taken, 1)
     return facts | {"started": record.started, "made by": record.stage}
 
 
@@ -118,28 +118,6 @@ def device(record: Record) -> str:
     torch = mapping(record.machine.get("torch"))
     asked = record.parameters.get("device", "")
     return str(torch["gpu"] if "gpu" in torch and str(asked).startswith("cuda") else asked)
-
-
-def seconds(record: Record) -> float | None:
-    """Return how long a job took; None where its times are none."""
-    try:
-        started, finished = map(datetime.fromisoformat, (record.started, record.finished))
-        return round((finished - started).total_seconds(), 1)
-    except (ValueError, TypeError):
-        return None
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with the names joined by dots."""
-    result: dict[str, Any] = {}
-    waiting = [(prefix + str(key), value) for key, value in reversed(list(values.items()))]
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, dict) and value:
-            waiting += [(f"{name}.{key}", inner) for key, inner in reversed(list(value.items()))]
-        else:
-            result[name] = value
-    return result
 
 
 def mapping(value: Any) -> dict[str, Any]:
