@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock
 
+from logdepth.audit.records import PREDICATE, STATEMENT
+from logdepth.audit.study import HISTORY, PROVENANCE
 from logdepth.canonical import canonical_json
 from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
@@ -28,10 +30,7 @@ from logdepth.provenance.definition import command_module, hash_of, source
 from logdepth.provenance.image import VARIABLE
 from logdepth.provenance.mark import Mark, inputs_hash
 
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:logdepth:job:v1"
-FOLDER = "provenance"
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _append_history(study: Path, record: Path, text: str) -> None:
 
 def append_entry(study: Path, entry: dict[str, Any]) -> None:
     """Add an entry to the history of a study, with the time and the hash of the line before it."""
-    history = study / FOLDER / "history.jsonl"
+    history = study / HISTORY
     with FileLock(history.with_suffix(".lock")), history.open("ab+") as file:
         previous, torn = _last_line(file)
         link = hashlib.sha256(previous).hexdigest() if previous else None
@@ -191,7 +190,7 @@ def _surroundings(job: Job, study: Path) -> list[dict[str, Any]]:
 def _kept(study: Path, folder: str, text: str, suffix: str, role: str) -> dict[str, Any]:
     """Keep a text under its sha256, and return it as a dependency."""
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    name = f"{FOLDER}/{folder}/{sha256}{suffix}"
+    name = f"{PROVENANCE}/{folder}/{sha256}{suffix}"
     if not (study / name).exists():
         write_text(study / name, text)
     return _resource(name, sha256, role=role)
@@ -224,9 +223,9 @@ def study_folder(record: Path) -> Path:
         UserError: the record does not lie below a folder named provenance.
     """
     for parent in record.parents:
-        if parent.name == FOLDER:
+        if parent.name == PROVENANCE:
             return parent.parent
-    raise UserError(f"{record}: a record lies below <study>/{FOLDER}/, not elsewhere")
+    raise UserError(f"{record}: a record lies below <study>/{PROVENANCE}/, not elsewhere")
 
 
 def _now() -> str:
