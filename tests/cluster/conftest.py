@@ -98,7 +98,8 @@ class ClusterCheckout(Checkout):
         command = ["snakemake", "--profile", "slurm", "--configfile", f"config/{study}.yaml"]
         # A test has no use for polite polling, nor for waiting on a network file system.
         hasty = ["--slurm-packed-init-seconds-before-status-checks", "4", "--latency-wait", "5"]
-        log = self.folder / "snakemake.log"
+        # Beside the checkout: within it, it would be an uncommitted change.
+        log = self.folder.with_name(f"{self.folder.name}.log")
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [*command, *hasty, *arguments],

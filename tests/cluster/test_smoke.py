@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -113,3 +115,18 @@ def test_what_ran_in_the_image_is_verified_with_it_and_misses_it_without(
     assert main([str(folder_of(checkout)), "--image", str(image)]) == 0
     assert main([str(folder_of(checkout)), "--image", str(tmp_path / "none.sif")]) == 6
     assert "its image logdepth.sif" in capsys.readouterr().out
+
+
+def test_what_ran_in_the_image_is_reproduced_in_it(on_cluster, image):
+    checkout, _ = on_cluster
+    figure = folder_of(checkout) / "figures/depth_law.png"
+    command = [sys.executable, "-m", "logdepth", "audit", "reproduce", str(figure)]
+    done = subprocess.run(
+        [*command, "--image", str(image)],
+        cwd=checkout.folder,
+        env=os.environ | checkout.site,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("identical bytes") == 3
