@@ -1,0 +1,1 @@
+"""Claims of the paper, each tried on many instances: a module and a table each."""

@@ -1,0 +1,1 @@
+"""Single executions, small enough to draw: a module and a table each."""

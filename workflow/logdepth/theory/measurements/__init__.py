@@ -1,0 +1,1 @@
+"""What the constructions need, measured: a module and a table each."""
