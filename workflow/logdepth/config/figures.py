@@ -18,6 +18,16 @@ Drawing = Literal[
     "alignment",
     "best_alignment",
     "attention_maps",
+    "construction_depth",
+    "temperature",
+    "precision",
+    "routing_width",
+    "attention_cost",
+    "protocol_rounds",
+    "mpc_execution",
+    "routing_example",
+    "mpc_as_attention",
+    "attention_as_mpc",
 ]
 # Figures of a single model, and the settings that say which and what of it.
 NEEDS: dict[str, tuple[str, ...]] = {
