@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from logdepth.config.construction import register_bits
 from logdepth.config.run import FastModel, PaperModel, Task
 from logdepth.errors import UserError
 from logdepth.evaluation.attention import alignment_table, attention_weights, find_matrices
@@ -21,7 +22,6 @@ from logdepth.theory.compiled import (
     compile_paper,
     followed,
     messages,
-    register_sizes,
 )
 from logdepth.theory.precision import compiled_exactness, compiled_sizes, hard_strings
 from logdepth.theory.programs import ladder
@@ -113,6 +113,21 @@ def test_one_block_less_is_not_enough():
 
 
 @forms
+@pytest.mark.parametrize("depth", [2, 3, 5, 8])
+@torch.no_grad()
+def test_a_model_of_any_depth_makes_as_many_hops_as_it_can(build, depth):
+    model = load(build(PAPER, depth=depth))
+    hop = HopTask(99, 4, 16)
+    strings = hard_strings(98, 4, 1)
+    for k in range(17):
+        asked = hop.encode(strings, torch.full((len(strings),), k))
+        made = hop.encode(strings, torch.full((len(strings),), min(k, 2 ** (depth - 2))))
+        right = labels(model.spec, made.targets, hop.first_symbol)
+        answers = model(asked.tokens).argmax(-1)
+        assert torch.equal(answers[:, 1:], right[:, 1:])
+
+
+@forms
 @torch.no_grad()
 def test_every_layer_norm_sees_pairs_of_1_and_minus_1_and_changes_nothing(build):
     model = load(build(PAPER))
@@ -144,7 +159,7 @@ def test_the_first_head_of_each_block_is_find_j_to_the_letter(build):
         tokens = hop.encode(strings, torch.full((len(strings),), k)).tokens
         attention = attention_weights(model, tokens)
         for layer in range(2, 7):
-            expected = matrices[followed(k, 16)[layer - 2]].clone()
+            expected = matrices[followed(k, 6)[layer - 2]].clone()
             # A softmax has to go somewhere: where there is no j-th hop, to the hop token.
             expected[..., 0] = 1 - expected.sum(-1)
             assert (attention[layer - 1][:, 0] - expected).abs().max() < 1e-4
@@ -161,17 +176,17 @@ def test_the_alignment_of_each_ladder_block_is_the_greatest_possible(task):
     ceilings = (matrices.sum((-1, -2)) / task.context).sqrt().mean(1)
     for layer in range(2, blocks(task) + 1):
         for k in range(task.max_hops + 1):
-            j = followed(k, task.max_hops)[layer - 2]
+            j = followed(k, blocks(task))[layer - 2]
             assert table[layer, 1, k, j] == pytest.approx(float(ceilings[j]), abs=1e-5)
 
 
 def test_the_jumps_of_the_blocks_add_up_to_k():
-    assert followed(16, 16) == [1, 1, 2, 4, 8]
-    assert followed(11, 16) == [1, 1, 1, 3, 5]
+    assert followed(16, 6) == [1, 1, 2, 4, 8]
+    assert followed(11, 6) == [1, 1, 1, 3, 5]
     for k in range(1, 33):
         # Block 2 and the ladder's find^c and find^(c+1): every block moves c on by its own jump.
-        assert sum(followed(k, 32)) == k
-    assert followed(0, 8) == [1, 0, 0, 0]
+        assert sum(followed(k, 7)) == k
+    assert followed(0, 5) == [1, 0, 0, 0]
 
 
 @forms
@@ -224,7 +239,7 @@ def test_the_size_follows_the_formula():
 
 def test_messages_spell_k_minus_1_by_its_changes():
     for max_hops in (1, 2, 5, 16, 33):
-        said = messages(max_hops)
+        said = messages(max_hops, (max_hops - 1).bit_length())
         assert said[:, -1].tolist() == [1] + [-1] * max_hops
         for k in range(1, max_hops + 1):
             bits, last = 0, 0
@@ -235,7 +250,7 @@ def test_messages_spell_k_minus_1_by_its_changes():
 
 
 def test_registers_make_room_for_a_message_longer_than_a_place():
-    sizes = register_sizes(Task(context=3, alphabet=2, max_hops=20))
+    sizes = register_bits(context=3, alphabet=2, depth=7)
     assert sizes["place"] == sizes["hops"] == 6
 
 

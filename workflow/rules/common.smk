@@ -23,6 +23,7 @@ from logdepth.provenance import image
 from logdepth.provenance.definition import code_hash
 from logdepth.provenance.ingredients import ingredients
 from logdepth.provenance.integrity import settled
+from logdepth.theory.catalog import CHECKS, EXECUTIONS, JOBS, MEASUREMENTS, OF_MODELS
 
 # Rules call `logdepth` by name: take the one beside this Snakemake.
 os.environ.update(
@@ -65,6 +66,7 @@ if IN_IMAGE and HANDED and os.environ.get("SLURM_JOB_GPUS"):
     os.environ.update(APPTAINER_NV="1", SINGULARITY_NV="1")
 
 TRAINED = CONTENTS.trained
+COMPILED = CONTENTS.compiled
 RUNS = CONTENTS.runs
 EXPERIMENTS = CONTENTS.experiments
 PUBLISHED = "config/published_errors.csv"
@@ -75,6 +77,8 @@ TABLES = (
     "scaling",
     *(["training"] if TRAINED else []),
     *(["comparison", "comparison_summary"] if CONTENTS.compared else []),
+    *(["solved_depths"] if CONTENTS.shows_depths else []),
+    *([*JOBS, "claims"] if STUDY.theory else []),
 )
 # The paper's Tables 1 to 3: task, settings, models.
 DESCRIPTIONS = ("table1", "table2", "table3")
@@ -117,6 +121,13 @@ RUN_OUTPUTS = [
         name=["model.safetensors", "run.json", "steps.csv", "hops.csv"],
     ),
     *(record_of("train", run) for run in TRAINED),
+    *expand(
+        "{results}/runs/{run}/{name}",
+        results=RESULTS,
+        run=COMPILED,
+        name=["model.safetensors", "run.json"],
+    ),
+    *(record_of("compile", run) for run in COMPILED),
 ]
 TABLE_OUTPUTS = [
     *expand("{results}/tables/{table}.csv", results=RESULTS, table=TABLES),
@@ -131,6 +142,9 @@ TABLE_OUTPUTS = [
     record_of("fit", "fits"),
     *([record_of("curves", "training")] if TRAINED else []),
     *([record_of("compare", "comparison")] if CONTENTS.compared else []),
+    *([record_of("depths", "solved_depths")] if CONTENTS.shows_depths else []),
+    *([record_of("theory", table) for table in JOBS] if STUDY.theory else []),
+    *([record_of("claims", "claims")] if STUDY.theory else []),
 ]
 FIGURE_OUTPUTS = [
     *expand(

@@ -49,9 +49,9 @@ def plan(
     from logdepth.planning.plan import make_plan
     from logdepth.training.interrupts import InterruptedTraining
 
-    runs = [run for name in study.experiments for run in study.runs(name)]
+    runs = list(study.all_runs().values())
     if not runs:
-        raise UserError(f"{file}: nothing to plan, all its experiments are imported")
+        raise UserError(f"{file}: nothing to plan, all its models are imported or compiled")
     # Windows alone has no such average.
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     calibration = None

@@ -26,10 +26,15 @@ class Contents:
         return self.study.all_runs()
 
     @cached_property
+    def compiled(self) -> dict[str, Run]:
+        """Every run to compile, by its identifier."""
+        return self.study.compiled_runs()
+
+    @cached_property
     def runs(self) -> dict[str, Run]:
-        """Every run, trained or imported, by its identifier."""
+        """Every run, trained, compiled or imported, by its identifier."""
         imported = {run.identifier: run for runs in self.imported.values() for run in runs}
-        return self.trained | imported
+        return self.trained | self.compiled | imported
 
     @cached_property
     def experiments(self) -> dict[str, list[str]]:
@@ -43,7 +48,11 @@ class Contents:
     @cached_property
     def trained_experiments(self) -> dict[str, list[str]]:
         """The experiments whose runs are trained."""
-        return {name: runs for name, runs in self.experiments.items() if name not in self.imported}
+        return {
+            name: runs
+            for name, runs in self.experiments.items()
+            if all(run in self.trained for run in runs)
+        }
 
     @cached_property
     def figures(self) -> dict[str, FigureSpec]:
@@ -54,6 +63,11 @@ class Contents:
     def compared(self) -> bool:
         """Whether it is about the task that there are published errors of."""
         return any(figure.draws == "comparison" for figure in self.study.figures.values())
+
+    @property
+    def shows_depths(self) -> bool:
+        """Whether a figure puts its largest solved k beside those of others."""
+        return any(figure.draws == "construction_depth" for figure in self.study.figures.values())
 
     def model_of(self, figure: FigureSpec) -> str | None:
         """Return the run that a figure of one model looks into; None while it was not imported."""

@@ -6,13 +6,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from logdepth.config.figures import FigureSpec
-from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Task
-from logdepth.config.study import Experiment, Study
+from logdepth.config.run import CompiledRecipe, FastModel, FastRecipe, PaperModel, PaperRecipe, Task
+from logdepth.config.study import Beside, Experiment, Study
+from logdepth.config.theory import Theory
 
 _EXAMPLE = Study(
     study="default",
     title="Every setting with its default",
     task=Task(),
+    theory=Theory(),
     experiments={
         "fast": Experiment(
             title="the project's own recipe",
@@ -26,6 +28,12 @@ _EXAMPLE = Study(
             training=PaperRecipe(recipe="paper"),
             depths=(2, 3, 4, 5, 6),
             at_depth={6: {"training.steps": 200_001, "training.stop_after": 100_001}},
+        ),
+        "compiled": Experiment(
+            title="weights written by hand",
+            model=FastModel(form="fast", width=128),
+            training=CompiledRecipe(recipe="compiled"),
+            depths=(2, 3, 4, 5, 6),
         ),
     },
 )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from logdepth.canonical import digest
+from logdepth.config.construction import least_width, register_bits
 
 PAPER_VOCABULARY = 30
 
@@ -165,8 +166,29 @@ class PaperRecipe(Settings):
         return self
 
 
+class CompiledRecipe(Settings):
+    """No training: hop_k written down as weights, exact up to k = 2^(depth - 2).
+
+    See the paper's Theorem 4.2.
+    """
+
+    recipe: Literal["compiled"]
+    """The construction of the theory; needs 2 heads, 2 blocks and an MLP at least."""
+
+    @property
+    def samples(self) -> None:
+        """Sequences of a finite training set; there is none."""
+        return None
+
+    @property
+    def trained_steps(self) -> int:
+        """Steps that are trained."""
+        return 0
+
+
 Model = Annotated[FastModel | PaperModel, Field(discriminator="form")]
-Recipe = Annotated[FastRecipe | PaperRecipe, Field(discriminator="recipe")]
+TrainedRecipe = FastRecipe | PaperRecipe
+Recipe = Annotated[FastRecipe | PaperRecipe | CompiledRecipe, Field(discriminator="recipe")]
 
 
 class Run(Settings):
@@ -181,7 +203,7 @@ class Run(Settings):
     seed: int = Field(ge=0)
     """Seed of the starting weights, the data and dropout."""
     origin: Literal["trained", "released"] = "trained"
-    """Whether this project trained it, or its authors released it and we imported it."""
+    """Whether this project made it, or its authors released it and we imported it."""
 
     @model_validator(mode="after")
     def _vocabulary(self) -> Self:
@@ -193,6 +215,23 @@ class Run(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _construction(self) -> Self:
+        if isinstance(self.training, CompiledRecipe):
+            _check_construction(self.task, self.model)
+        return self
+
+    @property
+    def recipe(self) -> TrainedRecipe:
+        """What it is trained with.
+
+        Raises:
+            ValueError: it is compiled.
+        """
+        if isinstance(self.training, CompiledRecipe):
+            raise ValueError(f"{self.identifier} is compiled; there is nothing to train")
+        return self.training
+
     @property
     def identifier(self) -> str:
         """Readable label and the first 8 hex digits of the hash over the whole definition."""
@@ -200,6 +239,8 @@ class Run(Settings):
         kind: str = model.form
         if isinstance(model, FastModel) and not model.mlp_ratio:
             kind = "fast-attention"
+        if isinstance(self.training, CompiledRecipe):
+            kind = f"compiled-{kind}"
         if self.origin == "released":
             kind = "released"
         data = f"-n{self.training.samples}" if self.training.samples else ""
@@ -220,7 +261,7 @@ def mistakes(error: ValidationError) -> list[str]:
             str(part)
             for i, part in enumerate(detail["loc"])
             if not (i and detail["loc"][i - 1] in ("model", "training"))
-            or part not in ("fast", "paper")
+            or part not in ("fast", "paper", "compiled")
         ]
         key = ".".join(location)
         message = detail["msg"].removeprefix("Value error, ")
@@ -228,7 +269,8 @@ def mistakes(error: ValidationError) -> list[str]:
         if detail["type"].startswith("union_tag"):
             tag = str(context["discriminator"]).strip("'")
             key = f"{key}.{tag}"
-            message = "should be 'fast' or 'paper'"
+            also = ", or 'compiled' for weights written by hand" if tag == "recipe" else ""
+            message = f"should be 'fast' or 'paper'{also}"
         elif detail["type"] == "missing":
             message = "this key is required"
         elif detail["type"] != "value_error":
@@ -254,4 +296,20 @@ def _check_schedule(recipe: FastRecipe | PaperRecipe) -> None:
     if recipe.samples is not None and recipe.samples < recipe.batch:
         raise ValueError(
             f"samples is {recipe.samples}, but must be at least one batch, which is {recipe.batch}"
+        )
+
+
+def _check_construction(task: Task, model: FastModel | PaperModel) -> None:
+    if isinstance(model, FastModel) and not model.mlp_ratio:
+        raise ValueError("model.mlp_ratio is 0, but a compiled model needs an MLP: 1 or more")
+    if model.depth < 2 or model.heads < 2:
+        raise ValueError("a compiled model needs a depth of 2 or more, and 2 heads or more")
+    sizes = register_bits(task.context, task.alphabet, model.depth)
+    if isinstance(model, PaperModel):
+        sizes["classes"] = task.alphabet + 2
+    needed = least_width(sizes, model.heads)
+    if model.width < needed or model.width % 2:
+        raise ValueError(
+            f"model.width is {model.width}, but a compiled model of this task with "
+            f"{model.heads} heads needs an even width of at least {needed}"
         )

@@ -10,7 +10,8 @@ from ruamel.yaml.error import YAMLError
 
 from logdepth.config.fields import Name, Switch
 from logdepth.config.figures import FigureSpec
-from logdepth.config.run import Model, Recipe, Run, Settings, Task, mistakes
+from logdepth.config.run import CompiledRecipe, Model, Recipe, Run, Settings, Task, mistakes
+from logdepth.config.theory import Theory
 from logdepth.errors import UserError
 
 
@@ -51,6 +52,19 @@ class Alignment(Settings):
     """Whether dropout is active; "on" is how the published heat maps were made."""
 
 
+class Beside(Settings):
+    """An experiment of a finished study, with the same task."""
+
+    results: str
+    """Folder of the study, such as results/published/speedrun."""
+    experiment: Name
+    """Name of the experiment there."""
+    dropout: Switch = "off"
+    """Dropout setting of its evaluation."""
+    title: str
+    """Name in figures."""
+
+
 class Experiment(Settings):
     """One curve of error against k for each of several depths, everything else equal."""
 
@@ -67,10 +81,17 @@ class Experiment(Settings):
     imported: bool = False
     """Whether the models come from ``logdepth import`` instead of training."""
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the models are written down instead of trained."""
+        return isinstance(self.training, CompiledRecipe)
+
     @model_validator(mode="after")
     def _depths(self) -> Self:
         if "depth" in self.model.model_fields_set:
             raise ValueError("model.depth is set by depths: write, for example, depths: [1, 2, 3]")
+        if self.imported and self.is_compiled:
+            raise ValueError("imported: a compiled model is never imported; leave one of them out")
         if len(set(self.depths)) < len(self.depths):
             raise ValueError(f"depths names a depth twice: {list(self.depths)}")
         if extra := sorted(set(self.at_depth) - set(self.depths)):
@@ -95,6 +116,10 @@ class Study(Settings):
     """How curves are fitted."""
     alignment: Alignment = Alignment()
     """How attention is compared with find^j."""
+    theory: Theory | None = None
+    """How much of the theory is run; nothing if left out."""
+    beside: tuple[Beside, ...] = ()
+    """Experiments of finished studies that construction_depth shows beside those of this one."""
     figures: dict[Name, FigureSpec] = Field(
         default={
             name: FigureSpec(draws=name)
@@ -148,7 +173,9 @@ class Study(Settings):
             )
 
     def runs(self, experiment: str) -> list[Run]:
-        """Return the runs that train an experiment, by depth and then by seed; none if imported.
+        """Return the runs of an experiment, by depth and then by seed; none if imported.
+
+        Nothing is random in a compiled model: it has one run a depth.
 
         Raises:
             ValueError: a depth or a change makes an impossible run.
@@ -159,12 +186,24 @@ class Study(Settings):
         return [
             self._run(experiment, depth, seed)
             for depth in sorted(spec.depths)
-            for seed in self.seeds
+            for seed in ((0,) if spec.is_compiled else self.seeds)
         ]
 
     def all_runs(self) -> dict[str, Run]:
         """Return every run to train by its identifier; experiments may share runs."""
-        runs = [run for name in self.experiments for run in self.runs(name)]
+        return self._runs_of(is_compiled=False)
+
+    def compiled_runs(self) -> dict[str, Run]:
+        """Return every run to compile by its identifier."""
+        return self._runs_of(is_compiled=True)
+
+    def _runs_of(self, *, is_compiled: bool) -> dict[str, Run]:
+        runs = [
+            run
+            for name, spec in self.experiments.items()
+            if spec.is_compiled is is_compiled
+            for run in self.runs(name)
+        ]
         return {run.identifier: run for run in runs}
 
     @property

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Run
+from logdepth.config.run import (
+    CompiledRecipe,
+    FastModel,
+    FastRecipe,
+    PaperModel,
+    PaperRecipe,
+    Run,
+)
 
 
 def conditions_of(run: Run, dropout: str, *, alone: bool) -> str:
@@ -18,13 +25,15 @@ def conditions_of(run: Run, dropout: str, *, alone: bool) -> str:
     if dropout == "off":
         differences.append("dropout off")
     differences = differences or ["same"]
-    if alone and run.origin == "trained":
+    if alone and run.origin == "trained" and run.training.trained_steps:
         differences.append("seed variance unknown")
     return "; ".join(differences)
 
 
 def _differences(run: Run) -> list[str]:
     model, training = run.model, run.training
+    if isinstance(training, CompiledRecipe):
+        return ["compiled, not trained"]
     if isinstance(training, FastRecipe):
         return ["our recipe and model" if isinstance(model, FastModel) else "our recipe"]
     # Two models were evaluated half-way through a longer schedule (the authors' notebooks).

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from logdepth.config.run import FastRecipe, PaperRecipe, Run
+from logdepth.config.run import PaperRecipe, Run, TrainedRecipe
 from logdepth.planning.cost import Shape, shape_of
 from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.loop import train
@@ -104,7 +104,7 @@ def _timed(run: Run, steps: int) -> tuple[float, float]:
     cut: dict[str, object] = {"steps": steps, "warmup": 0, "samples": None}
     if isinstance(run.training, PaperRecipe):
         cut["stop_after"] = None
-    recipe: FastRecipe | PaperRecipe = run.training.model_copy(update=cut)
+    recipe: TrainedRecipe = run.recipe.model_copy(update=cut)
     short = run.model_copy(update={"training": recipe})
     with (
         tempfile.TemporaryDirectory() as folder,

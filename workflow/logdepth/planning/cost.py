@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from logdepth.config.run import PAPER_VOCABULARY, FastModel, PaperModel, Run, Task
+from logdepth.config.run import (
+    PAPER_VOCABULARY,
+    CompiledRecipe,
+    FastModel,
+    FastRecipe,
+    PaperModel,
+    Run,
+    Task,
+)
 
 if TYPE_CHECKING:
     # It would import torch, which takes a second; the workflow counts whenever it is parsed.
@@ -75,6 +83,9 @@ class Shape:
 def shape_of(run: Run) -> Shape:
     """Return the shape of a run; runs that differ in seed, steps or rates share one."""
     recipe = run.training
+    if isinstance(recipe, CompiledRecipe):
+        # Nothing is trained; what evaluates it sets the batch.
+        recipe = FastRecipe(recipe="fast", batch=1, warmup=0)
     spec = sizes(run.task, run.model)
     return Shape(spec, run.task.context, recipe.batch, recipe.precision, recipe.recipe)
 

@@ -87,7 +87,7 @@ def make_plan(
     """Return the rows of a study by experiment and depth, its Slurm jobs, and the totals.
 
     Args:
-        study: what to plan; experiments whose models are imported cost no training.
+        study: what to plan; experiments whose models are imported or compiled cost no training.
         device: a GPU, or None for this machine's CPU.
         calibration: of this machine; needed without a GPU.
         cores: of this machine.
@@ -98,7 +98,9 @@ def make_plan(
     """
     rows: list[Row] = []
     seen: set[str] = set()
-    for name in study.experiments:
+    for name, experiment in study.experiments.items():
+        if experiment.is_compiled:
+            continue
         for depth, same in groupby(study.runs(name), lambda run: run.model.depth):
             new = [run for run in same if run.identifier not in seen]
             seen.update(run.identifier for run in new)

@@ -7,6 +7,7 @@ from typing import Any
 from logdepth.config.contents import Contents
 from logdepth.files import sha256_of
 from logdepth.provenance.definition import command_module, definition
+from logdepth.theory.catalog import CHECKS, JOBS
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,22 @@ def ingredients(contents: Contents, published: Path) -> dict[str, Ingredients]:
         ),
         "fit/fits": job("fit", {"experiments": experiments, "fit": study.fit.model_dump()}),
     }
+    if study.theory is not None:
+        sizes = study.theory.model_dump(mode="json")
+        for name, module in JOBS.items():
+            found[f"theory/{name}"] = job("theory", sizes, module)
+        found["claims/claims"] = job("claims", list(CHECKS))
+    if contents.shows_depths:
+        found["depths/solved_depths"] = job(
+            "depths",
+            {
+                "titles": titles,
+                "beside": [other.model_dump(mode="json") for other in study.beside],
+                "published": sha256_of(published),
+            },
+        )
+    for name, run in contents.compiled.items():
+        found[f"compile/{name}"] = job("compile", run.model_dump(mode="json"))
     for name, run in contents.trained.items():
         found[f"train/{name}"] = job("train", run.model_dump(mode="json"))
     evaluated = {"dropout": evaluation.dropout, "seed": evaluation.seed}

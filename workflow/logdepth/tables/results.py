@@ -97,6 +97,17 @@ SCHEMAS = {
             "logistic_width": number(),
         }
     ),
+    "solved_depths": pa.DataFrameSchema(
+        {
+            "title": text(),
+            "kind": text("compiled", "trained"),
+            "dropout": text("on", "off"),
+            "depth": count(1),
+            "largest_solved": count(),
+            "value": text(*_VALUES),
+            "threshold": number(SHARE),
+        }
+    ),
     "scaling": pa.DataFrameSchema(
         {
             "experiment": text(),
@@ -130,7 +141,7 @@ SCHEMAS = {
             "dropout": text("on", "off"),
             "experiment": pa.Column(str),
             "origin": text("trained", "released", ""),
-            "recipe": text("fast", "paper", ""),
+            "recipe": text("fast", "paper", "compiled", ""),
             "conditions": pa.Column(str),
             "published": number(SHARE),
             "published_low": number(SHARE),

@@ -6,11 +6,6 @@ import torch
 DIGIT = 128
 
 
-def width(count: int) -> int:
-    """Return the bits that tell ``count`` numbers apart, at least 1."""
-    return max(1, (count - 1).bit_length())
-
-
 def signs(numbers: torch.Tensor, bits: int) -> torch.Tensor:
     """Return the binary code of each number, least significant bit first, as -1 and 1.
 

@@ -1,4 +1,4 @@
-"""hop_k compiled into the project's own transformer: weights alone, one set for every k.
+"""hop_k compiled into the project's own transformer: weights alone, one set for all k.
 
 The construction is ``logdepth.theory.programs.ladder`` (paper: Theorem 4.2, repaired) on registers
 of bits, see ``logdepth.theory.registers``:
@@ -30,11 +30,12 @@ from dataclasses import dataclass
 
 import torch
 
+from logdepth.config.construction import bits_for, ladder_layers, least_width, register_bits
 from logdepth.config.run import PAPER_VOCABULARY, FastModel, PaperModel, Task
 from logdepth.errors import UserError
 from logdepth.models.transformer import Architecture, architecture
 from logdepth.tasks.hop import HopTask
-from logdepth.theory.bits import DIGIT, signs, width
+from logdepth.theory.bits import DIGIT, signs
 from logdepth.theory.registers import NORM_WEIGHT, Block, Registers, lay_out
 
 # Inverse temperature of block 2, whose margin is 1.
@@ -58,138 +59,157 @@ class Compiled:
     weights: dict[str, torch.Tensor]
 
 
-def compile_fast(task: Task, *, heads: int = 2, stream: int | None = None) -> Compiled:
-    """Write down a model of the fast form that answers hop_k for every hop token of a task.
-
-    It has ceil(log2 max_hops) + 2 blocks and answers exactly: at every position of every string,
-    equal neighbours included.
+def compile_fast(
+    task: Task, *, depth: int | None = None, heads: int = 2, stream: int | None = None
+) -> Compiled:
+    """Write down a model of the fast form; see ``compile_model``.
 
     Args:
         task: the task.
+        depth: L, at least 2; by default ceil(log2 max_hops) + 2, which answers every hop token.
         heads: H, at least 2; more are idle.
         stream: width of the residual stream, m; by default the least of this construction,
-            2 (3 ceil(log2 N) + 2 ceil(log2(S + 1)) + ceil(log2 max_hops) + 1) with two heads.
+            2 (3 ceil(log2 N) + 2 ceil(log2(S + 1)) + L - 1) with two heads.
 
     Raises:
         UserError: heads or width do not fit.
     """
-    sizes = register_sizes(task)
-    m = _stream(sizes, heads, stream)
-    model = FastModel(form="fast", depth=blocks(task), heads=heads, width=m, mlp_ratio=1)
-    spec = architecture(task, model)
-    registers = lay_out(sizes, m, {})
-    head = torch.zeros(task.alphabet + 1, m)
-    codes = signs(torch.arange(task.alphabet + 1), sizes["found"])
-    registers.write(head, registers.of("found"), _CONFIDENCE / 2 * codes)
-    weights = {
-        "norm.weight": torch.full((m,), NORM_WEIGHT),
-        "norm.bias": torch.zeros(m),
-        "head.weight": head,
-    }
-    return Compiled(model, spec, weights | _body(task, spec, registers))
+    layers = depth or blocks(task)
+    m = stream or _least(register_bits(task.context, task.alphabet, layers), heads)
+    if m % 2 or m % heads:
+        raise UserError(_misfit(heads, m, m))
+    return compile_model(
+        task, FastModel(form="fast", depth=layers, heads=heads, width=m, mlp_ratio=1)
+    )
 
 
-def compile_paper(task: Task, *, heads: int = 2, stream: int | None = None) -> Compiled:
-    """Write down a model of the paper's form, GPT-2 without a head; otherwise as ``compile_fast``.
-
-    The last hidden state is the logits: number j belongs to token id j. So a register with a bit
-    for each symbol, one for "no such position" and one for blank lies there, and the last MLP sets
-    it. The final layer norm silences everything else.
-
-    Args:
-        task: the task.
-        heads: H, at least 2; more are idle.
-        stream: m, at least the vocabulary of 30.
+def compile_paper(
+    task: Task, *, depth: int | None = None, heads: int = 2, stream: int | None = None
+) -> Compiled:
+    """Write down a model of the paper's form; otherwise as ``compile_fast``.
 
     Raises:
         UserError: heads or width do not fit, or the task has too many tokens.
     """
-    if task.vocabulary > PAPER_VOCABULARY:
-        raise UserError(
-            f"the task has {task.vocabulary} tokens; the paper's model has {PAPER_VOCABULARY}"
-        )
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
-    classes = list(range(hop.first_symbol, hop.blank + 1))
-    sizes = register_sizes(task) | {"classes": len(classes)}
-    m = _stream(sizes, heads, stream, least=PAPER_VOCABULARY)
-    model = PaperModel(form="paper", depth=blocks(task), heads=heads, width=m)
+    layers = depth or blocks(task)
+    sizes = register_bits(task.context, task.alphabet, layers) | {"classes": len(_classes(task))}
+    m = stream or _least(sizes, heads, PAPER_VOCABULARY)
+    if m % heads:
+        raise UserError(_misfit(heads, m, m))
+    return compile_model(task, PaperModel(form="paper", depth=layers, heads=heads, width=m))
+
+
+def compile_model(task: Task, model: FastModel | PaperModel) -> Compiled:
+    """Write down the weights of a model that answers hop_k for every k up to 2^(depth - 2).
+
+    It answers exactly, at every position of every string, equal neighbours included; where it is
+    asked for more hops it makes 2^(depth - 2).
+
+    The paper's form is GPT-2 without a head: the last hidden state is the logits, where number j
+    belongs to token id j. So a register with a bit for each symbol, one for "no such position" and
+    one for blank lies there, and the last MLP sets it. The final layer norm silences everything
+    else.
+
+    Args:
+        task: the task.
+        model: sizes; heads and columns that are not needed stay idle.
+
+    Raises:
+        UserError: depth, heads or width do not fit, or the task has too many tokens.
+    """
     spec = architecture(task, model)
-    registers = lay_out(sizes, m, {"classes": classes})
-    norm, bias = torch.zeros(m), torch.full((m,), -2 * _CONFIDENCE)
-    norm[classes], bias[classes] = _CONFIDENCE * NORM_WEIGHT, 0.0
-    # The hop token's own symbol is "no such position", which blank must outdo.
-    norm[hop.blank] *= 2
-    weights = {"norm.weight": norm, "norm.bias": bias}
-    return Compiled(model, spec, weights | _body(task, spec, registers))
-
-
-def ladder_layers(max_hops: int) -> int:
-    """Return the blocks after the second, ceil(log2 max_hops)."""
-    return (max_hops - 1).bit_length()
+    sizes, fixed = register_bits(task.context, task.alphabet, model.depth), {}
+    if isinstance(model, PaperModel):
+        if task.vocabulary > PAPER_VOCABULARY:
+            raise UserError(
+                f"the task has {task.vocabulary} tokens; the paper's model has {PAPER_VOCABULARY}"
+            )
+        fixed = {"classes": _classes(task)}
+        sizes |= {"classes": len(fixed["classes"])}
+    needed = least_width(sizes, model.heads)
+    if model.depth < 2 or model.heads < 2 or model.width < needed or model.width % 2:
+        raise UserError(_misfit(model.heads, model.width, needed))
+    if not spec.mlp_ratio:
+        raise UserError("the model has no MLP; right would be an mlp_ratio of 1 or more")
+    registers = lay_out(sizes, model.width, fixed)
+    last = _readout(task, registers, fixed.get("classes"))
+    return Compiled(model, spec, last | _body(task, spec, registers))
 
 
 def blocks(task: Task) -> int:
-    """Return the depth of a compiled model."""
+    """Return the depth that answers every hop token of a task."""
     return 2 + ladder_layers(task.max_hops)
 
 
-def followed(hops: int, max_hops: int) -> list[int]:
+def followed(hops: int, depth: int) -> list[int]:
     """Return the j such that head 1 of each block from the second on attends to find^j.
 
     Where there is no j-th hop it attends to the hop token, and so does the hop token.
 
     Args:
         hops: k that the model is asked for.
-        max_hops: largest k that it knows.
+        depth: of the model.
     """
-    c, steps = max(hops - 1, 0), ladder_layers(max_hops)
+    steps = depth - 2
+    c = _before_last_hop(hops, steps)
     # find^b with b the bits of k - 1 so far, plus 1 if the next bit is 1.
     return [1, *((c >> steps - i) + (c >> steps - 1 - i & 1) for i in range(steps))]
 
 
-def register_sizes(task: Task) -> dict[str, int]:
-    """Return the bits of each register.
+def messages(max_hops: int, steps: int) -> torch.Tensor:
+    """Return what each hop token says, signs as int64 (max_hops + 1, steps + 1).
 
-    A place has as many as the hop token's message at least, which starts out in a place register.
-    """
-    hops = ladder_layers(task.max_hops) + 1
-    place, symbol = max(width(task.context), hops), width(task.alphabet + 1)
-    return {
-        "place": place,
-        "lower": place,
-        "upper": place,
-        "symbol": symbol,
-        "found": symbol,
-        "hops": hops,
-    }
-
-
-def messages(max_hops: int) -> torch.Tensor:
-    """Return what each hop token says, signs as int64 (max_hops + 1, ladder layers + 1).
-
-    For each ladder layer, whether its bit of k - 1 differs from the one before, the most
+    For each of the ladder's steps, whether its bit of k - 1 differs from the one before, the most
     significant bit first and 0 before it; then whether k is 0.
     """
-    steps = ladder_layers(max_hops)
-    before = (torch.arange(max_hops + 1) - 1).clamp(min=0)
+    before = torch.tensor([_before_last_hop(k, steps) for k in range(max_hops + 1)])
     # Bit j of x ^ (x >> 1) says whether bits j and j + 1 of x differ.
     changes = signs(before ^ before >> 1, steps).flip(-1)
     is_zero = torch.where(torch.arange(max_hops + 1) == 0, 1, -1)
     return torch.cat([changes, is_zero[:, None]], -1)
 
 
-def _stream(sizes: dict[str, int], heads: int, stream: int | None, least: int = 0) -> int:
-    """Return the width of the residual stream."""
-    fetched = 2 * sizes["place"] + sizes["found"]
-    per_head = max(fetched, sizes["symbol"] + 3)
-    needed = max(2 * sum(sizes.values()), heads * per_head, least)
-    chosen = stream if stream is not None else needed + -needed % (2 * heads)
-    if heads < 2 or chosen < needed or chosen % 2 or chosen % heads:
-        raise UserError(
-            f"{heads} heads and width {chosen} do not fit; right would be 2 heads or more, "
-            f"and an even width of at least {needed} that they divide"
-        )
-    return chosen
+def _before_last_hop(hops: int, steps: int) -> int:
+    """Return k - 1, or the most that the ladder's steps can make, 2^steps - 1."""
+    return min(max(hops, 1), 1 << steps) - 1
+
+
+def _classes(task: Task) -> list[int]:
+    """Return the token ids that are answers: symbols, "no such position" and blank."""
+    hop = HopTask(task.context, task.alphabet, task.max_hops)
+    return list(range(hop.first_symbol, hop.blank + 1))
+
+
+def _least(sizes: dict[str, int], heads: int, least: int = 0) -> int:
+    """Return the least even width of the residual stream that the heads divide."""
+    needed = max(least_width(sizes, heads), least)
+    return needed + -needed % (2 * heads)
+
+
+def _misfit(heads: int, width: int, needed: int) -> str:
+    return (
+        f"{heads} heads and width {width} do not fit; right would be 2 heads or more, 2 blocks or "
+        f"more, and an even width of at least {needed} that the heads divide"
+    )
+
+
+def _readout(
+    task: Task, registers: Registers, classes: list[int] | None
+) -> dict[str, torch.Tensor]:
+    """Return the weights after the last block."""
+    m = 2 * sum(map(len, registers.columns.values()))
+    if classes is None:
+        head = torch.zeros(task.alphabet + 1, m)
+        columns = registers.of("found")
+        codes = signs(torch.arange(task.alphabet + 1), len(columns))
+        registers.write(head, columns, _CONFIDENCE / 2 * codes)
+        norm = torch.full((m,), NORM_WEIGHT)
+        return {"norm.weight": norm, "norm.bias": torch.zeros(m), "head.weight": head}
+    norm, bias = torch.zeros(m), torch.full((m,), -2 * _CONFIDENCE)
+    norm[classes], bias[classes] = _CONFIDENCE * NORM_WEIGHT, 0.0
+    # The hop token's own symbol is "no such position", which blank must outdo.
+    norm[classes[-1]] *= 2
+    return {"norm.weight": norm, "norm.bias": bias}
 
 
 def _body(task: Task, spec: Architecture, registers: Registers) -> dict[str, torch.Tensor]:
@@ -221,7 +241,7 @@ def _embeddings(task: Task, spec: Architecture, registers: Registers) -> dict[st
     symbols[hop.first_symbol : hop.bottom] = torch.arange(task.alphabet)
     columns = registers.of("symbol")
     registers.write(tokens, columns, signs(symbols, len(columns)))
-    said = messages(task.max_hops)
+    said = messages(task.max_hops, spec.depth - 2)
     lower = registers.of("lower")
     registers.write(tokens[: len(said)], lower, torch.tensor(-1))
     registers.write(tokens[: len(said)], lower[: said.shape[1]], said)
@@ -260,7 +280,7 @@ def _write_second(block: Block, task: Task) -> None:
     query, query_bias, key, key_bias = (
         part[0] for part in (block.query, block.query_bias, block.key, block.key_bias)
     )
-    scale, weight = block.scale(_LAST), 2.0 ** width(task.context)
+    scale, weight = block.scale(_LAST), 2.0 ** bits_for(task.context)
     asked, offered = registers.of("symbol"), registers.of("found")
     is_start = registers.of("upper")[0]
     nowhere = signs(torch.tensor(task.alphabet), len(asked)).tolist()

@@ -12,7 +12,8 @@ from typing import ClassVar, Protocol
 
 import torch
 
-from logdepth.theory.bits import DIGIT, number, signs, width
+from logdepth.config.construction import bits_for
+from logdepth.theory.bits import DIGIT, number, signs
 
 
 class Encoding(Protocol):
@@ -214,7 +215,7 @@ class Bits:
 
     def position_code(self, positions: torch.Tensor, length: int) -> torch.Tensor:
         """Return the signs of ceil(log2(N + 1)) bits."""
-        return signs(positions, width(length + 1)).double()
+        return signs(positions, bits_for(length + 1)).double()
 
     def positions_of(self, code: torch.Tensor, length: int) -> torch.Tensor:
         """Return the position with the nearest code."""
@@ -222,7 +223,7 @@ class Bits:
 
     def symbol_code(self, symbols: torch.Tensor, alphabet: int) -> torch.Tensor:
         """Return the signs of ceil(log2(S + 1)) bits."""
-        return signs(symbols, width(alphabet + 1)).double()
+        return signs(symbols, bits_for(alphabet + 1)).double()
 
     def symbols_of(self, code: torch.Tensor, alphabet: int) -> torch.Tensor:
         """Return the symbol with the nearest code."""
@@ -230,7 +231,7 @@ class Bits:
 
     def lookup(self, length: int) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Score the bits that agree minus those that differ."""
-        code = torch.eye(width(length + 1), dtype=torch.float64)
+        code = torch.eye(bits_for(length + 1), dtype=torch.float64)
         return code, code, 2.0
 
     def asked(
@@ -242,7 +243,7 @@ class Bits:
     ) -> torch.Tensor:
         """Return the query for the score i' - 2B (bits that differ), B > N; the start's is 0."""
         code = self.symbol_code(symbols, alphabet)
-        weight = 2.0 ** width(length + 1)
+        weight = 2.0 ** bits_for(length + 1)
         ones = torch.ones_like(code[..., :1])
         return torch.cat([weight * code, ones, ones, -weight * code.shape[-1] * ones], -1)
 

@@ -61,7 +61,7 @@ def train(
         UserError: the loss is not finite.
         OSError: a checkpoint could not be written.
     """
-    recipe = run.training
+    recipe = run.recipe
     torch.use_deterministic_algorithms(deterministic)
     # Filling fresh memory costs 9 % of a step, and no tensor is read here before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

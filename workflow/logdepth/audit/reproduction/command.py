@@ -13,15 +13,19 @@ from logdepth.errors import UserError
 # Commands that make something; the others only tell.
 STAGES = (
     "attention",
+    "claims",
     "compare",
+    "compile",
     "curves",
     "data",
+    "depths",
     "describe",
     "evaluate",
     "figure",
     "fit",
     "import",
     "tabulate",
+    "theory",
     "train",
 )
 
