@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from logdepth.config.figures import FigureSpec
 from logdepth.config.run import CompiledRecipe, FastModel, FastRecipe, PaperModel, PaperRecipe, Task
-from logdepth.config.study import Beside, Experiment, Study
+from logdepth.config.study import Experiment, Study
 from logdepth.config.theory import Theory
 
 _EXAMPLE = Study(
