@@ -10,6 +10,7 @@ from logdepth.canonical import canonical_json, digest
 from logdepth.config.contents import Contents
 from logdepth.config.figures import NEEDS
 from logdepth.config.imported import imported_runs
+from logdepth.config.run import Task
 from logdepth.config.site import read_site
 from logdepth.config.study import ConfigError, read_study
 from logdepth.errors import UserError
@@ -17,6 +18,7 @@ from logdepth.figures.catalog import FIGURES
 from logdepth.planning.requests import (
     attention_requests,
     evaluation_requests,
+    theory_seconds,
     training_requests,
 )
 from logdepth.provenance import image
@@ -225,6 +227,7 @@ def code_of_pages(wildcards):
 TRAINING = training_requests(TRAINED, SITE)
 EVALUATION = evaluation_requests(RUNS, STUDY, SITE)
 ATTENTION = attention_requests(RUNS, STUDY, SITE)
+THEORY = {table: theory_seconds(table) for table in JOBS}
 
 
 def requested(requests):

@@ -55,9 +55,11 @@ rule theory:
         ),
         seconds=lambda wildcards, attempt: attempt * THEORY[wildcards.table],
     params:
-        settings=canonical_json(STUDY.theory.model_dump(mode="json"))
-        if STUDY.theory
-        else "",
+        settings=(
+            canonical_json(STUDY.theory.model_dump(mode="json"))
+            if STUDY.theory
+            else ""
+        ),
         models=lambda wildcards, input: options("model", input.models),
         definition=defined_by("theory/{table}"),
     message:

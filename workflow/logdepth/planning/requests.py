@@ -28,6 +28,8 @@ _MARGIN = 1.25
 # Snakemake's own process runs beside each job.
 _SNAKEMAKE_MB = 300
 _FLOAT = 4
+# Tables of the theory that take longer than the others.
+_THEORY_SECONDS = {"routing": 180, "construction": 180, "temperatures": 120, "formats": 120}
 
 
 def training_requests(runs: Mapping[str, Run], site: Site) -> dict[str, Member]:
@@ -90,6 +92,11 @@ def attention_requests(runs: Mapping[str, Run], study: Study, site: Site) -> dic
         memory += 4 * _FLOAT * entries
         requests[key] = _one_core(key, LOCAL_START + seconds, memory, site)
     return requests
+
+
+def theory_seconds(table: str) -> int:
+    """Return what a table of the theory needs on one core, at the default sizes, with a margin."""
+    return _THEORY_SECONDS.get(table, 60)
 
 
 def _on_gpu(shape: cost.Shape, gpu: Device, site: Site) -> Member:
