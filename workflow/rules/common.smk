@@ -18,7 +18,7 @@ from logdepth.figures.catalog import FIGURES
 from logdepth.planning.requests import (
     attention_requests,
     evaluation_requests,
-    theory_seconds,
+    theory_requests,
     training_requests,
 )
 from logdepth.provenance import image
@@ -227,10 +227,10 @@ def code_of_pages(wildcards):
 TRAINING = training_requests(TRAINED, SITE)
 EVALUATION = evaluation_requests(RUNS, STUDY, SITE)
 ATTENTION = attention_requests(RUNS, STUDY, SITE)
-THEORY = {table: theory_seconds(table) for table in JOBS}
+THEORY = theory_requests(JOBS, SITE)
 
 
-def requested(requests):
+def requested(requests, wildcard="run"):
     """Resources of a rule's jobs, more with each attempt: mem_mb, runtime, seconds, share.
 
     ``seconds`` and ``share`` (in millionths of a GPU, or of the cores of a Slurm job) decide which
@@ -238,7 +238,9 @@ def requested(requests):
     """
 
     def of(value):
-        return lambda wildcards, attempt: value(requests[wildcards.run], attempt)
+        return lambda wildcards, attempt: value(
+            requests[getattr(wildcards, wildcard)], attempt
+        )
 
     return {
         "mem_mb": of(lambda request, attempt: attempt * request.mem_mb),

@@ -46,14 +46,10 @@ rule theory:
     wildcard_constraints:
         table="|".join(JOBS) if STUDY.theory else "(?!)",
     # The long ones first.
-    priority: lambda wildcards: THEORY[wildcards.table]
+    priority: lambda wildcards: math.ceil(THEORY[wildcards.table].seconds)
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: math.ceil(
-            attempt * THEORY[wildcards.table] / 30
-        ),
-        seconds=lambda wildcards, attempt: attempt * THEORY[wildcards.table],
+        **requested(THEORY, "table"),
     params:
         settings=(
             canonical_json(STUDY.theory.model_dump(mode="json"))

@@ -42,6 +42,9 @@ def config(
     else:
         study = load_study(file)
         if action is Action.RUNS:
-            print("\n".join(study.all_runs()))
+            print("\n".join([*study.all_runs(), *study.compiled_runs()]))
         else:
-            print(f"{file}: {len(study.all_runs())} runs in {len(study.experiments)} experiments")
+            runs = f"{len(study.all_runs())} runs"
+            if compiled := study.compiled_runs():
+                runs += f" and {len(compiled)} compiled models"
+            print(f"{file}: {runs} in {len(study.experiments)} experiments")

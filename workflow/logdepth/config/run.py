@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from logdepth.canonical import digest
 from logdepth.config.construction import least_width, register_bits
+from logdepth.errors import UserError
 
 PAPER_VOCABULARY = 30
 
@@ -226,10 +227,12 @@ class Run(Settings):
         """What it is trained with.
 
         Raises:
-            ValueError: it is compiled.
+            UserError: it is compiled.
         """
         if isinstance(self.training, CompiledRecipe):
-            raise ValueError(f"{self.identifier} is compiled; there is nothing to train")
+            raise UserError(
+                f"{self.identifier}: nothing to train; right would be 'logdepth compile'"
+            )
         return self.training
 
     @property

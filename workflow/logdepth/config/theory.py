@@ -25,7 +25,7 @@ class Theory(Settings):
     """Largest k; every k from 0 to this is tried."""
     machines: tuple[Machines, ...] = Field((64, 256, 1024, 4096), min_length=1)
     """Machines of the protocols that are compiled into transformers."""
-    measured_lengths: tuple[Size, ...] = Field((16, 32, 64, 128, 256), min_length=1)
+    measured_lengths: tuple[Size, ...] = Field((16, 32, 64, 128, 256, 512, 1024), min_length=1)
     """Lengths N at which temperature and precision are measured."""
     fans: tuple[Size, ...] = Field((1, 2, 3, 4, 6, 8), min_length=1)
     """Messages s that a token sends and receives, where the width of routing is measured."""

@@ -4,7 +4,7 @@ The workflow asks whenever it is parsed, on the cluster once for each job.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -29,6 +29,7 @@ _MARGIN = 1.25
 _SNAKEMAKE_MB = 300
 _FLOAT = 4
 # Tables of the theory that take longer than the others.
+_THEORY_BYTES = 10**9
 _THEORY_SECONDS = {"routing": 180, "construction": 180, "temperatures": 120, "formats": 120}
 
 
@@ -94,9 +95,12 @@ def attention_requests(runs: Mapping[str, Run], study: Study, site: Site) -> dic
     return requests
 
 
-def theory_seconds(table: str) -> int:
-    """Return what a table of the theory needs on one core, at the default sizes, with a margin."""
-    return _THEORY_SECONDS.get(table, 60)
+def theory_requests(tables: Iterable[str], site: Site) -> dict[str, Member]:
+    """Return what each table of the theory needs on one core, at the default sizes."""
+    return {
+        table: _one_core(table, _THEORY_SECONDS.get(table, 60), _THEORY_BYTES, site)
+        for table in tables
+    }
 
 
 def _on_gpu(shape: cost.Shape, gpu: Device, site: Site) -> Member:
