@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.testing.compare import compare_images
 
+from figure_layout import check_legends, check_text
 from logdepth.config.figures import NEEDS
 from logdepth.config.study import load_study
 from logdepth.figures import style
@@ -91,29 +91,7 @@ def test_equal_data_give_equal_bytes(study, name, tmp_path):
 @NAMES
 def test_text_lies_within_the_figure_and_does_not_overlap(study, name):
     figure, _ = build(study, name)
-    FigureCanvasAgg(figure).draw()
-    page = figure.bbox
-    boxes = []
-    for axis in figure.axes:
-        texts = [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
-        for side in (axis.xaxis, axis.yaxis):
-            low, high = sorted(side.get_view_interval())
-            # Ticks beyond the limits have labels, too, but those are not drawn.
-            texts += [t.label1 for t in side.get_major_ticks() if low <= t.get_loc() <= high]
-        for text in texts:
-            if text.get_visible() and text.get_text():
-                boxes.append((text.get_text(), text.get_window_extent()))
-        if legend := axis.get_legend():
-            boxes.append(("legend", legend.get_window_extent()))
-    boxes += [("legend", legend.get_window_extent()) for legend in figure.legends]
-    for words, box in boxes:
-        inside = page.padded(1).count_contains([(box.x0, box.y0), (box.x1, box.y1)])
-        assert inside == 2, f"{words} leaves the page"
-    for i, (words, box) in enumerate(boxes):
-        for others, other in boxes[i + 1 :]:
-            width = min(box.x1, other.x1) - max(box.x0, other.x0)
-            height = min(box.y1, other.y1) - max(box.y0, other.y0)
-            assert width < 1 or height < 1, f"{words!r} and {others!r} overlap"
+    check_text(figure)
 
 
 @pytest.mark.parametrize("kind", FIGURES)
@@ -125,12 +103,4 @@ def test_each_kind_of_figure_has_a_caption(kind):
 @NAMES
 def test_no_legend_covers_a_point(study, name):
     figure, _ = build(study, name)
-    FigureCanvasAgg(figure).draw()
-    for axis in figure.axes:
-        legends = [*figure.legends, *filter(None, [axis.get_legend()])]
-        for line in axis.get_lines():
-            if line.get_marker() in ("None", "", "_"):
-                continue
-            for x, y in axis.transData.transform(line.get_xydata()):
-                for legend in legends:
-                    assert not legend.get_window_extent().contains(x, y)
+    check_legends(figure)

@@ -149,31 +149,45 @@ class RoutingHead(nn.Module):
         senders = torch.where(least.isfinite(), least.reciprocal().round(), 0)
         return senders, share * senders
 
+    def clean(self, mixed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return what is in the columns that hold exactly one packet.
+
+        Args:
+            mixed: (tokens, value_width), the attention's output.
+
+        Returns:
+            Token and column of each packet, and its binary digits, bool (packets, packet - 1).
+        """
+        table = mixed.view(len(mixed), self.code.columns, self.packet)
+        senders, heard = self.heard(mixed)
+        token, column = torch.nonzero((heard - 1).abs() < 0.25, as_tuple=True)
+        return token, column, table[token, column, 1:] * senders[token] > 0.5
+
+    def read(self, digits: torch.Tensor) -> Packets:
+        """Return packets from their binary digits, bool (packets, packet - 1)."""
+        widths = [self.name_bits, self.name_bits, self.length_bits, self.size * self.bits]
+        source, destination, length, words = torch.split(digits, widths, 1)
+        return Packets(
+            words_of(source).numpy(),
+            words_of(destination).numpy(),
+            # Without length digits, every message has its one word.
+            words_of(length).clamp(min=1).numpy(),
+            words_of(words.view(-1, self.size, self.bits)).numpy(),
+        )
+
     def decode(self, first: int, mixed: torch.Tensor) -> list[list[Message]]:
         """Return the inboxes of tokens from their attention outputs (tokens, value_width).
 
         Raises:
             RoutingError: two different messages from one source.
         """
-        table = mixed.view(len(mixed), self.code.columns, self.packet)
-        senders, heard = self.heard(mixed)
-        token, column = torch.nonzero((heard - 1).abs() < 0.25, as_tuple=True)
-        digits = table[token, column, 1:] * senders[token] > 0.5
-        widths = [self.name_bits, self.name_bits, self.length_bits, self.size * self.bits]
-        source, destination, length, words = torch.split(digits, widths, 1)
-        mine = words_of(destination) == token + first
-        found = torch.cat(
-            [
-                token[mine, None],
-                words_of(source[mine])[:, None],
-                # Without length digits, every message has its one word.
-                words_of(length[mine])[:, None].clamp(min=1),
-                words_of(words[mine].view(-1, self.size, self.bits)),
-            ],
-            1,
-        )
+        token, _, digits = self.clean(mixed)
+        destination = words_of(digits[:, self.name_bits : 2 * self.name_bits])
+        mine = destination == token + first
+        packets = self.read(digits[mine])
+        found = np.column_stack([token[mine], packets.source, packets.length, packets.words])
         inboxes: list[list[Message]] = [[] for _ in range(len(mixed))]
-        for owner, origin, count, *numbers in np.unique(found.numpy(), axis=0).tolist():
+        for owner, origin, count, *numbers in np.unique(found, axis=0).tolist():
             if inboxes[owner] and inboxes[owner][-1][0] == origin:
                 raise RoutingError(f"token {owner + first}: two messages from {origin}")
             inboxes[owner].append((origin, tuple(numbers[:count])))

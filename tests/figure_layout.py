@@ -1,0 +1,44 @@
+"""What a finished figure may not have: text off the page or over other text, a hidden point."""
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def check_text(figure: Figure) -> None:
+    """Fail if text leaves the page or overlaps other text."""
+    FigureCanvasAgg(figure).draw()
+    page = figure.bbox
+    boxes = [(text.get_text(), text.get_window_extent()) for text in figure.texts]
+    for axis in figure.axes:
+        texts = [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
+        for side in (axis.xaxis, axis.yaxis):
+            low, high = sorted(side.get_view_interval())
+            # Ticks beyond the limits have labels, too, but those are not drawn.
+            texts += [t.label1 for t in side.get_major_ticks() if low <= t.get_loc() <= high]
+        for text in texts:
+            if text.get_visible() and text.get_text():
+                boxes.append((text.get_text(), text.get_window_extent()))
+        if legend := axis.get_legend():
+            boxes.append(("legend", legend.get_window_extent()))
+    boxes += [("legend", legend.get_window_extent()) for legend in figure.legends]
+    for words, box in boxes:
+        inside = page.padded(1).count_contains([(box.x0, box.y0), (box.x1, box.y1)])
+        assert inside == 2, f"{words} leaves the page"
+    for i, (words, box) in enumerate(boxes):
+        for others, other in boxes[i + 1 :]:
+            width = min(box.x1, other.x1) - max(box.x0, other.x0)
+            height = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert width < 1 or height < 1, f"{words!r} and {others!r} overlap"
+
+
+def check_legends(figure: Figure) -> None:
+    """Fail if a legend covers a marker."""
+    FigureCanvasAgg(figure).draw()
+    for axis in figure.axes:
+        legends = [*figure.legends, *filter(None, [axis.get_legend()])]
+        for line in axis.get_lines():
+            if line.get_marker() in ("None", "", "_"):
+                continue
+            for x, y in axis.transData.transform(line.get_xydata()):
+                for legend in legends:
+                    assert not legend.get_window_extent().contains(x, y)
