@@ -15,7 +15,7 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; right would b
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study setup report figure publish audit test test-cluster lint types bench lock config image help
+.PHONY: study theory setup report figure publish audit test test-cluster lint types bench lock config image help
 
 study: setup ## set up, run STUDY and write its report
 	snakemake $(CONFIG)
@@ -23,6 +23,9 @@ study: setup ## set up, run STUDY and write its report
 	    results/$(STUDY)/tables results/$(STUDY)/traces -newer results/$(STUDY)/report.html -print -quit)" ]; then \
 	    $(MAKE) --no-print-directory report; fi
 	@echo "Figures: results/$(STUDY)/figures, report: results/$(STUDY)/report.html"
+
+theory: ## the theorems as running code: STUDY=theory
+	@$(MAKE) --no-print-directory study STUDY=theory
 
 setup: .venv/setup.done ## create .venv from the hash locks (PYTHON=…, TORCH=cpu|cuda)
 
@@ -56,7 +59,7 @@ lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
-	for study in laptop smoke paper speedrun; do snakemake --configfile config/$$study.yaml --lint || exit 1; done
+	for study in laptop smoke paper speedrun theory; do snakemake --configfile config/$$study.yaml --lint || exit 1; done
 
 types: .venv/dev.done ## mypy
 	mypy

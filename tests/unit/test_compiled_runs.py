@@ -82,6 +82,13 @@ def test_models_that_cannot_hold_the_construction_are_refused(path, value, messa
         read_study(changed(path, value), "built.yaml")
 
 
+def test_a_figure_of_the_theory_needs_the_theory():
+    study = STUDY | {"figures": {"fig01": {"draws": "mpc_execution"}}}
+    with pytest.raises(ConfigError, match=r"figures.fig01: .* right would be a setting 'theory'"):
+        read_study(study, "built.yaml")
+    assert read_study(study | {"theory": {}}, "built.yaml").theory.max_hops == 32
+
+
 def test_a_plan_leaves_compiled_models_out():
     study = read_study(changed("depths", [2, 3, 4]), "built.yaml")
     assert set(study.all_runs()) == {run.identifier for run in study.runs("trained")}

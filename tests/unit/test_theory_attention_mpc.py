@@ -12,10 +12,8 @@ from torch import nn
 from logdepth.models.transformer import Architecture, Transformer
 from logdepth.theory.mpc.attention import AttentionProtocol, run_as_protocol
 from logdepth.theory.mpc.checkpoint import forward_in_double, layers_of
-from logdepth.theory.mpc.checks import attention_checks, model_checks, round_trip_checks
 from logdepth.theory.mpc.layers import GivenAttention, attend
 from logdepth.theory.mpc.machine import LimitError, Limits, run
-from logdepth.theory.mpc.measurements import simulation_cost
 from logdepth.theory.mpc.plan import Plan
 from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles
 from logdepth.theory.mpc.protocols.sums import PrefixSums
@@ -263,48 +261,3 @@ def test_a_round_trip_with_tiles_needs_fewer_rounds_and_machines():
     assert tiled.final_rounds < plain.final_rounds
     assert tiled.machines[1] < plain.machines[1]
     assert tiled.words[1] > plain.words[1]
-
-
-def test_measured_costs_are_those_of_the_formulas():
-    table = simulation_cost((8, 16, 1024, 4096), (0.5,), (1, 4), executed=16)
-    executed = table[table.tokens <= 16]
-    assert (executed.rounds_run == executed.rounds).all()
-    assert (executed.machines_used <= executed.machines).all()
-    assert (executed.difference < 1e-12).all()
-    assert table[table.tokens > 16].rounds_run.isna().all()
-    # With s a power of M the rounds do not grow.
-    assert set(table[(table.tile == 1)].rounds) == {7}
-
-
-def test_round_trips_are_checked_and_their_costs_counted():
-    table = round_trip_checks()
-    assert (table.failures == 0).all()
-    assert (table.instances == 3).all()
-    assert (table.layers == table.rounds + 1).all()
-    assert (table.final_rounds > 10 * table.rounds).all()
-
-
-def test_models_are_checked_with_rounds_and_machines_of_the_formula(trained):
-    model, tokens = trained
-    table = model_checks({"model": model}, [tokens], tiles=(1, 5))
-    assert (table.failures == 0).all()
-    assert (table.instances == 4).all()
-    assert (table.machines_used <= table.machines).all()
-    assert (table.difference_float64 < 1e-10).all()
-
-
-def test_a_model_that_differs_is_counted_as_a_failure(trained, monkeypatch):
-    model, tokens = trained
-    idle = run(AttentionProtocol([GivenAttention(1, 1, 1)], 1, 8), np.ones(3))
-    monkeypatch.setattr(
-        "logdepth.theory.mpc.checks._run_model",
-        lambda model, tokens, *rest: (idle, forward_in_double(model, tokens[None])[0] + 1),
-    )
-    # Both differences, and the rounds of another protocol.
-    assert model_checks({"model": model}, [tokens], tiles=(5,)).failures.tolist() == [3]
-
-
-def test_attention_is_checked_under_every_mask():
-    table = attention_checks(8)
-    assert table.failures.tolist() == [0, 0, 0]
-    assert table.instances.tolist() == [4, 4, 4]

@@ -7,49 +7,29 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logdepth.theory.checks.construction import hop_by_definition
 from logdepth.theory.construction import (
     HopTransformer,
     Temperatures,
+    answer_together,
     safe_temperatures,
     true_answers,
 )
 from logdepth.theory.encodings import ENCODINGS, Bits, Circle, Quadratic
 from logdepth.theory.heads import BFLOAT16, BFLOAT16_LOGITS, FLOAT32
-from logdepth.theory.precision import (
-    exactness,
-    hard_strings,
-    observed_margins,
-    smallest_temperatures,
-)
 from logdepth.theory.printed import (
     CLAIMS,
     Failure,
     doubled_pointer,
     failure_rate,
-    failure_table,
     printed_hops,
     printed_recursion,
     smallest_failure,
 )
 from logdepth.theory.programs import ladder, square_and_multiply
+from logdepth.theory.strings import hard_strings
 
 encodings = pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
-
-
-def hop_by_definition(string: list[int], hops: int, nowhere: int) -> list[int]:
-    """Definition 4.1, with positions from 1 and 0 for "none"."""
-    x = [None, *string]
-
-    def find(i: int) -> int:
-        return max([j for j in range(2, i + 1) if x[j - 1] == x[i]], default=0) if i else 0
-
-    answers = []
-    for i in range(1, len(x)):
-        position = i
-        for _ in range(hops):
-            position = find(position)
-        answers.append(x[position] if position else nowhere)
-    return answers
 
 
 def printed(name: str):
@@ -87,9 +67,19 @@ def test_a_built_transformer_follows_the_definition_on_any_string(encoding, stri
 def test_every_k_up_to_32_is_exact_on_hard_strings(encoding, length):
     for alphabet in sorted({1, 2, 4, 26, length}):
         strings = hard_strings(length, alphabet, 1)
-        for k in range(33) if length < 200 else (0, 1, 2, 3, 7, 16, 31, 32):
-            model = HopTransformer(length, alphabet, ladder(k), encoding)
-            assert torch.equal(model(strings), true_answers(strings, k, alphabet)), (alphabet, k)
+        models = [HopTransformer(length, alphabet, ladder(k), encoding) for k in range(33)]
+        for k, answers in enumerate(answer_together(models, strings)):
+            assert torch.equal(answers, true_answers(strings, k, alphabet)), (alphabet, k)
+
+
+@encodings
+def test_answers_together_are_those_of_each_model_alone(encoding):
+    strings = hard_strings(40, 4, 1)
+    programs = [*(ladder(k) for k in range(12)), *(square_and_multiply(k) for k in range(1, 12))]
+    programs += [printed_recursion(k) for k in range(1, 12)]
+    models = [HopTransformer(40, 4, program, encoding) for program in programs]
+    for model, answers in zip(models, answer_together(models, strings), strict=True):
+        assert torch.equal(answers, model(strings)), model.program
 
 
 @pytest.mark.parametrize("encoding", [Quadratic(), Bits()], ids=lambda encoding: encoding.name)
@@ -205,39 +195,6 @@ def test_logits_in_bfloat16_are_enough_for_bits_up_to_256_only(length, is_exact)
     assert torch.equal(model(strings), true_answers(strings, 5, 4)) == is_exact
 
 
-def test_observed_margins_keep_the_promise_and_reach_it():
-    table = observed_margins((24,), (3, 5))
-    assert len(table) == 3 * 2 * 7
-    assert (table["observed"] >= table["promised"] * (1 - 1e-6)).all()
-    lookups = table[table["layer"] != 2]
-    assert (lookups["observed"] <= lookups["promised"] * (1 + 1e-6)).all()
-
-
-def test_the_smallest_temperature_grows_with_the_square_of_the_length_on_the_circle_alone():
-    table = smallest_temperatures((16, 64), hops=(1, 2, 7), steps=7)
-    found = table[table["head"] == "look-up"].pivot(
-        index="encoding", columns="length", values="temperature"
-    )
-    growth = found[64] / found[16]
-    assert growth["circle"] > 10
-    assert growth["quadratic"] < 2
-    assert growth["bits"] < 2
-    assert (table["scaled"] < table["log"] + 1).all()
-    safe = safe_temperatures(Circle(), 64, 4)
-    assert found.loc["circle", 64] < safe.lookup
-
-
-def test_exactness_by_format_counts_every_answer():
-    table = exactness((8, 32), (4,)).set_index(["encoding", "precision", "length"])
-    assert (table["answers"] == 3 * 7 * table.index.get_level_values("length")).all()
-    wrong = table["wrong"]
-    assert wrong.xs("float64", level="precision").sum() == 0
-    assert wrong.xs("float32", level="precision").sum() == 0
-    assert wrong["bits"].sum() == 0
-    assert wrong["circle", "bfloat16", 32] > 0
-    assert wrong["quadratic", "bfloat16", 32] > 0
-
-
 @pytest.mark.parametrize(
     ("name", "failure"),
     [
@@ -304,19 +261,6 @@ def test_earlier_positions_are_enough_without_equal_neighbours():
     make = printed("earlier positions only")
     assert failure_rate(make, strings_without_equal_neighbours(20, 32, 4), 4, 7) == 0
     assert failure_rate(make, hard_strings(32, 4, 0), 4, 7) > 0.1
-
-
-def test_the_failure_table_tells_printed_from_repaired():
-    table = failure_table((16,), (2, 4), (1, 3), strings=30)
-    assert len(table) == len(CLAIMS) * 2 * 2 * 2
-    assert (table[table["form"] == "repaired"]["wrong"] == 0).all()
-    worst = table[table["form"] == "printed"].groupby("claim")["wrong"].max()
-    assert (worst > 0).all()
-    printed_depth, repaired_depth = (
-        table.query("claim == 'recursion over bits' and hops == 3 and form == @form")["depth"].max()
-        for form in ("printed", "repaired")
-    )
-    assert (printed_depth, repaired_depth) == (3, 4)
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.data())

@@ -11,9 +11,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, shortest_path
 
 from logdepth.tasks.hop import hop_positions
-from logdepth.theory.mpc.checks import protocol_checks
+from logdepth.theory.measurements.component_rounds import needed_iterations
 from logdepth.theory.mpc.machine import LimitError, Limits, Protocol, run
-from logdepth.theory.mpc.measurements import component_rounds, needed_iterations
 from logdepth.theory.mpc.protocols.components import Components, Renaming, parents_after
 from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles
 from logdepth.theory.mpc.protocols.hops import HopK
@@ -325,25 +324,3 @@ def test_names_are_distinct_and_depend_on_the_seed():
         assert len(set(names[0])) == len(set(names[1])) == n
         assert max(names[0]) < Renaming(n, 0).prime
         assert n < 50 or names[0] != names[1]
-
-
-def test_iterations_grow_with_the_logarithm_of_the_diameter():
-    table = component_rounds((2, 8, 32, 128), 256, ("paths", "cycles", "ladders"), (0, 1))
-    assert (table.iterations <= table.log2_diameter + 2).all()
-    assert (table.iterations <= table.diameter).all()
-    assert table.groupby("diameter").iterations.mean().is_monotonic_increasing
-    assert (table.exchanges == 5 * table.iterations).all()
-
-
-def test_protocols_are_checked_without_a_failure():
-    table = protocol_checks(instances=2)
-    assert (table.failures == 0).all()
-    assert (table.instances == 2).all()
-    assert len(table) == 6
-
-
-def test_a_wrong_protocol_is_counted_as_a_failure(monkeypatch):
-    monkeypatch.setattr(PrefixSums, "answer", lambda self, machine, memory: (7,))
-    table = protocol_checks(instances=2)
-    assert table[table.failures > 0].case.tolist() == ["prefix sums, fan-in 4"]
-    assert table.failures.sum() == 2

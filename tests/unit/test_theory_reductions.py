@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logdepth.theory.mpc.checks import reduction_checks
 from logdepth.theory.mpc.machine import run
 from logdepth.theory.mpc.protocols.hops import HopK
 from logdepth.theory.reductions import (
@@ -106,21 +105,3 @@ def test_copies_are_connected_exactly_when_there_is_one_cycle(n, copies, two):
     distances = [reach(copies * n, graph, start) for start in range(copies * n)]
     assert (len(distances[0]) == copies * n) is not two
     assert max(max(distance.values()) for distance in distances) <= n + 2
-
-
-def test_reductions_are_checked_without_a_failure():
-    table = reduction_checks(instances=4)
-    assert (table.failures == 0).all()
-    assert (table.instances == 4).all()
-    assert set(table.theorem) == {"Corollary 4.3", "Proposition E.4", "Corollary 3.5"}
-
-
-def test_a_wrong_reduction_is_counted_as_a_failure(monkeypatch):
-    monkeypatch.setattr(
-        "logdepth.theory.mpc.checks.random_cycles_edges",
-        lambda k, two, rng: random_cycles_edges(k, not two, rng),
-    )
-    table = reduction_checks(instances=4)
-    failed = table.theorem != "Proposition E.4"
-    assert (table.failures[failed] == 4).all()
-    assert (table.failures[~failed] == 0).all()

@@ -9,17 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logdepth.theory.mpc.checks import compiler_checks
-from logdepth.theory.mpc.codes import KautzSingleton, RandomTable, loss_bound, paper_columns
+from logdepth.theory.checks.exchanges import deliver
+from logdepth.theory.mpc.codes import KautzSingleton, RandomTable, paper_columns
 from logdepth.theory.mpc.compiler import Compiled
 from logdepth.theory.mpc.layers import attend, bits_of, words_of
 from logdepth.theory.mpc.machine import run
-from logdepth.theory.mpc.measurements import (
-    full_load,
-    lost_messages,
-    routing_width,
-    table_loss,
-)
 from logdepth.theory.mpc.protocol_layers import pack_row, unpack_row
 from logdepth.theory.mpc.protocols.components import Components
 from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles
@@ -28,21 +22,12 @@ from logdepth.theory.mpc.protocols.pointers import PointerDoubling
 from logdepth.theory.mpc.protocols.sorting import SampleSort
 from logdepth.theory.mpc.protocols.sums import PrefixSums
 from logdepth.theory.mpc.routing import RoutingError, RoutingHead, pack, size_classes
+from logdepth.theory.mpc.traffic import full_load, lost_messages
 
 TYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 
 # Codes.
-
-
-def test_every_row_among_b_has_a_private_column_in_the_explicit_code():
-    # All choices of 4 of the 16 rows of 4 tokens.
-    code = KautzSingleton(4, 4)
-    source, destination = np.divmod(np.arange(16), 4)
-    columns = code.where(source, destination)
-    for rows in itertools.combinations(range(16), 4):
-        used = np.bincount(columns[list(rows)].ravel(), minlength=code.columns)
-        assert (used[columns[list(rows)]] == 1).any(1).all()
 
 
 @settings(max_examples=60)
@@ -77,23 +62,6 @@ def test_the_random_table_uses_one_bucket_of_each_group_evenly():
     assert (columns != RandomTable(2, 5, seed=4).where(source, destination)).any()
 
 
-def test_losses_of_the_random_table_follow_the_bound():
-    losses = table_loss(128, (2, 3), (1, 3, 8), trials=20)
-    few = losses[losses.groups < 8]
-    assert (few.loss > 0).all()
-    assert np.allclose(few.loss, few.bound, rtol=0.2)
-    assert (losses[losses.groups == 8].loss <= 3 * losses[losses.groups == 8].bound).all()
-    assert loss_bound(2, 20) < 1e-9
-
-
-def test_widths_of_the_codes_grow_as_the_theory_says():
-    widths = routing_width(256, (2, 4, 8)).set_index(["code", "fan"])["columns"]
-    assert widths["paper"][8] / widths["paper"][4] == pytest.approx(16, rel=0.01)
-    assert widths["table"][8] / widths["table"][4] == 4
-    assert (widths["explicit"] < widths["paper"]).all()
-    assert (widths["table"] < widths["explicit"]).all()
-
-
 # Heads.
 
 
@@ -105,17 +73,6 @@ def test_attention_in_bfloat16_rounds_the_weights_and_sums_in_float32():
     assert found.dtype == torch.float32
     assert torch.equal(found, weights.bfloat16().float() @ value.float())
     assert not torch.equal(found, weights @ value.float())
-
-
-def deliver(head, outboxes, dtype):
-    packets = pack(0, outboxes, head.size)
-    n = len(outboxes)
-    key, value = head.start()
-    query = torch.cat([torch.zeros(1, head.query_width), head.queries(0, n)])
-    keys = torch.cat([key[None], head.keys(0, n, packets)])
-    values = torch.cat([value[None].float(), head.values(0, n, packets)])
-    mixed = attend(*(part.to(dtype)[None] for part in (query, keys, values)))
-    return head.decode(0, mixed[0, 1:])
 
 
 def ideal(outboxes):
@@ -322,21 +279,6 @@ def test_a_message_that_no_head_carries_is_refused_rather_than_lost(attribute, m
     inputs = protocol.encode([((i - 1) % 5, (i + 1) % 5) for i in range(5)])
     with pytest.raises(RoutingError, match=message):
         Compiled(protocol, 5)(inputs)
-
-
-def test_compiled_protocols_are_checked_without_a_failure():
-    table = compiler_checks((16,))
-    assert (table.failures == 0).all()
-    cycles = table[table["size"] == "N = 16"]
-    assert len(cycles) == 6
-    # Three exchanges, and the output.
-    assert (cycles.instances == 4).all()
-
-
-def test_a_wrong_answer_is_counted_as_a_failure(monkeypatch):
-    monkeypatch.setattr(Compiled, "read", lambda self, rows: [])
-    table = compiler_checks(())
-    assert (table.failures == 1).all()
 
 
 def test_another_number_of_words_is_refused():

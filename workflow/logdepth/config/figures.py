@@ -29,6 +29,18 @@ Drawing = Literal[
     "mpc_as_attention",
     "attention_as_mpc",
 ]
+# Figures of what the theory's tables say.
+OF_THEORY = (
+    "temperature",
+    "precision",
+    "routing_width",
+    "attention_cost",
+    "protocol_rounds",
+    "mpc_execution",
+    "routing_example",
+    "mpc_as_attention",
+    "attention_as_mpc",
+)
 # Figures of a single model, and the settings that say which and what of it.
 NEEDS: dict[str, tuple[str, ...]] = {
     "alignment": ("depth", "hops"),

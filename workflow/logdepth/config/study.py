@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from logdepth.config.fields import Name, Switch
-from logdepth.config.figures import FigureSpec
+from logdepth.config.figures import OF_THEORY, FigureSpec
 from logdepth.config.run import CompiledRecipe, Model, Recipe, Run, Settings, Task, mistakes
 from logdepth.config.theory import Theory
 from logdepth.errors import UserError
@@ -154,6 +154,11 @@ class Study(Settings):
 
     def _check_figure(self, name: str, figure: FigureSpec) -> None:
         where = f"figures.{name}"
+        if figure.draws in OF_THEORY and self.theory is None:
+            raise ValueError(
+                f"{where}: {figure.draws} shows a table of the theory; right would be a setting "
+                "'theory', such as theory: {}"
+            )
         for experiment in figure.experiments:
             if experiment not in self.experiments:
                 raise ValueError(

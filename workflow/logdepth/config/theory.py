@@ -24,7 +24,7 @@ class Theory(Settings):
     max_hops: int = Field(32, ge=1)
     """Largest k; every k from 0 to this is tried."""
     machines: tuple[Machines, ...] = Field((64, 256, 1024, 4096), min_length=1)
-    """Machines of the protocols that are compiled into transformers."""
+    """Machines of the protocols that are run, and compiled into transformers."""
     measured_lengths: tuple[Size, ...] = Field((16, 32, 64, 128, 256, 512, 1024), min_length=1)
     """Lengths N at which temperature and precision are measured."""
     fans: tuple[Size, ...] = Field((1, 2, 3, 4, 6, 8), min_length=1)

@@ -1,6 +1,6 @@
 """The look of all figures, and writing them so that equal data give equal bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +192,14 @@ def error_axis(axis: Axes, errors: pd.Series) -> None:
 def text_colour(background: float, norm: colors.Normalize) -> str:
     """Return white on dark and black on light cells of the viridis map."""
     return "white" if norm(background) < 0.6 else "black"
+
+
+def power_axis(axis: Axes, values: Iterable[int], label: str) -> None:
+    """Make x a log2 axis with a tick at each value that is there, not all of many labelled."""
+    axis.set_xscale("log", base=2)
+    ticks = sorted(set(values))
+    labelled = ticks[:: 1 + len(ticks) // 8]
+    axis.set_xticks(labelled, [str(tick) for tick in labelled])
+    axis.set_xticks(sorted(set(ticks) - set(labelled)), minor=True)
+    axis.tick_params(axis="x", which="minor", labelbottom=False)
+    axis.set_xlabel(label)

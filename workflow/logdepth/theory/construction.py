@@ -7,7 +7,7 @@ the nearest code. (As printed, a transformer has no such map; constant width nee
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,17 +33,22 @@ class Temperatures:
 
 
 def safe_temperatures(encoding: Encoding, length: int, alphabet: int) -> Temperatures:
-    """Return ln(8 (N+1) (max(N, S) + 1)) over the margin: always enough in exact arithmetic.
-
-    All wrong tokens together weigh N exp(-temperature * margin) at most, and values, positions and
-    symbols, differ by max(N, S) at most: each is off by less than 1/8 (paper: Lemma A.2).
-    """
-    wanted = math.log(8 * (length + 1) * (max(length, alphabet) + 1))
+    """Return ``safe_product`` over the margins: always enough in exact arithmetic."""
+    wanted = safe_product(length, alphabet)
     margins = encoding.lookup(length)[2], encoding.last_margin(length, alphabet)
     scales = [wanted / margin for margin in margins]
     if encoding.exact_scale:
         scales = [2.0 ** math.ceil(math.log2(scale)) for scale in scales]
     return Temperatures(*scales)
+
+
+def safe_product(length: int, alphabet: int) -> float:
+    """Return ln(8 (N+1) (max(N, S) + 1)), enough for temperature times margin.
+
+    All wrong tokens together weigh N exp(-temperature * margin) at most, and values, positions and
+    symbols, differ by max(N, S) at most: each is off by less than 1/8 (paper: Lemma A.2).
+    """
+    return math.log(8 * (length + 1) * (max(length, alphabet) + 1))
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,22 @@ class Stage:
     layer: Layer
     lower: Pointer
     upper: Pointer
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the tokens of a batch hold between two layers.
+
+    Attributes:
+        own: each token's position and symbol.
+        lower, upper: the pair of pointers; ``own`` until layer 2.
+        state: float64 (batch, n + 1, m), what the next head reads.
+    """
+
+    own: Pointer
+    lower: Pointer
+    upper: Pointer
+    state: torch.Tensor
 
 
 class HopTransformer(nn.Module):
@@ -149,41 +170,60 @@ class HopTransformer(nn.Module):
         Returns:
             int64 (batch, n) of symbols; ``alphabet`` where there is no k-th hop.
         """
-        pointer = None
-        for stage in self._stages(strings):
-            pointer = stage.upper if self.program.answers_upper else stage.lower
-        return strings if pointer is None else pointer.symbol[:, 1:]
+        tokens = self.begin(strings)
+        for number in range(1, self.program.depth + 1):
+            _, tokens = self.apply_layer(number, tokens)
+        return self.answer(tokens)
 
     def trace(self, strings: torch.Tensor) -> list[Stage]:
         """Return what every layer did to strings (batch, n); token 0 is the start token."""
-        return list(self._stages(strings))
+        return list(self.stages(strings))
 
-    def _stages(self, strings: torch.Tensor) -> Iterator[Stage]:
-        code, n, s = self.encoding, self.length, self.alphabet
+    def stages(self, strings: torch.Tensor) -> Iterator[Stage]:
+        """Yield what ``trace`` returns, so that one may stop after any layer."""
+        tokens = self.begin(strings)
+        for number in range(1, self.program.depth + 1):
+            layer, tokens = self.apply_layer(number, tokens)
+            yield Stage(layer, tokens.lower, tokens.upper)
+
+    def begin(self, strings: torch.Tensor) -> Tokens:
+        """Return what the tokens of strings (batch, n) hold before layer 1."""
         size, count = strings.shape
         positions = torch.arange(count + 1).expand(size, -1)
-        own = Pointer(positions, torch.cat([strings.new_full((size, 1), s), strings], 1))
-        lower = upper = own
-        place, symbol = code.position_code(positions, n), code.symbol_code(own.symbol, s)
-        state = torch.cat([place, code.position_code((positions - 1).clamp(min=0), n), symbol], -1)
-        for number, head in enumerate(self.heads, 1):
-            layer: Layer = head(state)
-            if number == 1:
-                previous = code.symbols_of(layer.output, s)
-                # What the start token asks for does not matter: it sees itself alone.
-                asked = code.asked(own.symbol, positions, n, s)
-                state = torch.cat(
-                    [asked, code.offered(previous, positions, n, s), place, symbol], 2
-                )
-            else:
-                half = self._place + symbol.shape[-1]
-                upper = self._pointer(layer.output[..., -half:])
-                if number == 2:
-                    lower = upper if self.program.lower_is_find else own
-                elif self.program.steps[number - 3].takes_lower:
-                    lower = self._pointer(layer.output[..., :half])
-                state = torch.cat([self._code(lower), self._code(upper), place], -1)
-            yield Stage(layer, lower, upper)
+        nowhere = strings.new_full((size, 1), self.alphabet)
+        own = Pointer(positions, torch.cat([nowhere, strings], 1))
+        before = self.encoding.position_code((positions - 1).clamp(min=0), self.length)
+        code = self._code(own)
+        state = torch.cat([code[..., : self._place], before, code[..., self._place :]], -1)
+        return Tokens(own, own, own, state)
+
+    def apply_layer(self, number: int, tokens: Tokens) -> tuple[Layer, Tokens]:
+        """Apply layer ``number``, from 1: its head and the token-wise map after it."""
+        code, n, s = self.encoding, self.length, self.alphabet
+        own, lower, upper = tokens.own, tokens.lower, tokens.upper
+        layer: Layer = self.heads[number - 1](tokens.state)
+        if number == 1:
+            previous = code.symbols_of(layer.output, s)
+            # What the start token asks for does not matter: it sees itself alone.
+            asked = code.asked(own.symbol, own.position, n, s)
+            offered = code.offered(previous, own.position, n, s)
+            return layer, Tokens(
+                own, lower, upper, torch.cat([asked, offered, self._code(own)], -1)
+            )
+        half = layer.output.shape[-1] if number == 2 else layer.output.shape[-1] // 2
+        upper = self._pointer(layer.output[..., -half:])
+        if number == 2:
+            lower = upper if self.program.lower_is_find else own
+        elif self.program.steps[number - 3].takes_lower:
+            lower = self._pointer(layer.output[..., :half])
+        place = code.position_code(own.position, n)
+        state = torch.cat([self._code(lower), self._code(upper), place], -1)
+        return layer, Tokens(own, lower, upper, state)
+
+    def answer(self, tokens: Tokens) -> torch.Tensor:
+        """Return the answers that the tokens hold after the last layer, int64 (batch, n)."""
+        pointer = tokens.upper if self.program.answers_upper else tokens.lower
+        return pointer.symbol[:, 1:]
 
     def _code(self, pointer: Pointer) -> torch.Tensor:
         place = self.encoding.position_code(pointer.position, self.length)
@@ -197,6 +237,29 @@ class HopTransformer(nn.Module):
         )
 
 
+def answer_together(
+    models: Sequence[HopTransformer], strings: torch.Tensor
+) -> Iterator[torch.Tensor]:
+    """Yield the answers of models that differ in their programs alone.
+
+    What programs begin with runs once: K + 1 layers for the ladders of k = 0..K, not K log K.
+
+    Args:
+        models: of one length, alphabet, encoding, precision and temperature.
+        strings: int64 (batch, n) of symbols.
+    """
+    start = models[0].begin(strings)
+    begun: dict[tuple[object, ...], Tokens] = {}
+    for model in models:
+        program, tokens = model.program, start
+        for number in range(1, program.depth + 1):
+            prefix = (number, program.lower_is_find, program.steps[: max(0, number - 2)])
+            if prefix not in begun:
+                _, begun[prefix] = model.apply_layer(number, tokens)
+            tokens = begun[prefix]
+        yield model.answer(tokens)
+
+
 def true_answers(strings: torch.Tensor, hops: int, alphabet: int) -> torch.Tensor:
     """Return hop_k at every position by the task's reference.
 
@@ -208,8 +271,24 @@ def true_answers(strings: torch.Tensor, hops: int, alphabet: int) -> torch.Tenso
     Returns:
         int64 (batch, n).
     """
+    return true_pointer(strings, hops, alphabet).symbol[:, 1:]
+
+
+def true_pointer(strings: torch.Tensor, hops: int, alphabet: int) -> Pointer:
+    """Return find^k of every token by the task's reference, with the symbol there.
+
+    Args:
+        strings: int64 (batch, n) of symbols.
+        hops: k.
+        alphabet: number of symbols, which also stands for "no such position".
+    """
+    n = strings.shape[1]
     reached = hop_positions(strings, strings.new_full((len(strings),), hops), alphabet)
-    return torch.cat([strings, strings.new_full((len(strings), 1), alphabet)], 1).gather(1, reached)
+    # The task counts from 0, with n for "no such position"; the paper from 1, with 0.
+    position = torch.where(reached == n, 0, reached + 1)
+    position = torch.cat([position.new_zeros((len(strings), 1)), position], 1)
+    symbols = torch.cat([strings.new_full((len(strings), 1), alphabet), strings], 1)
+    return Pointer(position, symbols.gather(1, position))
 
 
 def _fields(**sizes: int) -> dict[str, torch.Tensor]:

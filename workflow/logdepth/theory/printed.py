@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 
 from logdepth.theory.construction import HopTransformer, true_answers
@@ -52,12 +51,14 @@ class Claim:
     Attributes:
         name: of the claim.
         source: where it is printed.
+        repair: what is put in its place.
         printed: as printed.
         repaired: with the repair, and nothing else, changed.
     """
 
     name: str
     source: str
+    repair: str
     printed: Make
     repaired: Make
 
@@ -66,24 +67,28 @@ CLAIMS = (
     Claim(
         "recursion over bits",
         "proof of Theorem 4.2",
+        "a ladder of pairs of pointers",
         lambda n, s, k: HopTransformer(n, s, printed_recursion(k), Quadratic()),
         lambda n, s, k: HopTransformer(n, s, ladder(k), Quadratic()),
     ),
     Claim(
         "symbols N apart",
         "Lemma D.2",
+        "symbols 2N apart",
         lambda n, s, k: HopTransformer(n, s, ladder(k), Circle(spacing=1)),
         lambda n, s, k: HopTransformer(n, s, ladder(k), Circle()),
     ),
     Claim(
         "look-up with period N",
         "Lemma D.1",
+        "period N + 1",
         lambda n, s, k: HopTransformer(n, s, ladder(k), Circle(spare_positions=0)),
         lambda n, s, k: HopTransformer(n, s, ladder(k), Circle()),
     ),
     Claim(
         "earlier positions only",
         "Lemma D.2, its proof says otherwise",
+        "a position may find itself",
         lambda n, s, k: HopTransformer(n, s, ladder(k), Quadratic(), sees_itself=False),
         lambda n, s, k: HopTransformer(n, s, ladder(k), Quadratic()),
     ),
@@ -148,33 +153,3 @@ def failure_rate(make: Make, strings: torch.Tensor, alphabet: int, hops: int) ->
     """Return the share of positions answered wrongly, on strings (batch, n)."""
     answers = make(strings.shape[1], alphabet, hops)(strings)
     return float((answers != true_answers(strings, hops, alphabet)).double().mean())
-
-
-def failure_table(
-    lengths: tuple[int, ...] = (16, 64, 128),
-    alphabets: tuple[int, ...] = (2, 4, 8, 26),
-    hops: tuple[int, ...] = (1, 2, 3, 4, 16),
-    *,
-    strings: int = 40,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Measure how often each claim fails on uniform strings, equal neighbours included.
-
-    Returns:
-        A row a claim, form ("printed", "repaired"), length, alphabet and k: claim, source, form,
-        length, alphabet, hops, depth, strings, wrong (a share of all positions).
-    """
-    rows = []
-    for length, alphabet in itertools.product(lengths, alphabets):
-        drawn = torch.randint(
-            alphabet, (strings, length), generator=torch.Generator().manual_seed(seed)
-        )
-        for claim, k in itertools.product(CLAIMS, hops):
-            for form, make in (("printed", claim.printed), ("repaired", claim.repaired)):
-                depth = make(length, alphabet, k).program.depth
-                wrong = failure_rate(make, drawn, alphabet, k)
-                rows.append(
-                    (claim.name, claim.source, form, length, alphabet, k, depth, strings, wrong)
-                )
-    columns = ["claim", "source", "form", "length", "alphabet", "hops", "depth", "strings", "wrong"]
-    return pd.DataFrame(rows, columns=columns)

@@ -51,6 +51,15 @@ def ladder(hops: int) -> Program:
     return Program(tuple(Step(bit) for bit in binary(hops - 1)))
 
 
+def hops_by_layer(hops: int) -> list[int]:
+    """Return the number of hops of the upper pointer of ``ladder`` from layer 2 on, c + 1.
+
+    1, 2, 4, ..., k where k is a power of two: one transformer then answers for all of them.
+    """
+    steps = max(hops - 1, 0).bit_length()
+    return [((hops - 1) >> (steps - step)) + 1 for step in range(steps + 1)]
+
+
 def square_and_multiply(hops: int) -> Program:
     """Return the program that takes the bits of k from the least significant, k >= 1.
 

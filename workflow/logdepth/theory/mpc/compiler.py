@@ -81,9 +81,7 @@ class Compiled(nn.Module):
         else:
             classes = [(protocol.messages, protocol.message_words)]
         if temperature is None:
-            # Powers of two, exact in bfloat16, whose rounded keys bear less when sets are larger.
-            large = dtype == torch.bfloat16 and max(fan for fan, _ in classes) > 2
-            temperature = 16.0 if large else 32.0
+            temperature = routing_temperature(dtype, max(fan for fan, _ in classes))
         heads = [
             RoutingHead(
                 self.tokens,
@@ -143,3 +141,11 @@ class Compiled(nn.Module):
             if isinstance(layer, RoutingLayer):
                 inboxes.append([unpack_row(row)[1] for row in rows[1 : machines + 1].tolist()])
         return Trace(self.read(rows), inboxes)
+
+
+def routing_temperature(dtype: torch.dtype, fan: int) -> float:
+    """Return a factor of the routing scores for up to ``fan`` messages to and from a token.
+
+    Powers of two, exact in bfloat16, whose rounded keys bear less when sets are larger.
+    """
+    return 16.0 if dtype == torch.bfloat16 and fan > 2 else 32.0

@@ -242,9 +242,12 @@ def _deliver(
             machine = int(used.argmax())
             raise LimitError(turn, machine, f"{action} words:", int(used[machine]), limits.words)
     for action, boxes in (("sends", outboxes), ("receives", inboxes)):
-        machine, count = max(enumerate(len(box) for box in boxes), key=lambda item: item[1])
-        if count > protocol.messages:
-            raise LimitError(turn, machine, f"{action} messages:", count, protocol.messages)
+        counts = [len(box) for box in boxes]
+        if max(counts) > protocol.messages:
+            machine = counts.index(max(counts))
+            raise LimitError(
+                turn, machine, f"{action} messages:", counts[machine], protocol.messages
+            )
     return inboxes, Round(memory, sent, received, messages)
 
 
