@@ -407,7 +407,6 @@ def test_claims_follow_the_papers_order_and_say_how_to_make_them(tables, tmp_pat
     order = list(dict.fromkeys(claims.theorem))
     assert order == [
         "Section 2",
-        "Conjecture 2.4",
         "Theorem 3.1",
         "Theorems 3.1 and 3.4",
         "Lemma 3.2",

@@ -33,7 +33,7 @@ def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.Data
 
 def draw(data: pd.DataFrame) -> Figure:
     """Draw depth to the right and the largest solved k upwards, on a log scale."""
-    figure = Figure(figsize=(COLUMN_INCHES, 4.0))
+    figure = Figure(figsize=(1.3 * COLUMN_INCHES, 4.2))
     axis = figure.subplots()
     for kind, style in (("proved", "--"), ("printed", ":")):
         law = data[data["kind"] == kind]

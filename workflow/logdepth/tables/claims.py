@@ -6,7 +6,7 @@ from logdepth.tables.columns import SHARE, count, number, text
 
 # As in "Theorem 4.2", "Lemma D.2", "Theorems 3.1 and 3.4" or "Section 2".
 _NUMBER = r"([1-9]\d*|[A-Z])(\.[1-9]\d*)?"
-_KINDS = "Section|Definition|Conjecture|Theorems?|Lemma|Corollary|Proposition|Fact"
+_KINDS = "Section|Definition|Theorems?|Lemma|Corollary|Proposition|Fact"
 
 _COLUMNS = {
     "theorem": pa.Column(str, pa.Check.str_matches(rf"^({_KINDS}) {_NUMBER}( and {_NUMBER})?$")),

@@ -156,4 +156,4 @@ def _one_or_two_cycles(settings: Theory, rng: np.random.Generator) -> Iterator[d
             ("a cycle of N is told from two of N/2, by labels of all components", answers),
             ("ceil(log2 N) - 1 exchanges are enough", rounds),
         ):
-            yield row("Conjecture 2.4", claim, "arc doubling", f"N = {n}", counted)
+            yield row("Section 2", claim, "arc doubling", f"N = {n}", counted)
