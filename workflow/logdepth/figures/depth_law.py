@@ -62,12 +62,13 @@ def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataF
 def draw(data: pd.DataFrame) -> Figure:
     """Draw runs as small markers and depths as large ones; triangles mark bounds."""
     figure, parts = panels(data, height=3.2)
+    # The panels share their y axis.
+    top = int(np.ceil(data.loc[data["kind"] != "theory", "log2_hops"].max()))
+    ticks = range(max(top, 2) + 1)
     for axis, part in parts:
         _draw_lines(axis, part)
         _draw_runs(axis, part[part["kind"] == "run"])
         _draw_depths(axis, part[part["kind"] == "depth"])
-        top = int(np.ceil(part.loc[part["kind"] != "theory", "log2_hops"].max()))
-        ticks = range(max(top, 2) + 1)
         axis.set_ylim(-0.7, ticks[-1])
         axis.set_yticks(ticks, [str(2**t) for t in ticks])
         axis.set_ylabel("largest solved $k^*$ (log scale)")
