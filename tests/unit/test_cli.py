@@ -196,7 +196,7 @@ def test_figures(tmp_path):
 
 def test_config_commands(root):
     done = logdepth("config", "check", root / "config/smoke.yaml")
-    assert "10 runs in 2 experiments" in done.stdout
+    assert "10 runs and 2 compiled models in 3 experiments" in done.stdout
     assert "no such file" in error(logdepth("config", "check", "none.yaml"))
     assert "needs a file" in error(logdepth("config", "runs"))
     assert len(logdepth("config", "runs", root / "config/smoke.yaml").stdout.split()) == 10
