@@ -199,7 +199,7 @@ def test_config_commands(root):
     assert "10 runs and 2 compiled models in 3 experiments" in done.stdout
     assert "no such file" in error(logdepth("config", "check", "none.yaml"))
     assert "needs a file" in error(logdepth("config", "runs"))
-    assert len(logdepth("config", "runs", root / "config/smoke.yaml").stdout.split()) == 10
+    assert len(logdepth("config", "runs", root / "config/smoke.yaml").stdout.split()) == 12
 
 
 def test_a_wrong_command_says_what_there_is():
