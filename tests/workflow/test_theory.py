@@ -65,6 +65,13 @@ def test_a_study_of_the_theory_from_nothing_to_its_claims(root, tmp_path):
     assert planned["theory"] == 1
     assert planned["claims"] == 1
     assert not {"train", "compile", "evaluate", "fit"} & set(planned)
+    done.config.write_text(SMALL + "beside: [{results: results/none, experiment: a, title: b}]\n")
+    refused = done.snakemake("--dry-run", check=False)
+    assert refused.returncode != 0
+    assert (
+        "config/tiny.yaml: beside: results/none/tables/thresholds.csv: no such file; right "
+        "would be the folder of a finished study"
+    ) in refused.stderr
 
 
 def check_claims(done):

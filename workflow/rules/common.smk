@@ -52,6 +52,14 @@ try:
     )
     RESULTS = f"results/{STUDY.study}"
     CONTENTS = Contents(STUDY, imported_runs(STUDY, Path(RESULTS) / "runs"))
+    # Snakemake does not miss an input while the output is there.
+    for other in STUDY.beside:
+        table = Path(other.results, "tables", "thresholds.csv")
+        if not table.is_file():
+            raise ConfigError(
+                f"{', '.join(map(str, workflow.configfiles))}: beside: {table}: no such file; "
+                "right would be the folder of a finished study"
+            )
     SITE = read_site(Path("site.yaml"), os.environ)
     IN_IMAGE = any(
         method.name == "APPTAINER"
