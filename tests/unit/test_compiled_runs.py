@@ -10,11 +10,13 @@ from test_cli import error, logdepth
 
 from logdepth.config.contents import Contents
 from logdepth.config.run import PaperModel, Run, Task
+from logdepth.config.site import Site
 from logdepth.config.study import Beside, ConfigError, read_study
 from logdepth.errors import UserError
 from logdepth.evaluation.conditions import conditions_of
 from logdepth.fitting.depths import depths_beside, own_depths, published_depths
 from logdepth.models.store import load_model
+from logdepth.planning.devices import DEVICES
 from logdepth.planning.plan import make_plan
 from logdepth.tables import read_table
 from logdepth.theory.catalog import JOBS
@@ -92,8 +94,9 @@ def test_a_figure_of_the_theory_needs_the_theory():
 def test_a_plan_leaves_compiled_models_out():
     study = read_study(changed("depths", [2, 3, 4]), "built.yaml")
     assert set(study.all_runs()) == {run.identifier for run in study.runs("trained")}
-    with pytest.raises(ValueError, match="a plan for a CPU needs a calibration"):
-        make_plan(study, None, None, 2, None)
+    rows, packs, _ = make_plan(study, DEVICES["T4"], None, 2, Site())
+    assert [row.experiment for row in rows] == ["trained"]
+    assert sum(len(pack.members) for pack in packs) == len(study.seeds)
 
 
 def test_the_command_writes_a_model_that_loads_and_says_so(tmp_path):

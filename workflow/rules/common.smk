@@ -25,7 +25,7 @@ from logdepth.provenance import image
 from logdepth.provenance.definition import code_hash
 from logdepth.provenance.ingredients import ingredients
 from logdepth.provenance.integrity import settled
-from logdepth.theory.catalog import CHECKS, EXECUTIONS, JOBS, MEASUREMENTS, OF_MODELS
+from logdepth.theory.catalog import CHECKS, JOBS, OF_MODELS
 
 # Rules call `logdepth` by name: take the one beside this Snakemake.
 os.environ.update(

@@ -1,13 +1,26 @@
 """Figures as data: what each draws, and of which results."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from logdepth.config.fields import Name, Switch
 from logdepth.config.run import Settings
 
-Drawing = Literal[
+# Figures of what the theory's tables say.
+TheoryDrawing = Literal[
+    "temperature",
+    "precision",
+    "routing_width",
+    "attention_cost",
+    "protocol_rounds",
+    "mpc_execution",
+    "routing_example",
+    "mpc_as_attention",
+    "attention_as_mpc",
+]
+OF_THEORY: tuple[str, ...] = get_args(TheoryDrawing)
+ResultDrawing = Literal[
     "depth_law",
     "error_by_hops",
     "error_by_depth",
@@ -19,28 +32,8 @@ Drawing = Literal[
     "best_alignment",
     "attention_maps",
     "construction_depth",
-    "temperature",
-    "precision",
-    "routing_width",
-    "attention_cost",
-    "protocol_rounds",
-    "mpc_execution",
-    "routing_example",
-    "mpc_as_attention",
-    "attention_as_mpc",
 ]
-# Figures of what the theory's tables say.
-OF_THEORY = (
-    "temperature",
-    "precision",
-    "routing_width",
-    "attention_cost",
-    "protocol_rounds",
-    "mpc_execution",
-    "routing_example",
-    "mpc_as_attention",
-    "attention_as_mpc",
-)
+Drawing = Literal[ResultDrawing, TheoryDrawing]
 # Figures of a single model, and the settings that say which and what of it.
 NEEDS: dict[str, tuple[str, ...]] = {
     "alignment": ("depth", "hops"),

@@ -28,8 +28,9 @@ _MARGIN = 1.25
 # Snakemake's own process runs beside each job.
 _SNAKEMAKE_MB = 300
 _FLOAT = 4
-# Tables of the theory that take longer than the others.
+# What a table of the theory holds at most, without Python and torch.
 _THEORY_BYTES = 10**9
+# Those that take longer than the others.
 _THEORY_SECONDS = {"routing": 180, "construction": 180, "temperatures": 120, "formats": 120}
 
 

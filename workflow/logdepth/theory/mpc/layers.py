@@ -2,7 +2,7 @@
 
 The paper's heads have arbitrary row-wise query, key and value functions that may depend on the
 position (section 2.1), but its residual stream only adds. Here a layer is attention followed by an
-arbitrary map of each token's row, so that parts of a row can be overwritten (facts: a repair).
+arbitrary map of each token's row, so that parts of a row can be overwritten.
 """
 
 from abc import ABC, abstractmethod

@@ -16,7 +16,7 @@ class Plan:
 
         q = T + T^2 + 2 T (b + ... + b^(D-1)) = O(T^2),    T = M/B blocks of tokens;
 
-    the paper's count has one tree per token, but queries and keys need one each (facts: a repair).
+    the paper's count has one tree per token, but queries and keys need one each.
     B = 1 is the paper's protocol; a larger tile B spends memory to save machines.
 
     Attributes:

@@ -47,8 +47,8 @@ class RoutingHead(nn.Module):
     Multiple hashing: a token writes a packet (1, source, destination, length, words) in the columns
     of each of its messages, except where two of its own meet. The receiver knows the number of
     senders from the least 1 it sees, keeps the columns with one packet and drops what is addressed
-    to others. Packets are written in binary: the paper's words as numbers need far more precision
-    (facts 3.2: they fail in float32 from N = 128).
+    to others. Packets are written in binary: the paper's words as numbers need far more
+    precision.
     """
 
     def __init__(
