@@ -4,6 +4,7 @@ import torch
 
 from logdepth.config.run import FastRecipe, PaperRecipe
 from logdepth.models.transformer import Transformer
+from logdepth.training.muon import Muon
 
 
 def optimizers(model: Transformer, recipe: FastRecipe | PaperRecipe) -> list[torch.optim.Optimizer]:
@@ -16,12 +17,11 @@ def optimizers(model: Transformer, recipe: FastRecipe | PaperRecipe) -> list[tor
         return [_adamw(list(model.parameters()), recipe)]
     matrices = [p for p in model.blocks.parameters() if p.dim() == 2]
     taken = {id(p) for p in matrices}
-    muon = torch.optim.Muon(
+    muon = Muon(
         matrices,
         lr=recipe.muon_rate,
-        weight_decay=recipe.weight_decay,
         momentum=recipe.momentum,
-        adjust_lr_fn="original",
+        weight_decay=recipe.weight_decay,
     )
     return [muon, _adamw([p for p in model.parameters() if id(p) not in taken], recipe)]
 

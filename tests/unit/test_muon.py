@@ -1,0 +1,95 @@
+"""Muon against torch's own, and the arithmetic that it keeps."""
+
+import copy
+
+import pytest
+import torch
+
+from logdepth.training.muon import Muon, orthogonalised
+
+SHAPES = [(12, 4), (4, 4), (16, 4), (4, 16), (12, 4), (4, 4)]
+SETTINGS = {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01}
+
+
+def parameters(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.nn.Parameter(torch.randn(*s, generator=generator)) for s in SHAPES]
+
+
+def take_steps(optimizer, matrices, steps, first=0):
+    for step in range(first, first + steps):
+        generator = torch.Generator().manual_seed(100 + step)
+        for matrix in matrices:
+            matrix.grad = torch.randn(matrix.shape, generator=generator)
+        optimizer.step()
+
+
+def test_steps_are_those_of_torch_within_its_rounding():
+    ours, theirs = parameters(), parameters()
+    start = [p.detach().clone() for p in ours]
+    take_steps(Muon(ours, **SETTINGS), ours, 5)
+    take_steps(torch.optim.Muon(theirs, adjust_lr_fn="original", **SETTINGS), theirs, 5)
+    for mine, other, first in zip(ours, theirs, start, strict=True):
+        moved = (other - first).norm()
+        # torch orthogonalises in bfloat16, whose numbers are 2^-9 apart.
+        assert (mine - other).norm() < 0.02 * moved
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_iteration_is_torchs_but_for_bfloat16(shape, monkeypatch):
+    from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C, _zeropower_via_newtonschulz
+
+    matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    theirs = _zeropower_via_newtonschulz(matrix, (DEFAULT_A, DEFAULT_B, DEFAULT_C), 5, 1e-7)
+    torch.testing.assert_close(orthogonalised(matrix[None])[0], theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_singular_values_come_close_to_1_and_vectors_stay():
+    matrices = torch.randn(3, 20, 8, generator=torch.Generator().manual_seed(2))
+    left, values, right = torch.linalg.svd(orthogonalised(matrices), full_matrices=False)
+    assert values.min() > 0.65
+    assert values.max() < 1.25
+    ours = left @ right
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    torch.testing.assert_close(ours, left @ right, rtol=0, atol=1e-4)
+
+
+def test_a_gradient_of_zeros_moves_nothing_but_by_decay():
+    (matrix,) = [torch.nn.Parameter(torch.ones(3, 3))]
+    matrix.grad = torch.zeros(3, 3)
+    Muon([matrix], lr=0.1, momentum=0.9, weight_decay=0.5).step()
+    torch.testing.assert_close(matrix.data, torch.full((3, 3), 0.95))
+
+
+def test_saved_and_resumed_it_goes_on_to_the_bit(tmp_path):
+    whole = parameters()
+    take_steps(Muon(whole, **SETTINGS), whole, 8)
+    first = parameters()
+    optimizer = Muon(first, **SETTINGS)
+    take_steps(optimizer, first, 3)
+    torch.save(optimizer.state_dict(), tmp_path / "state.pt")
+    second = copy.deepcopy(first)
+    resumed = Muon(second, **SETTINGS)
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    take_steps(resumed, second, 5, first=3)
+    for a, b in zip(whole, second, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_each_matrix_is_orthogonalised_by_itself():
+    alone, together = parameters()[:1], parameters()
+    take_steps(Muon(alone, **SETTINGS), alone, 1)
+    take_steps(Muon(together, **SETTINGS), together, 1)
+    torch.testing.assert_close(alone[0], together[0], rtol=1e-6, atol=1e-7)
+
+
+def test_no_arithmetic_below_the_parameters(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "bfloat16", None)
+    for dtype in (torch.float32, torch.float64):
+        assert orthogonalised(torch.eye(3, dtype=dtype)[None]).dtype == dtype
+
+
+def test_what_is_no_matrix_is_refused():
+    with pytest.raises(ValueError, match="expected matrices, not a parameter of 1 axes"):
+        Muon([torch.nn.Parameter(torch.ones(3))], **SETTINGS)
