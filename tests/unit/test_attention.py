@@ -1,5 +1,7 @@
 """Attention matrices and their alignment with find^j."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 import torch
@@ -38,7 +40,7 @@ def model():
 @pytest.mark.parametrize("jumps", [0, 1, 2, 3])
 def test_an_exact_find_matrix_has_alignment_1_with_itself_alone(measure, jumps):
     matrices = find_matrices(strings(20), 4, 3)
-    values = torch.stack([measure(matrices[jumps], matrix) for matrix in matrices])
+    values = measure(matrices[jumps][:, None], matrices)[..., 0]
     expected = torch.zeros(4, 20)
     expected[jumps] = 1
     torch.testing.assert_close(values, expected)
@@ -48,14 +50,14 @@ def test_the_two_measures_differ_when_attention_is_spread():
     matrix = find_matrices(strings(1), 4, 1)[1]
     half = matrix / 2
     half[..., 0] += 0.5 * matrix.sum(-1)
-    assert cosine(half, matrix).item() == pytest.approx(0.5**0.5)
+    assert cosine(half[None], matrix[None]).item() == pytest.approx(0.5**0.5)
     # Shared mass 1/4 a row over sizes 1 and sqrt(1/2) a row.
-    assert printed_alignment(half, matrix).item() == pytest.approx(0.25 / 0.5**0.5)
+    assert printed_alignment(half[None], matrix[None]).item() == pytest.approx(0.25 / 0.5**0.5)
 
 
 def test_a_string_without_hops_has_alignment_0():
     matrices = find_matrices(torch.tensor([[0, 1, 2]]), 4, 2)
-    assert cosine(torch.eye(4)[None], matrices[2]).tolist() == [0]
+    assert cosine(torch.eye(4)[None, None], matrices[2:]).tolist() == [[[0]]]
 
 
 @given(st.integers(0, 2**31), st.integers(2, 5))
@@ -89,7 +91,7 @@ def test_weights_are_those_of_gpt2(dropout):
     if dropout:
         # The draws differ, the share of weights dropped and the scale of the others do not.
         ours.train()
-        ours.blocks[0].attention.dropout = 0.4
+        ours.spec = dataclasses.replace(spec, dropout=0.4)
         kept = attention_weights(ours, tokens)[0][..., 0]
         assert 0.3 < (kept == 0).float().mean() < 0.5
         assert kept.max() == pytest.approx(1 / 0.6, rel=0.2)
@@ -105,7 +107,8 @@ def test_alignment_table(model):
     assert len(table) == 2 * 2 * 4 * 4
     assert not model.training
     tokens = HOP.encode(strings(5), torch.full((5,), 2)).tokens
-    by_hand = cosine(attention_weights(model, tokens)[1, :, 0], find_matrices(strings(5), 4, 3)[1])
+    attention, matrices = attention_weights(model, tokens)[1], find_matrices(strings(5), 4, 3)
+    by_hand = cosine(attention, matrices)[1, :, 0]
     row = table.query("layer == 2 and head == 1 and hops == 2 and jumps == 1")
     assert row["cosine"].item() == pytest.approx(by_hand.mean().item(), rel=1e-5)
 

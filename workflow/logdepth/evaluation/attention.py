@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from logdepth.config.run import Task
-from logdepth.models.transformer import Attention, Transformer
+from logdepth.models import layers
+from logdepth.models.transformer import Transformer
 from logdepth.tasks.hop import HopTask, hop_positions
 
 
@@ -25,19 +26,15 @@ def attention_weights(model: Transformer, tokens: torch.Tensor) -> torch.Tensor:
     Returns:
         float32 (depth, batch, heads, n, n); a row for each query.
     """
-    weights: list[torch.Tensor] = []
-    with _inputs_of_attention(model) as inputs:
+    rate = model.spec.dropout if model.training else 0.0
+    with _products(model) as products:
         model(tokens)
-    n = tokens.shape[1]
-    future = torch.ones(n, n, dtype=torch.bool, device=tokens.device).triu(1)
-    for layer, x in inputs:
-        batch, _, width = x.shape
-        qkv = layer.query_key_value(x).float().view(batch, n, 3, layer.heads, width // layer.heads)
-        query, key, _ = qkv.permute(2, 0, 3, 1, 4)
-        scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-        softmax = scores.masked_fill(future, -torch.inf).softmax(-1)
-        weights.append(F.dropout(softmax, layer.dropout, model.training))
-    return torch.stack(weights)
+    return torch.stack(
+        [
+            layers.dropout(layers.attention_matrix(query.float(), key.float()), rate)
+            for query, key, _ in products
+        ]
+    )
 
 
 def find_matrices(strings: torch.Tensor, alphabet: int, jumps: int) -> torch.Tensor:
@@ -62,24 +59,39 @@ def find_matrices(strings: torch.Tensor, alphabet: int, jumps: int) -> torch.Ten
     return torch.stack(matrices)
 
 
-def cosine(attention: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+def cosine(attention: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     """Return the cosine between attention and 0/1 matrices, as the authors' notebook computes it.
 
-    sum(A * B) / sqrt(sum(B) * sum(A^2)), over the last two dimensions; 1 for A = B, 0 for B = 0.
+    sum(A * B) / sqrt(sum(B) * sum(A^2)); 1 for A = B, 0 for B = 0.
+
+    Args:
+        attention: (batch, heads, n, n).
+        matrices: (jumps, batch, n, n) of 0 and 1.
+
+    Returns:
+        (jumps, batch, heads).
     """
-    shared = (attention * matrix).sum((-1, -2))
-    size = (matrix.sum((-1, -2)) * attention.square().sum((-1, -2))).sqrt()
-    return torch.where(size > 0, shared / size, 0.0)
+    return _over_sizes(_shared(attention, matrices), attention, matrices)
 
 
-def printed_alignment(attention: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+def printed_alignment(attention: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     """Return the alignment as the paper prints it (Appendix G.2).
 
-    |A * B|_F^2 / (|A|_F |B|_F), over the last two dimensions. It is no cosine: for A = B it is 1,
-    but it changes with the scale of A. No published figure was made with it.
+    |A * B|_F^2 / (|A|_F |B|_F), shapes as in ``cosine``. It is no cosine: for A = B it is 1, but it
+    changes with the scale of A. No published figure was made with it.
     """
-    shared = (attention * matrix).square().sum((-1, -2))
-    size = (matrix.sum((-1, -2)) * attention.square().sum((-1, -2))).sqrt()
+    return _over_sizes(_shared(attention.square(), matrices), attention, matrices)
+
+
+def _shared(attention: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("bhik,jbik->jbh", attention, matrices)
+
+
+def _over_sizes(
+    shared: torch.Tensor, attention: torch.Tensor, matrices: torch.Tensor
+) -> torch.Tensor:
+    entries = matrices.sum((-1, -2))[..., None]
+    size = (entries * attention.square().sum((-1, -2))).sqrt()
     return torch.where(size > 0, shared / size, 0.0)
 
 
@@ -110,12 +122,12 @@ def alignment_table(
     for k in range(task.max_hops + 1):
         tokens = hop.encode(strings, strings.new_full((len(strings),), k)).tokens
         for layer, attention in enumerate(attention_weights(model, tokens), 1):
-            # (jumps, batch, heads), then the mean over the batch.
-            against = matrices[:, :, None]
-            cosines = cosine(attention[None], against).mean(1).cpu()
-            printed = printed_alignment(attention[None], against).mean(1).cpu()
+            cosines, printed = (
+                measure(attention, matrices).mean(1).tolist()
+                for measure in (cosine, printed_alignment)
+            )
             rows += [
-                (layer, head + 1, k, j, float(cosines[j, head]), float(printed[j, head]))
+                (layer, head + 1, k, j, cosines[j][head], printed[j][head])
                 for head in range(attention.shape[1])
                 for j in range(len(matrices))
             ]
@@ -177,22 +189,18 @@ def attention_table(
 
 
 @contextmanager
-def _inputs_of_attention(
-    model: Transformer,
-) -> Iterator[list[tuple[Attention, torch.Tensor]]]:
-    inputs: list[tuple[Attention, torch.Tensor]] = []
-
-    def keep(layer: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-        assert isinstance(layer, Attention)
-        inputs.append((layer, arguments[0]))
-
+def _products(model: Transformer) -> Iterator[list[tuple[torch.Tensor, ...]]]:
+    """Collect query, key and value of each layer while the model runs."""
+    products: list[tuple[torch.Tensor, ...]] = []
     handles = [
-        layer.register_forward_pre_hook(keep)
+        layer.query_key_value.register_forward_hook(
+            lambda _module, _inputs, output, layer=layer: products.append(layer.split(output))
+        )
         for layer in model.modules()
-        if isinstance(layer, Attention)
+        if isinstance(layer, layers.Attention)
     ]
     try:
-        yield inputs
+        yield products
     finally:
         for handle in handles:
             handle.remove()

@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from logdepth.config.run import PAPER_VOCABULARY, FastModel, PaperModel, Task
+from logdepth.models.layers import MLP, Attention, Dropout
 
 
 @dataclass(frozen=True)
@@ -78,61 +78,17 @@ def architecture(task: Task, model: FastModel | PaperModel) -> Architecture:
     )
 
 
-class Attention(nn.Module):
-    """Causal multi-head attention; query, key and value are one (3m, m) matrix."""
-
-    def __init__(self, spec: Architecture) -> None:
-        super().__init__()
-        self.heads = spec.heads
-        self.dropout = spec.dropout
-        self.query_key_value = nn.Linear(spec.width, 3 * spec.width)
-        self.output = nn.Linear(spec.width, spec.width)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (batch, n, m) to (batch, n, m)."""
-        batch, n, width = x.shape
-        qkv = self.query_key_value(x).view(batch, n, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        dropout = self.dropout if self.training else 0.0
-        if x.device.type == "cpu":
-            # The backward pass of bfloat16 attention is ten times slower than float32's on a CPU.
-            with torch.autocast("cpu", enabled=False):
-                mixed = F.scaled_dot_product_attention(
-                    query.float(), key.float(), value.float(), dropout_p=dropout, is_causal=True
-                )
-        else:
-            mixed = F.scaled_dot_product_attention(
-                query, key, value, dropout_p=dropout, is_causal=True
-            )
-        out: torch.Tensor = self.output(mixed.transpose(1, 2).reshape(batch, n, width))
-        return out
-
-
-class MLP(nn.Module):
-    """Two linear layers with a GELU between them."""
-
-    def __init__(self, spec: Architecture) -> None:
-        super().__init__()
-        self.approximate = "tanh" if spec.activation == "gelu_tanh" else "none"
-        self.hidden = nn.Linear(spec.width, spec.mlp_ratio * spec.width)
-        self.output = nn.Linear(spec.mlp_ratio * spec.width, spec.width)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (batch, n, m) to (batch, n, m)."""
-        out: torch.Tensor = self.output(F.gelu(self.hidden(x), approximate=self.approximate))
-        return out
-
-
 class Block(nn.Module):
     """Pre-norm block: attention, then (unless mlp_ratio is 0) an MLP, each added to the stream."""
 
     def __init__(self, spec: Architecture) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(spec.width)
-        self.attention = Attention(spec)
-        self.mlp_norm = nn.LayerNorm(spec.width) if spec.mlp_ratio else None
-        self.mlp = MLP(spec) if spec.mlp_ratio else None
-        self.drop = nn.Dropout(spec.dropout)
+        self.attention = Attention(spec.width, spec.heads, spec.dropout)
+        hidden = spec.mlp_ratio * spec.width
+        self.mlp_norm = nn.LayerNorm(spec.width) if hidden else None
+        self.mlp = MLP(spec.width, hidden, spec.activation) if hidden else None
+        self.drop = Dropout(spec.dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, n, m) to (batch, n, m)."""
@@ -151,7 +107,7 @@ class Transformer(nn.Module):
         self.spec = spec
         self.tokens = nn.Embedding(spec.vocabulary, spec.width)
         self.positions = nn.Embedding(spec.context, spec.width)
-        self.drop = nn.Dropout(spec.dropout)
+        self.drop = Dropout(spec.dropout)
         self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.depth))
         self.norm = nn.LayerNorm(spec.width)
         self.head = nn.Linear(spec.width, spec.classes, bias=False) if spec.classes else None
