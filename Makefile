@@ -5,6 +5,8 @@ FIG ?= depth_law
 BIN := .venv/bin
 # The environment's commands come first, also for what they call themselves.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Large pages for large tensors: 8 % of a training step. The workflow sets it for its jobs as well.
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 # Last on its command line: the option takes all words that follow.
 CONFIG := --configfile config/$(STUDY).yaml
 LOCKS := envs/cpu.txt envs/cuda.txt
@@ -18,6 +20,7 @@ endif
 .PHONY: study theory setup report figure publish audit test test-cluster lint types bench lock config image help
 
 study: setup ## set up, run STUDY and write its report
+	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
 	snakemake $(CONFIG)
 	@if [ ! -f results/$(STUDY)/report.html ] || [ -n "$$(find results/$(STUDY)/figures \
 	    results/$(STUDY)/tables results/$(STUDY)/traces -newer results/$(STUDY)/report.html -print -quit)" ]; then \

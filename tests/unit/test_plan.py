@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from logdepth.config.run import Run
 from logdepth.config.site import Site
 from logdepth.config.study import Study, load_study
 from logdepth.errors import UserError
+from logdepth.models import layers
 from logdepth.models.store import save_model
 from logdepth.models.transformer import Transformer, architecture, labels
 from logdepth.planning import cost
@@ -188,9 +190,10 @@ class Launches(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-# Dropout takes another way on a CPU, whose fused attention has none.
+# Dropout takes another way on a CPU, and GPT-2's activation would.
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "paper"])
-def test_kernels_are_about_the_operations_dispatched(form):
+def test_kernels_are_about_the_operations_dispatched(form, monkeypatch):
+    monkeypatch.setattr(layers, "gelu_tanh", F.gelu)
     launched = {}
     for depth in (1, 5):
         step = Step(run_of(form, depth))
@@ -370,6 +373,52 @@ def test_a_plan_for_a_gpu_is_a_range_and_says_that_nobody_measured_it(
     assert content["measured"] is False
     assert UNMEASURED in content["notes"]
     assert all(row["seconds_run"][0] < row["seconds_run"][1] for row in content["rows"])
+
+
+def test_the_first_line_of_make_says_how_many_how_long_and_where(
+    root, monkeypatch, capsys, tmp_path
+):
+    study = load_study(root / "config/smoke.yaml")
+    arguments = (root / "config/smoke.yaml", "--line", "--seconds", "0")
+    out = plan(monkeypatch, capsys, tmp_path, *arguments)
+    number = r"[0-9.]+ (s|min|h)"
+    assert re.fullmatch(
+        rf"smoke: {len(study.all_runs())} runs to train, about {number} on the .+ of this machine; "
+        r"figures in results/smoke/figures, logs in results/smoke/logs\n",
+        out,
+    )
+    first, *rest = study.all_runs()
+    for name in rest:
+        (tmp_path / "results/smoke/runs" / name).mkdir(parents=True)
+        (tmp_path / "results/smoke/runs" / name / "model.safetensors").touch()
+    out = plan(monkeypatch, capsys, tmp_path, *arguments)
+    assert out.startswith(f"smoke: 1 of {len(study.all_runs())} runs to train, about ")
+    (tmp_path / "results/smoke/runs" / first).mkdir(parents=True)
+    (tmp_path / "results/smoke/runs" / first / "model.safetensors").touch()
+    # Nothing is timed for it.
+    monkeypatch.setattr("logdepth.planning.calibrate.calibrate", None)
+    out = plan(monkeypatch, capsys, tmp_path, *arguments)
+    assert out.startswith("smoke: no run left to train; figures in ")
+
+
+def test_bfloat16_without_units_is_told_before_anything_is_timed(
+    root, monkeypatch, capsys, tmp_path
+):
+    file = tmp_path / "smoke.yaml"
+    text = (root / "config/smoke.yaml").read_text()
+    file.write_text(text.replace("steps: 500", "steps: 500, precision: bfloat16"))
+    monkeypatch.setattr("logdepth.devices.bfloat16_factor", lambda: 14.2)
+    warned = []
+
+    def timed(runs, seconds):
+        warned.append(capsys.readouterr().err)
+        raise UserError("enough")
+
+    monkeypatch.setattr("logdepth.planning.calibrate.calibrate", timed)
+    for name, lines in ((file, 1), (root / "config/smoke.yaml", 0)):
+        with pytest.raises(AssertionError, match="enough"):
+            plan(monkeypatch, capsys, tmp_path, name, "--line")
+        assert warned.pop().count("takes 14 times as long as in float32") == lines
 
 
 def test_the_table_fits_80_columns(root, monkeypatch, capsys):

@@ -10,7 +10,9 @@ import time
 import pytest
 import torch
 
+from logdepth.cli.main import main
 from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Run, Task
+from logdepth.devices import bfloat16_factor
 from logdepth.errors import UserError
 from logdepth.files import sha256_of
 from logdepth.models.store import load_model
@@ -243,3 +245,25 @@ def test_a_schedule_cut_short_is_the_start_of_the_whole(tmp_path, monkeypatch):
     whole = train(PAPER, device=CPU, checkpoints=store(tmp_path / "whole"))
     assert short.steps.equals(whole.steps.head(25))
     assert short.steps["rate_factor"].iloc[-1] > 0.4
+
+
+@pytest.mark.parametrize(("factor", "lines"), [(0.4, 0), (1.4, 0), (35.0, 1)])
+def test_what_bfloat16_costs_here_is_said_once_before_training(
+    factor, lines, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("logdepth.devices.bfloat16_factor", lambda: factor)
+    options = ["train", "--run", BFLOAT.model_dump_json(), "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["logdepth", *options, "--device", "cpu"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert done.value.code == 0
+    err = capsys.readouterr().err
+    line = "this CPU has no bfloat16 units: a product takes 35 times as long as in float32"
+    assert err.count(line) == lines
+    assert not lines or err.index(line) < err.index("step ")
+
+
+def test_the_factor_of_bfloat16_is_that_of_this_cpu():
+    # A CPU with units is faster in it by less than 10; one that emulates them slower by less than
+    # 1000.
+    assert 0.1 < bfloat16_factor(0.05) < 1000

@@ -9,7 +9,7 @@ rule compile:
     benchmark:
         f"{RESULTS}/benchmarks/compile/{{run}}.tsv"
     wildcard_constraints:
-        run="|".join(COMPILED) or "(?!)",
+        run=one_of(COMPILED),
     localrule: True
     threads: 1
     params:

@@ -11,7 +11,7 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{run}}.tsv"
     wildcard_constraints:
         # An imported model lies where a trained one would, and is no output of this rule.
-        run="|".join(TRAINED) or "(?!)",
+        run=one_of(TRAINED),
     # The long ones first.
     priority: lambda wildcards: math.ceil(TRAINING[wildcards.run].seconds)
     threads: 1

@@ -25,6 +25,13 @@ def plan(
         typer.Option(help="What the Slurm cluster is like; site.yaml if there is one."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    line: Annotated[
+        bool,
+        typer.Option(
+            "--line",
+            help="Print one line: what is left to train, how long it takes here, and where.",
+        ),
+    ] = False,
 ) -> None:
     """Say what a study will cost: runs, time, memory, disk and Slurm jobs."""
     import os
@@ -43,26 +50,39 @@ def plan(
 
     from rich.console import Console
 
-    from logdepth.devices import prepare_device
+    from logdepth.devices import bfloat16_warning, prepare_device
     from logdepth.planning import report
     from logdepth.planning.calibrate import calibrate
     from logdepth.planning.plan import make_plan
     from logdepth.training.interrupts import InterruptedTraining
 
-    runs = list(study.all_runs().values())
-    if not runs:
+    runs = study.all_runs()
+    if line:
+        folder = Path("results", study.study)
+        finished = [key for key in runs if (folder / "runs" / key / "model.safetensors").exists()]
+    elif not runs:
         raise UserError(f"{file}: nothing to plan, all its models are imported or compiled")
+    else:
+        finished = []
+    left = [run for key, run in runs.items() if key not in finished]
     # Windows alone has no such average.
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     calibration = None
-    if gpu is None:
+    if gpu is None and left:
         prepare_device("cpu", 1)
-        print(f"timing training steps for about {seconds:g} s", file=sys.stderr, flush=True)
+        halves = any(run.recipe.precision == "bfloat16" for run in left)
+        if halves and (warning := bfloat16_warning()):
+            print(f"{study.study}: {warning}", file=sys.stderr, flush=True)
+        if not line:
+            print(f"timing training steps for about {seconds:g} s", file=sys.stderr, flush=True)
         try:
-            calibration = calibrate(runs, seconds)
+            calibration = calibrate(left, seconds)
         except InterruptedTraining as interrupted:
             sys.exit(128 + interrupted.signum)
-    rows, packs, totals = make_plan(study, gpu, calibration, cores(), cluster)
+    rows, packs, totals = make_plan(study, gpu, calibration, cores(), cluster, finished)
+    if line:
+        print(report.line(study.study, len(runs), totals))
+        return
     notes = report.notes(rows, packs, gpu, calibration, load)
     if as_json:
         plain = report.as_json(study.study, rows, packs, totals, cluster, gpu, calibration, notes)
@@ -72,10 +92,10 @@ def plan(
     console.print(f"{study.title} ({file}) on {gpu.name if gpu else 'this machine'}")
     console.print(report.table(rows))
     console.print(report.jobs_table(packs, gpu))
-    for line in report.summary(packs, totals, cluster, gpu):
-        console.print(line)
-    for line in notes:
-        console.print(f"({line})")
+    for text in report.summary(packs, totals, cluster, gpu):
+        console.print(text)
+    for text in notes:
+        console.print(f"({text})")
 
 
 def cores() -> int:

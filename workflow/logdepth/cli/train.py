@@ -49,7 +49,7 @@ def train(
     """Train one run, from its newest checkpoint if it was interrupted."""
     from logdepth.canonical import canonical_json, digest
     from logdepth.config.run import Run
-    from logdepth.devices import prepare_device
+    from logdepth.devices import bfloat16_warning, prepare_device
     from logdepth.files import remove_leftovers, write_text
     from logdepth.models.store import save_model
     from logdepth.training.checkpoint import CheckpointStore
@@ -74,6 +74,8 @@ def train(
     )
     for folder in (output, store.folder):
         remove_leftovers(folder)
+    if where.type == "cpu" and spec.recipe.precision == "bfloat16" and (line := bfloat16_warning()):
+        print(f"logdepth train: {line}", file=sys.stderr)
     try:
         with recorded(job):
             trained = train_run(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     # It would import torch, which takes a second; the workflow counts whenever it is parsed.
     from logdepth.models.transformer import Architecture
 
-# Of torch.optim.Muon; each one multiplies three times.
-NEWTON_SCHULZ_STEPS = 5
+# Of Newton and Schulz in Muon, which cannot be imported without torch; each multiplies three times.
+ITERATIONS = 5
 # Resident memory of a process that has imported torch and trains a tiny model (2.13, CPU).
 PROCESS_BYTES = 380 * 2**20
 # Memory of a GPU that CUDA itself takes; assumed.
@@ -132,7 +132,7 @@ def muon_flops(spec: Spec) -> int:
     block = 0
     for shape in matrices(spec):
         short, long = sorted(shape)
-        block += NEWTON_SCHULZ_STEPS * 2 * (2 * short**2 * long + short**3)
+        block += ITERATIONS * 2 * (2 * short**2 * long + short**3)
     return spec.depth * block
 
 
@@ -165,7 +165,9 @@ def activation_bytes(shape: Shape) -> int:
     half = shape.precision == "bfloat16"
     block = 6.25 if half else 6.0
     if spec.mlp_ratio:
-        block += 1.75 + spec.mlp_ratio if half else 2 + 2 * spec.mlp_ratio
+        # Without a head it is GPT-2, whose activation keeps its gate as well.
+        kept = 2 if spec.classes else 3
+        block += 1.75 + spec.mlp_ratio if half else 2 + kept * spec.mlp_ratio
     if spec.dropout:
         block += 3 * spec.heads * shape.tokens / spec.width + 2
     rest = 2 + 3 * (spec.classes or spec.width) / spec.width
@@ -199,10 +201,10 @@ def kernels(shape: Shape) -> int:
         block += 30 if mlp else 19
     if spec.dropout:
         block += 8 if mlp else 4
-    if shape.recipe == "fast":
-        block += (8 + 3 * NEWTON_SCHULZ_STEPS) * len(matrices(spec))
+    # Muon takes all matrices of one shape together.
+    alike = len(set(matrices(spec))) if shape.recipe == "fast" else 0
     # Making the batch, loss, clipping, fused AdamW, metrics.
-    return 150 + spec.depth * block
+    return 155 + spec.depth * block + alike * (8 + 3 * ITERATIONS)
 
 
 def checkpoint_bytes(run: Run) -> int:

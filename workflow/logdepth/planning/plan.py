@@ -1,6 +1,6 @@
 """The plan of a study: its runs, their cost on a device, and the jobs to ask a cluster for."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -83,6 +83,7 @@ def make_plan(
     calibration: Calibration | None,
     cores: int,
     site: Site,
+    finished: Collection[str] = (),
 ) -> tuple[list[Row], list[Pack], Totals]:
     """Return the rows of a study by experiment and depth, its Slurm jobs, and the totals.
 
@@ -92,12 +93,13 @@ def make_plan(
         calibration: of this machine; needed without a GPU.
         cores: of this machine.
         site: the cluster, but for its GPU, which is ``device``.
+        finished: identifiers of runs that are there already, and left out.
 
     Raises:
         ValueError: neither a GPU nor a calibration.
     """
     rows: list[Row] = []
-    seen: set[str] = set()
+    seen = set(finished)
     for name, experiment in study.experiments.items():
         if experiment.is_compiled:
             continue
@@ -107,7 +109,7 @@ def make_plan(
             if new:
                 rows.append(_row(study, name, depth, new, device, calibration))
     packs = make_packs(
-        _requests(study, device, calibration, site),
+        _requests(study, device, calibration, site, finished),
         most_at_once=site.cpus_per_gpu,
         max_minutes=site.max_minutes,
     )
@@ -116,10 +118,14 @@ def make_plan(
 
 
 def _requests(
-    study: Study, device: Device | None, calibration: Calibration | None, site: Site
+    study: Study,
+    device: Device | None,
+    calibration: Calibration | None,
+    site: Site,
+    finished: Collection[str],
 ) -> list[Member]:
     """Return what the cluster is asked for; without a GPU for the times measured here."""
-    runs = study.all_runs()
+    runs = {key: run for key, run in study.all_runs().items() if key not in finished}
     there = site.model_copy(update={"gpu": device.name if device else "none"})
     requests = training_requests(runs, there)
     if device is not None or calibration is None:

@@ -74,7 +74,7 @@ def _asked(pack: Pack) -> tuple[int, int, int, int]:
 def summary(packs: list[Pack], totals: Totals, site: Site, device: Device | None) -> list[str]:
     """Return lines that say what all rows cost together."""
     unit = "GPU" if device else "core"
-    place = "one GPU" if device else f"the {totals.workers} cores of this machine"
+    place = "one GPU" if device else _place(totals)
     shared = "GPU" if device else "job"
     held = sum(pack.seconds * (1 if device else pack.at_once) for pack in packs) / 3600
     return [
@@ -86,6 +86,22 @@ def summary(packs: list[Pack], totals: Totals, site: Site, device: Device | None
         f"Slurm: {totals.jobs} jobs that hold {digits((held, held))} {unit}-hours at most; up to "
         f"{site.cpus_per_gpu} runs share a {shared}, short ones follow one another",
     ]
+
+
+def line(study: str, runs: int, totals: Totals) -> str:
+    """Return one line that says what ``make`` is about to do.
+
+    Args:
+        study: its name.
+        runs: that it trains in all.
+        totals: of those that are left.
+    """
+    where = f"figures in results/{study}/figures, logs in results/{study}/logs"
+    if not totals.runs:
+        return f"{study}: no run left to train; {where}"
+    some = f"{totals.runs} of {runs}" if totals.runs < runs else str(runs)
+    takes = duration(_seconds(totals.wall_hours))
+    return f"{study}: {some} runs to train, about {takes} on {_place(totals)}; {where}"
 
 
 def notes(
@@ -187,6 +203,11 @@ def digits(value: Range) -> str:
     """Return a number, or a range of numbers, with two digits at least."""
     low, high = (f"{v:.0f}" if v >= 10 else f"{v:.2g}" for v in value)
     return low if low == high else f"{low}–{high}"
+
+
+def _place(totals: Totals) -> str:
+    count = totals.workers
+    return f"the {count} cores of this machine" if count > 1 else "the one core of this machine"
 
 
 def _seconds(value: Range) -> Range:
