@@ -2,6 +2,7 @@
 # make help       all targets
 STUDY ?= laptop
 FIG ?= depth_law
+BENCH ?= results/bench
 BIN := .venv/bin
 # The environment's commands come first, also for what they call themselves.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -68,9 +69,10 @@ types: .venv/dev.done ## mypy
 	mypy
 	mypy --strict containers/*.py
 
-bench: .venv/dev.done ## speed, as ratios taken in one run
-	python tests/bench.py
-	python tests/bench_audit.py
+bench: .venv/dev.done ## speed, as ratios taken in one run, written to BENCH=results/bench
+	python benchmarks/training.py --output $(BENCH)
+	python benchmarks/growth.py --output $(BENCH)
+	python benchmarks/records.py
 
 lock: .venv/dev.done ## regenerate envs/*.txt from envs/*.in
 	envs/lock.sh

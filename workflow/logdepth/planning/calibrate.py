@@ -66,7 +66,7 @@ def calibrate(runs: Iterable[Run], seconds: float) -> Calibration:
     """
     chosen = to_measure({shape_of(run): run for run in runs})
     share = seconds / max(len(chosen), 1)
-    return Calibration({shape: _seconds_per_step(run, share) for shape, run in chosen.items()})
+    return Calibration({shape: seconds_per_step(run, share) for shape, run in chosen.items()})
 
 
 def to_measure(runs: dict[Shape, Run]) -> dict[Shape, Run]:
@@ -84,7 +84,8 @@ def to_measure(runs: dict[Shape, Run]) -> dict[Shape, Run]:
     return {shape: run for shape, run in runs.items() if shape in ends}
 
 
-def _seconds_per_step(run: Run, seconds: float) -> float:
+def seconds_per_step(run: Run, seconds: float) -> float:
+    """Return the CPU seconds of a training step of a run, trained for about ``seconds``."""
     # The first call pays for what torch sets up once; a call of one step is the cost of set-up.
     _timed(run, 1)
     single, _ = _timed(run, 1)

@@ -25,6 +25,7 @@ JOBS, OUTPUTS, BYTES = 2500, 4, 20_000
 
 @contextmanager
 def timed(seconds: list[float]) -> Iterator[None]:
+    """Append the seconds that the block takes."""
     start = time.perf_counter()
     yield
     seconds.append(time.perf_counter() - start)
