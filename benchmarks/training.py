@@ -239,8 +239,9 @@ def draw(table: pd.DataFrame, about: dict[str, object], path: Path) -> None:
         left.plot(part["depth"], part["steps_s"], marker=marker, label=rival)
         spread = [part["ratio"] - part["ratio_low"], part["ratio_high"] - part["ratio"]]
         right.errorbar(part["depth"], part["ratio"], spread, marker=marker, capsize=2)
-    left.set(xlabel="$L$", ylabel="steps/s, one thread", yscale="log", xticks=DEPTHS)
-    right.set(xlabel="$L$", ylabel="over GPT2Model with Python data", xticks=DEPTHS)
+    left.set(xlabel="$L$", ylabel="steps/s, one thread", xticks=DEPTHS)
+    right.set(xlabel="$L$", ylabel="speed over the first", xticks=DEPTHS)
+    left.set_ylim(bottom=0)
     right.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=3)
     figure.suptitle(f"{about['cpu']}, {about['instructions']}, torch {about['torch']}", fontsize=7)

@@ -22,7 +22,7 @@ CPU_RATE: Mapping[Literal["float32", "bfloat16"], float] = {"float32": 20e9, "bf
 # An entry of an attention matrix against one of find^j: about twenty passes over memory.
 _ALIGNED_SECONDS = 20e-9
 # Sequences of one forward pass of `logdepth evaluate`.
-_EVALUATED_AT_ONCE = 256
+_EVALUATED_AT_ONCE = 32
 # What the allocator keeps besides, and what the counts leave out.
 _MARGIN = 1.25
 # Snakemake's own process runs beside each job.
