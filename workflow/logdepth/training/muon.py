@@ -12,17 +12,19 @@ from collections.abc import Iterable
 
 import torch
 
+from logdepth.training.optimizer import Optimizer
+
 ITERATIONS = 5
 # Of x -> a x + b x^3 + c x^5, which drives singular values towards 1, to between 0.7 and 1.2.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _EPS = 1e-7
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Optimizer):
     """Muon with Nesterov momentum, decoupled weight decay and rates scaled by shape.
 
-    A matrix of shape (rows, columns) moves at ``lr * sqrt(max(1, rows / columns))``. There is one
-    parameter group a shape, and one momentum a matrix in the state.
+    A matrix of shape (rows, columns) moves at ``lr * sqrt(max(1, rows / columns))``. Matrices of
+    one shape are a group.
     """
 
     def __init__(
@@ -43,23 +45,21 @@ class Muon(torch.optim.Optimizer):
             if parameter.dim() != 2:
                 raise ValueError(f"expected matrices, not a parameter of {parameter.dim()} axes")
             shapes.setdefault(parameter.shape, []).append(parameter)
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__([{"params": alike} for alike in shapes.values()], defaults)
+        super().__init__(shapes.values(), lr, "momentum")
+        self.momentum = momentum
+        self.weight_decay = weight_decay
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Update every matrix from its gradient; each must have one."""
-        for group in self.param_groups:
-            parameters, lr, momentum = group["params"], group["lr"], group["momentum"]
+        for group, states in zip(self.param_groups, self.state, strict=True):
+            parameters, lr = group["params"], group["lr"]
             gradients = [parameter.grad for parameter in parameters]
-            for parameter in parameters:
-                if parameter not in self.state:
-                    self.state[parameter] = {"momentum": torch.zeros_like(parameter)}
-            buffers = [self.state[parameter]["momentum"] for parameter in parameters]
-            torch._foreach_lerp_(buffers, gradients, 1 - momentum)
-            updates = torch.stack(torch._foreach_lerp(gradients, buffers, momentum))
+            averages = [state["momentum"] for state in states]
+            torch._foreach_lerp_(averages, gradients, 1 - self.momentum)
+            updates = torch.stack(torch._foreach_lerp(gradients, averages, self.momentum))
             rows, columns = updates.shape[1:]
-            torch._foreach_mul_(parameters, 1 - lr * group["weight_decay"])
+            torch._foreach_mul_(parameters, 1 - lr * self.weight_decay)
             torch._foreach_add_(
                 parameters,
                 orthogonalised(updates).unbind(),

@@ -5,9 +5,10 @@ import torch
 from logdepth.config.run import FastRecipe, PaperRecipe
 from logdepth.models.transformer import Transformer
 from logdepth.training.muon import Muon
+from logdepth.training.optimizer import AdamW, Optimizer
 
 
-def optimizers(model: Transformer, recipe: FastRecipe | PaperRecipe) -> list[torch.optim.Optimizer]:
+def optimizers(model: Transformer, recipe: FastRecipe | PaperRecipe) -> list[Optimizer]:
     """Return the recipe's optimisers; together they hold every parameter once.
 
     The fast recipe gives the weight matrices of the blocks to Muon and all else to AdamW; the
@@ -36,13 +37,10 @@ def rate_factor(step: int, warmup: int, steps: int) -> float:
     return max(0.0, (steps - step) / (steps - warmup))
 
 
-def _adamw(
-    parameters: list[torch.nn.Parameter], recipe: FastRecipe | PaperRecipe
-) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
+def _adamw(parameters: list[torch.nn.Parameter], recipe: FastRecipe | PaperRecipe) -> AdamW:
+    return AdamW(
         parameters,
         lr=recipe.adamw_rate,
         betas=recipe.betas,
         weight_decay=recipe.weight_decay,
-        fused=True,
     )

@@ -1,14 +1,19 @@
-"""Muon against torch's own, and the arithmetic that it keeps."""
+"""Optimisers against torch's own, their state, and the arithmetic that Muon keeps."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from logdepth.training.muon import Muon, orthogonalised
+from logdepth.training.optimizer import AdamW
 
 SHAPES = [(12, 4), (4, 4), (16, 4), (4, 16), (12, 4), (4, 4)]
 SETTINGS = {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01}
+ADAMW = {"lr": 3e-3, "betas": (0.9, 0.99), "weight_decay": 0.01}
+OURS = {"muon": lambda p: Muon(p, **SETTINGS), "adamw": lambda p: AdamW(p, **ADAMW)}
 
 
 def parameters(seed=0):
@@ -62,19 +67,52 @@ def test_a_gradient_of_zeros_moves_nothing_but_by_decay():
     torch.testing.assert_close(matrix.data, torch.full((3, 3), 0.95))
 
 
-def test_saved_and_resumed_it_goes_on_to_the_bit(tmp_path):
+@pytest.mark.parametrize("make", OURS.values(), ids=OURS)
+def test_saved_and_resumed_it_goes_on_to_the_bit(make, tmp_path):
     whole = parameters()
-    take_steps(Muon(whole, **SETTINGS), whole, 8)
+    take_steps(make(whole), whole, 8)
     first = parameters()
-    optimizer = Muon(first, **SETTINGS)
+    optimizer = make(first)
     take_steps(optimizer, first, 3)
     torch.save(optimizer.state_dict(), tmp_path / "state.pt")
     second = copy.deepcopy(first)
-    resumed = Muon(second, **SETTINGS)
+    resumed = make(second)
     resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     take_steps(resumed, second, 5, first=3)
     for a, b in zip(whole, second, strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_state_of_other_parameters_is_refused():
+    with pytest.raises(ValueError, match="zip"):
+        Muon(parameters(), **SETTINGS).load_state_dict(Muon(parameters()[:3], **SETTINGS).state)
+
+
+def test_adamw_is_torchs_to_the_bit():
+    ours, theirs = parameters(), parameters()
+    take_steps(AdamW(ours, **ADAMW), ours, 5)
+    take_steps(torch.optim.AdamW(theirs, fused=True, **ADAMW), theirs, 5)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_training_does_not_import_the_compiler(tmp_path):
+    code = """
+import sys, torch
+from pathlib import Path
+from logdepth.config.run import Run
+from logdepth.training.checkpoint import CheckpointStore
+from logdepth.training.loop import train
+run = {"task": {"context": 6, "max_hops": 1}, "model": {"form": "fast", "width": 8},
+       "training": {"recipe": "fast", "steps": 2, "batch": 2, "warmup": 0}, "seed": 0}
+store = CheckpointStore(Path(sys.argv[1]), "a" * 64)
+train(Run.model_validate(run), device=torch.device("cpu"), checkpoints=store)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_each_matrix_is_orthogonalised_by_itself():
