@@ -388,6 +388,10 @@ def test_the_first_line_of_make_says_how_many_how_long_and_where(
         r"figures in results/smoke/figures, logs in results/smoke/logs\n",
         out,
     )
+    with monkeypatch.context() as patch:
+        patch.setattr("logdepth.devices.prepare_device", lambda *_: torch.device("cuda"))
+        out_there = plan(monkeypatch, capsys, tmp_path, *arguments)
+    assert out_there == re.sub(", about .* machine", " on the GPU", out)
     first, *rest = study.all_runs()
     for name in rest:
         (tmp_path / "results/smoke/runs" / name).mkdir(parents=True)

@@ -2,9 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from logdepth.config.run import Run
+    from logdepth.config.site import Site
+    from logdepth.config.study import Study
+    from logdepth.planning.calibrate import Calibration
 
 
 def register(app: typer.Typer) -> None:
@@ -46,43 +52,27 @@ def plan(
     named = {"LOGDEPTH_SITE": str(site)} if site else {}
     cluster = read_site(Path("site.yaml"), os.environ | named)
 
+    if line:
+        _print_line(study, seconds, cluster)
+        return
+    runs = list(study.all_runs().values())
+    if not runs:
+        raise UserError(f"{file}: nothing to plan, all its models are imported or compiled")
+
     import json
 
     from rich.console import Console
 
-    from logdepth.devices import bfloat16_warning, prepare_device
     from logdepth.planning import report
-    from logdepth.planning.calibrate import calibrate
     from logdepth.planning.plan import make_plan
-    from logdepth.training.interrupts import InterruptedTraining
 
-    runs = study.all_runs()
-    if line:
-        folder = Path("results", study.study)
-        finished = [key for key in runs if (folder / "runs" / key / "model.safetensors").exists()]
-    elif not runs:
-        raise UserError(f"{file}: nothing to plan, all its models are imported or compiled")
-    else:
-        finished = []
-    left = [run for key, run in runs.items() if key not in finished]
     # Windows alone has no such average.
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     calibration = None
-    if gpu is None and left:
-        prepare_device("cpu", 1)
-        halves = any(run.recipe.precision == "bfloat16" for run in left)
-        if halves and (warning := bfloat16_warning()):
-            print(f"{study.study}: {warning}", file=sys.stderr, flush=True)
-        if not line:
-            print(f"timing training steps for about {seconds:g} s", file=sys.stderr, flush=True)
-        try:
-            calibration = calibrate(left, seconds)
-        except InterruptedTraining as interrupted:
-            sys.exit(128 + interrupted.signum)
-    rows, packs, totals = make_plan(study, gpu, calibration, cores(), cluster, finished)
-    if line:
-        print(report.line(study.study, len(runs), totals))
-        return
+    if gpu is None:
+        print(f"timing training steps for about {seconds:g} s", file=sys.stderr, flush=True)
+        calibration = _calibrated(study, runs, seconds)
+    rows, packs, totals = make_plan(study, gpu, calibration, cores(), cluster)
     notes = report.notes(rows, packs, gpu, calibration, load)
     if as_json:
         plain = report.as_json(study.study, rows, packs, totals, cluster, gpu, calibration, notes)
@@ -96,6 +86,41 @@ def plan(
         console.print(text)
     for text in notes:
         console.print(f"({text})")
+
+
+def _print_line(study: "Study", seconds: float, site: "Site") -> None:
+    """Print what a study still has to train here, and how long it takes."""
+    from logdepth.planning import report
+
+    runs = study.all_runs()
+    folder = Path("results", study.study, "runs")
+    finished = [key for key in runs if (folder / key / "model.safetensors").exists()]
+    left = [run for key, run in runs.items() if key not in finished]
+    totals = None
+    if left:
+        from logdepth.devices import prepare_device
+        from logdepth.planning.plan import make_plan
+
+        if prepare_device("auto", 1).type == "cpu":
+            calibration = _calibrated(study, left, seconds)
+            _, _, totals = make_plan(study, None, calibration, cores(), site, finished)
+    print(report.line(study.study, len(runs), len(left), totals))
+
+
+def _calibrated(study: "Study", runs: "list[Run]", seconds: float) -> "Calibration":
+    """Time training steps on this CPU, which is told of if it has to emulate what is asked for."""
+    from logdepth.devices import bfloat16_warning, prepare_device
+    from logdepth.planning.calibrate import calibrate
+    from logdepth.training.interrupts import InterruptedTraining
+
+    prepare_device("cpu", 1)
+    halves = any(run.recipe.precision == "bfloat16" for run in runs)
+    if halves and (warning := bfloat16_warning()):
+        print(f"{study.study}: {warning}", file=sys.stderr, flush=True)
+    try:
+        return calibrate(runs, seconds)
+    except InterruptedTraining as interrupted:
+        sys.exit(128 + interrupted.signum)
 
 
 def cores() -> int:

@@ -3,16 +3,20 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from logdepth.config.run import Run
 from logdepth.config.site import Site
 from logdepth.config.study import Study
 from logdepth.planning import cost
-from logdepth.planning.calibrate import Calibration
 from logdepth.planning.devices import Device, step_range
 from logdepth.planning.jobs import GPU_START, LOCAL_START, makespan
 from logdepth.planning.packs import Member, Pack, make_packs
 from logdepth.planning.requests import training_requests
+
+if TYPE_CHECKING:
+    # It would import torch, which takes two seconds.
+    from logdepth.planning.calibrate import Calibration
 
 Range = tuple[float, float]
 
@@ -80,7 +84,7 @@ class Totals:
 def make_plan(
     study: Study,
     device: Device | None,
-    calibration: Calibration | None,
+    calibration: "Calibration | None",
     cores: int,
     site: Site,
     finished: Collection[str] = (),
@@ -120,7 +124,7 @@ def make_plan(
 def _requests(
     study: Study,
     device: Device | None,
-    calibration: Calibration | None,
+    calibration: "Calibration | None",
     site: Site,
     finished: Collection[str],
 ) -> list[Member]:
@@ -146,7 +150,7 @@ def _row(
     depth: int,
     runs: list[Run],
     device: Device | None,
-    calibration: Calibration | None,
+    calibration: "Calibration | None",
 ) -> Row:
     run = runs[0]
     shape = cost.shape_of(run)

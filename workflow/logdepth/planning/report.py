@@ -3,13 +3,12 @@
 import math
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 
 from logdepth.config.site import Site
-from logdepth.planning.calibrate import Calibration
 from logdepth.planning.devices import (
     KERNEL_SECONDS,
     LAUNCH_SECONDS,
@@ -20,6 +19,10 @@ from logdepth.planning.devices import (
 from logdepth.planning.jobs import GPU_START
 from logdepth.planning.packs import Pack
 from logdepth.planning.plan import Range, Row, Totals
+
+if TYPE_CHECKING:
+    # It would import torch, which takes two seconds.
+    from logdepth.planning.calibrate import Calibration
 
 UNMEASURED = "estimate, not measured: no run of this project has used this GPU"
 
@@ -88,18 +91,21 @@ def summary(packs: list[Pack], totals: Totals, site: Site, device: Device | None
     ]
 
 
-def line(study: str, runs: int, totals: Totals) -> str:
+def line(study: str, runs: int, left: int, totals: Totals | None) -> str:
     """Return one line that says what ``make`` is about to do.
 
     Args:
         study: its name.
         runs: that it trains in all.
-        totals: of those that are left.
+        left: how many of them are not there yet.
+        totals: of these on this machine's cores; None for a GPU, which is not timed.
     """
     where = f"figures in results/{study}/figures, logs in results/{study}/logs"
-    if not totals.runs:
+    if not left:
         return f"{study}: no run left to train; {where}"
-    some = f"{totals.runs} of {runs}" if totals.runs < runs else str(runs)
+    some = f"{left} of {runs}" if left < runs else str(runs)
+    if totals is None:
+        return f"{study}: {some} runs to train on the GPU; {where}"
     takes = duration(_seconds(totals.wall_hours))
     return f"{study}: {some} runs to train, about {takes} on {_place(totals)}; {where}"
 
@@ -108,7 +114,7 @@ def notes(
     rows: list[Row],
     packs: list[Pack],
     device: Device | None,
-    calibration: Calibration | None,
+    calibration: "Calibration | None",
     load: float,
 ) -> list[str]:
     """Return lines that say what the times rest on.
@@ -160,7 +166,7 @@ def as_json(
     totals: Totals,
     site: Site,
     device: Device | None,
-    calibration: Calibration | None,
+    calibration: "Calibration | None",
     lines: list[str],
 ) -> dict[str, Any]:
     """Return the plan as plain values; ranges are [least, most], units are in the keys."""
