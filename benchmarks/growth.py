@@ -5,13 +5,13 @@ growth.json (the machine). CPU time throughout, so that a busy machine changes l
 """
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from scipy.stats import linregress, t
 
@@ -39,6 +39,15 @@ experiments:
     depths: [1, 2, 3, 4, 5]
 """
 
+# Prints CPU seconds and peak MB of a command. A process of its own, and a small one: the peak of a
+# child starts at its parent's.
+WATCH = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
+
 
 def step_seconds(*, length: int = 64, depth: int = 3, width: int = 64) -> float:
     """Return the CPU seconds of a training step of the fast recipe, batch 16, one thread."""
@@ -57,9 +66,8 @@ def planning(runs: int) -> tuple[float, float]:
         study = Path(folder) / "growth.yaml"
         study.write_text(STUDY.format(seeds=list(range(runs // 5))))
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "--nolock"]
-        # By a process of its own, for the kernel keeps the peak of all children together.
         watched = subprocess.run(
-            [sys.executable, __file__, "--watch", *command, "--configfile", str(study)],
+            [sys.executable, "-c", WATCH, *command, "--configfile", str(study)],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
             capture_output=True,
@@ -68,13 +76,6 @@ def planning(runs: int) -> tuple[float, float]:
         )
     seconds, megabytes = watched.stdout.split()[-2:]
     return float(seconds), float(megabytes)
-
-
-def watch(command: list[str]) -> None:
-    """Run a command; print its CPU seconds and its peak memory in MB."""
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def measurements() -> Iterator[tuple[str, str, int, float]]:
@@ -93,8 +94,6 @@ def measurements() -> Iterator[tuple[str, str, int, float]]:
 
 def exponents(measured: pd.DataFrame) -> pd.DataFrame:
     """Fit log cost = exponent log variable + constant, overall and between the two largest."""
-    import numpy as np
-
     rows = []
     for (quantity, variable), part in measured.groupby(["quantity", "variable"], sort=False):
         x, y = np.log(part["value"].to_numpy(float)), np.log(part["cost"].to_numpy(float))
@@ -118,9 +117,6 @@ def exponents(measured: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """Measure, fit and write."""
-    if sys.argv[1:2] == ["--watch"]:
-        watch(sys.argv[2:])
-        return
     folder = output_folder(__doc__)
     about = machine()
     print(about)
