@@ -21,9 +21,15 @@ experiments:
   fast:
     title: fast
     model: {form: fast, heads: 2, width: 16, mlp_ratio: 0}
-    training: {recipe: fast, steps: 30, batch: 8, warmup: 2}
+    training: {recipe: fast, steps: 400, batch: 8, warmup: 2}
     depths: [1, 2]
+figures:
+  depth_law: {draws: depth_law}
+  error_by_hops: {draws: error_by_hops}
+  training_curves: {draws: training_curves}
 """
+# Of the fits, of the errors, and of the training: each from tables of another job.
+FIGURES = ["depth_law", "error_by_hops", "training_curves"]
 
 
 @dataclass
@@ -51,6 +57,9 @@ class Checkout:
         assert old in text, f"{old!r} is not in {path}"
         file.write_text(text.replace(old, new, 1))
         os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        # Python takes compiled code for that of a source of the same time and size.
+        for compiled in file.parent.glob(f"__pycache__/{file.stem}.*.pyc"):
+            compiled.unlink()
 
     def command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
         """Return command and environment of Snakemake on this checkout's own source."""
@@ -67,16 +76,21 @@ class Checkout:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def planned(self) -> dict[str, int]:
-        """Return how many jobs of each rule Snakemake would run now, all but ``traces``.
+    def ran(self, *arguments: str) -> dict[str, int]:
+        """Run Snakemake; return how many jobs of each rule there were, all but ``traces``.
 
         The pages follow every record, so that they are written again with whatever runs.
         """
-        done = self.snakemake("--dry-run")
+        done = self.snakemake(*arguments)
         text = done.stdout + done.stderr
-        jobs = re.findall(r"^(\w+) +(\d+)$", text, re.M)
+        stats = text.partition("Job stats")[2].partition("\n\n")[0]
+        jobs = re.findall(r"^(\w+) +(\d+)$", stats, re.M)
         assert bool(jobs) != ("Nothing to be done" in text), text
         return {rule: int(n) for rule, n in jobs if rule not in ("all", "traces", "total")}
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return what ``ran`` would, without running anything."""
+        return self.ran("--dry-run", *arguments)
 
     def hashes(self) -> dict[str, str]:
         """Return the sha256 of every result; records, logs and times are none."""

@@ -1,10 +1,13 @@
 """What all tests share."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
@@ -20,3 +23,26 @@ settings.load_profile("logdepth")
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return a function that makes a folder once for all processes of the tests.
+
+    ``once(name, make)`` is the folder of that name: whoever asks first makes it, others wait.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        made = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                # Under its name when it is whole: nobody takes what a failure has left.
+                shutil.rmtree(half := shared / f"{name}.half", ignore_errors=True)
+                make(half)
+                half.rename(made)
+        return made
+
+    return folder

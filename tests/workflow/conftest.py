@@ -1,5 +1,6 @@
 """Throw-away checkouts in which Snakemake really runs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,41 @@ def fresh(root: Path, tmp_path: Path) -> Checkout:
     return make_checkout(root, tmp_path / "checkout")
 
 
-@pytest.fixture
-def whole(root: Path, tmp_path: Path) -> Checkout:
-    """A second fresh checkout, for a run that nothing disturbs."""
-    return make_checkout(root, tmp_path / "whole")
-
-
 @pytest.fixture(scope="session")
-def template(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    checkout = make_checkout(root, tmp_path_factory.mktemp("finished") / "checkout")
-    checkout.snakemake()
-    return checkout
+def template(root: Path, once: Callable[..., Path]) -> Checkout:
+    """The finished study that tests copy. Leave it as it is."""
+
+    def make(folder: Path) -> None:
+        make_checkout(root, folder).snakemake()
+
+    return Checkout(once("finished", make))
 
 
 @pytest.fixture
 def finished(template: Checkout, tmp_path: Path) -> Checkout:
     """A checkout whose study is complete."""
     return template.copy(tmp_path / "checkout")
+
+
+@pytest.fixture
+def redrawn(template: Checkout, once: Callable[..., Path], tmp_path: Path) -> Checkout:
+    """A finished study one figure of which was deleted and drawn again: one record is newer."""
+
+    def make(folder: Path) -> None:
+        checkout = template.copy(folder)
+        (checkout.results / "figures/depth_law.png").unlink()
+        assert checkout.ran() == {"figure_depth_law": 1}
+
+    return Checkout(once("redrawn", make)).copy(tmp_path / "redrawn")
+
+
+@pytest.fixture
+def uncommitted(template: Checkout, once: Callable[..., Path], tmp_path: Path) -> Checkout:
+    """A finished study one figure of which was drawn by code that is not committed."""
+
+    def make(folder: Path) -> None:
+        checkout = template.copy(folder)
+        checkout.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
+        assert checkout.ran() == {"figure_depth_law": 1}
+
+    return Checkout(once("uncommitted", make)).copy(tmp_path / "uncommitted")

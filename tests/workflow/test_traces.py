@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 
-from checkout import Checkout
+from checkout import FIGURES, Checkout
 from logdepth.audit.study import open_study
 from logdepth.audit.tracing.narrowing import Narrowed, narrow
 from logdepth.audit.tracing.states import Files
 from logdepth.audit.tracing.trace import Trace, Tracer
 from logdepth.files import sha256_of
-
-FIGURES = ["depth_law", "error_by_depth", "error_by_hops", "error_heatmap", "training_curves"]
-
 
 def trace(finished: Checkout, name: str, row: str | None = None) -> Trace:
     return Tracer(finished.folder / "results").trace(finished.results / name, row)

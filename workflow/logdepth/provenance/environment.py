@@ -21,10 +21,12 @@ _SLURM = (
 
 def packages() -> dict[str, str]:
     """Return the version of every installed distribution, by its name."""
+    # The file is parsed each time that the attribute is asked for.
+    described = (dist.metadata for dist in importlib.metadata.distributions())
     found = {
-        dist.metadata["Name"].lower().replace("_", "-"): dist.version
-        for dist in importlib.metadata.distributions()
-        if dist.metadata["Name"]
+        metadata["Name"].lower().replace("_", "-"): metadata["Version"]
+        for metadata in described
+        if metadata["Name"]
     }
     return dict(sorted(found.items()))
 
