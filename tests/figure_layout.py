@@ -4,9 +4,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
-def check_text(figure: Figure) -> None:
-    """Fail if text leaves the page or overlaps other text."""
+def check_layout(figure: Figure) -> None:
+    """Fail if text leaves the page or overlaps other text, or if a legend covers a marker."""
+    # Once for both: only what was drawn has a place.
     FigureCanvasAgg(figure).draw()
+    _check_text(figure)
+    _check_legends(figure)
+
+
+def _check_text(figure: Figure) -> None:
     page = figure.bbox
     boxes = [(text.get_text(), text.get_window_extent()) for text in figure.texts]
     for axis in figure.axes:
@@ -31,9 +37,7 @@ def check_text(figure: Figure) -> None:
             assert width < 1 or height < 1, f"{words!r} and {others!r} overlap"
 
 
-def check_legends(figure: Figure) -> None:
-    """Fail if a legend covers a marker."""
-    FigureCanvasAgg(figure).draw()
+def _check_legends(figure: Figure) -> None:
     for axis in figure.axes:
         legends = [*figure.legends, *filter(None, [axis.get_legend()])]
         for line in axis.get_lines():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.testing.compare import compare_images
 
-from figure_layout import check_legends, check_text
+from figure_layout import check_layout
 from logdepth.config.figures import NEEDS
 from logdepth.config.study import load_study
 from logdepth.figures import style
@@ -29,11 +29,17 @@ FIGURES_OF = [
     for name in content.figures
     if (PUBLISHED / study / "figures" / f"{name}.csv").exists()
 ]
-NAMES = pytest.mark.parametrize(("study", "name"), FIGURES_OF)
+
+
+def kind_of(study, name):
+    return STUDIES[study].figures[name].draws
+
+
+ONE_OF_EACH_KIND = list({kind_of(*published): published for published in FIGURES_OF}.values())
 
 
 def module_of(study, name):
-    return import_module(f"logdepth.figures.{STUDIES[study].figures[name].draws}")
+    return import_module(f"logdepth.figures.{kind_of(study, name)}")
 
 
 def build(study, name):
@@ -57,9 +63,14 @@ def paths(folder, name):
     return [folder / f"{name}.{kind}" for kind in ("pdf", "png", "csv")]
 
 
-@NAMES
-def test_a_published_figure_is_drawn_from_its_csv_alone(study, name, tmp_path):
-    figure, data = build(study, name)
+@pytest.fixture(scope="module", params=FIGURES_OF, ids="-".join)
+def published(request):
+    """Study, name, drawing and data of a published figure, drawn once for all tests of it."""
+    return *request.param, *build(*request.param)
+
+
+def test_a_published_figure_is_drawn_from_its_csv_alone(published, tmp_path):
+    study, name, figure, data = published
     style.save(figure, data, *paths(tmp_path, name), mark="")
     _, png, csv = paths(tmp_path, name)
     _, published_png, published_csv = paths(PUBLISHED / study / "figures", name)
@@ -69,8 +80,13 @@ def test_a_published_figure_is_drawn_from_its_csv_alone(study, name, tmp_path):
     assert difference is None, difference
 
 
+def test_text_has_room_and_no_legend_covers_a_point(published):
+    _, _, figure, _ = published
+    check_layout(figure)
+
+
 @pytest.mark.parametrize(
-    ("study", "name"), [(s, n) for s, n in FIGURES_OF if STUDIES[s].figures[n].draws not in NEEDS]
+    ("study", "name"), [each for each in FIGURES_OF if kind_of(*each) not in NEEDS]
 )
 def test_the_published_tables_give_the_published_data(study, name, tmp_path):
     data = from_tables(study, name)
@@ -79,7 +95,7 @@ def test_the_published_tables_give_the_published_data(study, name, tmp_path):
     assert path.read_text() == (PUBLISHED / study / "figures" / f"{name}.csv").read_text()
 
 
-@NAMES
+@pytest.mark.parametrize(("study", "name"), ONE_OF_EACH_KIND)
 def test_equal_data_give_equal_bytes(study, name, tmp_path):
     for side in "ab":
         figure, data = build(study, name)
@@ -88,19 +104,7 @@ def test_equal_data_give_equal_bytes(study, name, tmp_path):
         assert sha256_of(a) == sha256_of(b)
 
 
-@NAMES
-def test_text_lies_within_the_figure_and_does_not_overlap(study, name):
-    figure, _ = build(study, name)
-    check_text(figure)
-
-
 @pytest.mark.parametrize("kind", FIGURES)
 def test_each_kind_of_figure_has_a_caption(kind):
     caption = (ROOT / "workflow" / "report" / f"{kind}.rst").read_text()
     assert len(caption.split()) > 10
-
-
-@NAMES
-def test_no_legend_covers_a_point(study, name):
-    figure, _ = build(study, name)
-    check_legends(figure)

@@ -1,17 +1,17 @@
 """The figures of the theory's measurements, drawn from the CSV that they write."""
 
 import math
+from functools import cache
 from importlib import import_module
 
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from figure_layout import check_legends, check_text
+from figure_layout import check_layout
 from logdepth.config.theory import Theory
 from logdepth.figures import style
 from logdepth.figures.catalog import FIGURES
-from logdepth.files import sha256_of
 from logdepth.tables import read_table, write_table
 from logdepth.theory.catalog import JOBS
 
@@ -41,56 +41,65 @@ FEW = Theory(
 names = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture(scope="session")
+def folder(once):
     """Every table as a study writes it."""
-    folder = tmp_path_factory.mktemp("tables")
-    for size, settings in (("many", MANY), ("few", FEW)):
-        for name in {table for figure in NAMES for table in FIGURES[figure]}:
-            made = import_module(JOBS[name]).table(settings)
-            write_table(name, made, folder / size / f"{name}.csv")
-    return folder
+
+    def make(folder):
+        for size, settings in (("many", MANY), ("few", FEW)):
+            for name in {table for figure in NAMES for table in FIGURES[figure]}:
+                made = import_module(JOBS[name]).table(settings)
+                write_table(name, made, folder / size / f"{name}.csv")
+
+    return once("measurements", make)
+
+
+@pytest.fixture(scope="module")
+def csv_of(folder, tmp_path_factory):
+    """Return a function that writes the data of a figure as CSV."""
+    written = tmp_path_factory.mktemp("figures")
+
+    @cache
+    def write(name, size="many"):
+        tables = {t: read_table(t, folder / size / f"{t}.csv") for t in FIGURES[name]}
+        path = written / f"{name}-{size}.csv"
+        style.write_data(module_of(name).prepare(tables, {}), path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def drawn(csv_of):
+    """Return a function that draws a figure from its CSV, once for all tests, and its data."""
+
+    @cache
+    def draw(name, size="many"):
+        data = pd.read_csv(csv_of(name, size))
+        return module_of(name).draw(data), data
+
+    return draw
 
 
 def module_of(name):
     return import_module(f"logdepth.figures.{name}")
 
 
-def data_of(name, folder, size):
-    """The data of a figure, written and read again."""
-    tables = {t: read_table(t, folder / size / f"{t}.csv") for t in FIGURES[name]}
-    data = module_of(name).prepare(tables, {})
-    style.write_data(data, folder / size / "figures" / f"{name}.csv")
-    return pd.read_csv(folder / size / "figures" / f"{name}.csv")
+@names
+def test_the_data_of_a_figure_are_written_as_they_were_read(name, csv_of, drawn, tmp_path):
+    style.write_data(drawn(name)[1], tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == csv_of(name).read_text()
 
 
 @names
-def test_a_figure_is_drawn_from_its_csv_alone_to_the_same_bytes(name, folder, tmp_path):
-    data = data_of(name, folder, "many")
-    files = {
-        side: [tmp_path / side / f"{name}.{kind}" for kind in ("pdf", "png", "csv")]
-        for side in "ab"
-    }
-    for paths in files.values():
-        style.save(module_of(name).draw(data), data, *paths, mark="m")
-    for a, b in zip(*files.values(), strict=True):
-        assert sha256_of(a) == sha256_of(b)
-    # The CSV of the figure that was drawn from a CSV is that CSV.
-    source = folder / "many" / "figures" / f"{name}.csv"
-    assert files["a"][2].read_text() == source.read_text()
-
-
-@names
-def test_the_least_that_a_study_may_ask_for_can_be_drawn(name, folder):
-    figure = module_of(name).draw(data_of(name, folder, "few"))
+def test_the_least_that_a_study_may_ask_for_can_be_drawn(name, drawn):
+    figure, _ = drawn(name, "few")
     FigureCanvasAgg(figure).draw()
 
 
 @names
-def test_text_and_legends_have_room(name, folder):
-    figure = module_of(name).draw(data_of(name, folder, "many"))
-    check_text(figure)
-    check_legends(figure)
+def test_text_and_legends_have_room(name, drawn):
+    check_layout(drawn(name)[0])
 
 
 @names
@@ -103,18 +112,16 @@ def lines_of(axis, marker):
     return [line for line in axis.get_lines() if (line.get_marker() != "None") == marker]
 
 
-def test_every_measured_temperature_is_drawn_below_its_bound(folder):
-    data = data_of("temperature", folder, "many")
+def test_every_measured_temperature_is_drawn_below_its_bound(drawn):
+    figure, data = drawn("temperature")
     measured = data[data["kind"] == "measured"]
-    figure = module_of("temperature").draw(data)
     drawn = sum(len(line.get_xdata()) for axis in figure.axes for line in lines_of(axis, True))
     assert drawn == 2 * len(measured)
     assert (measured["temperature"] <= measured["temperature_bound"]).all()
 
 
-def test_a_cell_says_zero_only_where_no_answer_is_wrong(folder):
-    data = data_of("precision", folder, "many")
-    figure = module_of("precision").draw(data)
+def test_a_cell_says_zero_only_where_no_answer_is_wrong(drawn):
+    figure, data = drawn("precision")
     shown = [text.get_text() for axis in figure.axes for text in axis.texts]
     assert len(shown) == len(data)
     assert shown.count("0") == (data["wrong"] == 0).sum()
@@ -138,11 +145,11 @@ def test_a_tiny_share_is_not_written_as_zero():
     assert texts.count("0") == 1
 
 
-def test_executions_lie_on_the_lines_of_the_formulas(folder):
-    data = data_of("attention_cost", folder, "many")
+def test_executions_lie_on_the_lines_of_the_formulas(drawn):
+    figure, data = drawn("attention_cost")
     assert data["rounds_run"].notna().any()
     assert data["rounds_run"].isna().any()
-    left = module_of("attention_cost").draw(data).axes[0]
+    left = figure.axes[0]
     formulas, executed = lines_of(left, False), lines_of(left, True)
     assert len(formulas) == len(executed) == 3
     drawn = 0
@@ -155,20 +162,21 @@ def test_executions_lie_on_the_lines_of_the_formulas(folder):
     assert drawn == data.loc[data["tile"] == 1, "rounds_run"].notna().sum()
 
 
-def test_a_table_that_loses_nothing_is_drawn_with_an_open_marker(folder):
-    losses = data_of("routing_width", folder, "many").query("panel == 'loss'")
+def test_a_table_that_loses_nothing_is_drawn_with_an_open_marker(drawn):
+    figure, data = drawn("routing_width")
+    losses = data.query("panel == 'loss'")
     none = losses[losses["loss"] == 0]
     assert len(none)
-    right = module_of("routing_width").draw(data_of("routing_width", folder, "many")).axes[1]
+    right = figure.axes[1]
     hollow = [line for line in lines_of(right, True) if line.get_markerfacecolor() == "white"]
     assert sum(len(line.get_xdata()) for line in hollow) == len(none)
 
 
-def test_rounds_of_hop_k_appear_against_n_for_one_k_and_against_k_for_one_n(folder):
-    data = data_of("protocol_rounds", folder, "many")
+def test_rounds_of_hop_k_appear_against_n_for_one_k_and_against_k_for_one_n(drawn):
+    figure, data = drawn("protocol_rounds")
     hops = data[data["curve"] == "hop_k"]
     assert set(hops[hops["panel"] == "size"]["hops"]) == {8}
     assert set(hops[hops["panel"] == "hops"]["size"]) == {1024}
-    left, middle, _ = module_of("protocol_rounds").draw(data).axes
+    left, middle, _ = figure.axes
     assert len(lines_of(left, True)) == 6
     assert len(lines_of(middle, True)) == 1

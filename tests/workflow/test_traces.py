@@ -18,6 +18,7 @@ from logdepth.audit.tracing.states import Files
 from logdepth.audit.tracing.trace import Trace, Tracer
 from logdepth.files import sha256_of
 
+
 def trace(finished: Checkout, name: str, row: str | None = None) -> Trace:
     return Tracer(finished.folder / "results").trace(finished.results / name, row)
 
