@@ -65,6 +65,8 @@ class Checkout:
         """Return command and environment of Snakemake on this checkout's own source."""
         command = [sys.executable, "-m", "snakemake", "--configfile", "config/tiny.yaml"]
         environment = os.environ | {"PYTHONPATH": str(self.folder / "workflow")}
+        # As for anybody who has not asked for it; each process compiles the source anew without.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         return [*command, "--cores", "2", *arguments], environment
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -76,17 +78,22 @@ class Checkout:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
 
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """Run Snakemake; return how many jobs of each rule there were."""
+        done = self.snakemake(*arguments)
+        text = done.stdout + done.stderr
+        stats = text.partition("Job stats")[2].partition("\n\n")[0]
+        found = re.findall(r"^(\w+) +(\d+)$", stats, re.M)
+        assert bool(found) != ("Nothing to be done" in text), text
+        return {rule: int(n) for rule, n in found if rule not in ("all", "total")}
+
     def ran(self, *arguments: str) -> dict[str, int]:
         """Run Snakemake; return how many jobs of each rule there were, all but ``traces``.
 
         The pages follow every record, so that they are written again with whatever runs.
         """
-        done = self.snakemake(*arguments)
-        text = done.stdout + done.stderr
-        stats = text.partition("Job stats")[2].partition("\n\n")[0]
-        jobs = re.findall(r"^(\w+) +(\d+)$", stats, re.M)
-        assert bool(jobs) != ("Nothing to be done" in text), text
-        return {rule: int(n) for rule, n in jobs if rule not in ("all", "traces", "total")}
+        jobs = self.jobs(*arguments)
+        return {rule: n for rule, n in jobs.items() if rule != "traces"}
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Return what ``ran`` would, without running anything."""

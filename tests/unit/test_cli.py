@@ -3,11 +3,10 @@
 import json
 import os
 import resource
-import subprocess
-import sys
 
 import pytest
 
+from command_line import error, logdepth, logdepth_here
 from logdepth.cli.main import COMMANDS
 
 RUN = {
@@ -16,24 +15,6 @@ RUN = {
     "training": {"recipe": "fast", "steps": 20, "batch": 8, "warmup": 2},
     "seed": 0,
 }
-
-
-def logdepth(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "logdepth", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        **options,
-    )
-
-
-def error(done):
-    """The one line of a failed command."""
-    assert done.returncode not in (0, None), done.stdout
-    lines = [line for line in done.stderr.splitlines() if "error:" in line]
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return lines[0]
 
 
 def run_with(path, value):
@@ -49,9 +30,9 @@ def run_with(path, value):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    done = logdepth("train", "--run", json.dumps(RUN), "--output", folder, "--device", "cpu")
+    done = logdepth_here("train", "--run", json.dumps(RUN), "--output", folder, "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    done = logdepth(
+    done = logdepth_here(
         *("data", "--task", json.dumps(RUN["task"]), "--hops", "0,1,2", "--sequences", 8),
         *("--seed", 0, "--output", folder / "evaluation.safetensors"),
     )
@@ -70,23 +51,23 @@ def trained(tmp_path_factory):
     ],
 )
 def test_an_impossible_run_is_refused_before_training(tmp_path, path, value, message):
-    done = logdepth("train", "--run", run_with(path, value), "--output", tmp_path / "out")
+    done = logdepth_here("train", "--run", run_with(path, value), "--output", tmp_path / "out")
     assert message in error(done)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_run_from_a_file(tmp_path):
     assert f"{tmp_path}/run.yaml: no such file" in error(
-        logdepth("train", "--run", tmp_path / "run.yaml", "--output", tmp_path / "out")
+        logdepth_here("train", "--run", tmp_path / "run.yaml", "--output", tmp_path / "out")
     )
     (tmp_path / "run.yaml").write_text("a: [")
     assert "run.yaml: not valid YAML" in error(
-        logdepth("train", "--run", tmp_path / "run.yaml", "--output", tmp_path / "out")
+        logdepth_here("train", "--run", tmp_path / "run.yaml", "--output", tmp_path / "out")
     )
 
 
 def test_no_such_device(tmp_path):
-    done = logdepth(
+    done = logdepth_here(
         "train", "--run", json.dumps(RUN), "--output", tmp_path / "out", "--device", "cuda:99"
     )
     assert "--device cuda:99: no such device here (right would be auto or cpu)" in error(done)
@@ -105,20 +86,20 @@ def test_a_disk_that_fills_up_leaves_no_half_file(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written(tmp_path):
     tmp_path.chmod(0o500)
-    done = logdepth("train", "--run", json.dumps(RUN), "--output", tmp_path / "out")
+    done = logdepth_here("train", "--run", json.dumps(RUN), "--output", tmp_path / "out")
     assert f"{tmp_path}/out" in error(done)
 
 
 def test_an_output_folder_that_is_a_file(tmp_path):
     (tmp_path / "out").write_text("")
-    done = logdepth(
+    done = logdepth_here(
         "train", "--run", json.dumps(RUN), "--output", tmp_path / "out", "--device", "cpu"
     )
     assert f"{tmp_path}/out/model.safetensors" in error(done)
 
 
 def evaluate(model, data, output, *more):
-    return logdepth(
+    return logdepth_here(
         *("evaluate", "--model", model, "--data", data, "--output", output),
         *(more or ("--dropout", "off")),
         *("--device", "cpu"),
@@ -164,7 +145,7 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path):
 
 @pytest.mark.parametrize("hops", ["0,9", "x", "1,-2", ""])
 def test_a_k_without_a_hop_token(tmp_path, hops):
-    done = logdepth(
+    done = logdepth_here(
         *("data", "--task", json.dumps(RUN["task"]), "--hops", hops, "--sequences", 8),
         *("--seed", 0, "--output", tmp_path / "e.safetensors"),
     )
@@ -176,30 +157,30 @@ def test_figures(tmp_path):
     spec = '{"draws": "error_by_hops", "dropout": "on"}'
     arguments = ("figure", "mine", "--table", table, "--output", tmp_path, "--spec")
     assert "--spec: draws: input should be 'depth_law'" in error(
-        logdepth(*arguments, '{"draws": "pie"}')
+        logdepth_here(*arguments, '{"draws": "pie"}')
     )
     table.write_text("a,b\n1,2\n")
     assert f"{table}: not a table of errors: column 'experiment'" in error(
-        logdepth(*arguments, spec)
+        logdepth_here(*arguments, spec)
     )
     columns = "experiment,depth,dropout,hops,error,sequences_low,sequences_high,seeds_low,"
     columns += "seeds_high,seeds,sequences,symbols"
     table.write_text(columns + "\na,1,off,1,0.5,0.4,0.6,0.4,0.6,2,8,100\n")
     assert "table errors: no row with dropout on; nothing to draw" in error(
-        logdepth(*arguments, spec)
+        logdepth_here(*arguments, spec)
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["errors.csv"]
     assert "--title 'x': right would be NAME=VALUE" in error(
-        logdepth(*arguments, spec, "--title", "x")
+        logdepth_here(*arguments, spec, "--title", "x")
     )
 
 
 def test_config_commands(root):
     done = logdepth("config", "check", root / "config/smoke.yaml")
     assert "10 runs and 2 compiled models in 3 experiments" in done.stdout
-    assert "no such file" in error(logdepth("config", "check", "none.yaml"))
-    assert "needs a file" in error(logdepth("config", "runs"))
-    assert len(logdepth("config", "runs", root / "config/smoke.yaml").stdout.split()) == 12
+    assert "no such file" in error(logdepth_here("config", "check", "none.yaml"))
+    assert "needs a file" in error(logdepth_here("config", "runs"))
+    assert len(logdepth_here("config", "runs", root / "config/smoke.yaml").stdout.split()) == 12
 
 
 def test_a_wrong_command_says_what_there_is():

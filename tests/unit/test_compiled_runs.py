@@ -6,8 +6,8 @@ import re
 import pandas as pd
 import pytest
 import torch
-from test_cli import error, logdepth
 
+from command_line import error, logdepth_here
 from logdepth.config.contents import Contents
 from logdepth.config.run import PaperModel, Run, Task
 from logdepth.config.site import Site
@@ -102,23 +102,23 @@ def test_a_plan_leaves_compiled_models_out():
 def test_the_command_writes_a_model_that_loads_and_says_so(tmp_path):
     run = next(iter(read_study(STUDY, "built.yaml").compiled_runs().values()))
     content = json.dumps(run.model_dump(mode="json"))
-    done = logdepth("compile", "--run", content, "--output", tmp_path)
+    done = logdepth_here("compile", "--run", content, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     model, loaded = load_model(tmp_path / "model.safetensors", torch.device("cpu"))
     assert loaded == run == Run.model_validate_json((tmp_path / "run.json").read_text())
     assert len(model.blocks) == 2
     first = (tmp_path / "model.safetensors").read_bytes()
-    logdepth("compile", "--run", content, "--output", tmp_path)
+    logdepth_here("compile", "--run", content, "--output", tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == first
 
 
 def test_a_command_for_the_other_kind_of_run_is_refused(tmp_path):
     study = read_study(STUDY, "built.yaml")
     trained = next(iter(study.all_runs().values())).model_dump(mode="json")
-    done = logdepth("compile", "--run", json.dumps(trained), "--output", tmp_path)
+    done = logdepth_here("compile", "--run", json.dumps(trained), "--output", tmp_path)
     assert "training.recipe is 'fast'; right would be 'compiled'" in error(done)
     compiled = next(iter(study.compiled_runs().values())).model_dump(mode="json")
-    done = logdepth("train", "--run", json.dumps(compiled), "--output", tmp_path)
+    done = logdepth_here("train", "--run", json.dumps(compiled), "--output", tmp_path)
     assert "nothing to train" in error(done)
     assert not list(tmp_path.iterdir())
 
@@ -144,7 +144,7 @@ def test_a_comparison_says_that_a_model_was_not_trained():
     ],
 )
 def test_a_wrong_question_to_the_theory_is_one_line(tmp_path, arguments, message):
-    done = logdepth("theory", *arguments, "--output", tmp_path / "x.csv")
+    done = logdepth_here("theory", *arguments, "--output", tmp_path / "x.csv")
     line = error(done)
     assert re.search(message, line), line
     assert not list(tmp_path.iterdir())

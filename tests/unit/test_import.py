@@ -7,8 +7,6 @@ import os
 import pickle
 import random
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
+from command_line import logdepth_here
 from logdepth.errors import UserError
 from logdepth.evaluation.errors import count_errors, evaluation_set
 from logdepth.files import sha256_of
@@ -87,12 +86,6 @@ def release(folder, state=None, config=None, step=100000):
     return folder
 
 
-def logdepth(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "logdepth", *map(str, arguments)], capture_output=True, text=True
-    )
-
-
 def refused(folder, **options):
     with pytest.raises(UserError) as caught:
         read_released(folder, **options)
@@ -125,7 +118,7 @@ def test_the_command_writes_model_run_and_record_and_the_same_bytes_again(tmp_pa
     digest = sha256_of(source / "model_100000.pt")
     seen = []
     for _ in range(2):
-        done = logdepth("import", source, "--output", output)
+        done = logdepth_here("import", source, "--output", output)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         (line,) = done.stdout.splitlines()
@@ -247,7 +240,7 @@ def test_a_config_of_something_else(tmp_path, path, value, message):
     [
         (b"a: [", "not YAML: "),
         (b"\xff\xfe\x00", "not YAML: "),
-        (b"[" * 5000, "not YAML: "),
+        (b"[" * 1000, "not YAML: "),
         (b"", "no settings; right would be the sections 'model:' and 'training:'"),
         (b"- 1", "no settings; right would be"),
         (b"!!python/object/apply:os.system ['true']", "not YAML: "),
@@ -369,7 +362,7 @@ def test_code_is_never_run(tmp_path):
             folder
         )
         assert not witness.exists()
-    done = logdepth("import", folder, "--output", tmp_path / "out")
+    done = logdepth_here("import", folder, "--output", tmp_path / "out")
     assert done.returncode == 1
     assert "contains more than weights" in done.stderr
     assert not witness.exists()
@@ -402,7 +395,7 @@ def test_damaged_files(tmp_path):
 def test_nothing_is_written_when_one_of_several_is_refused(tmp_path):
     good = release(tmp_path / "good")
     bad = release(tmp_path / "bad", without("backbone.ln_f.bias"), changed("training.seed", 1))
-    done = logdepth("import", good, bad, "--output", tmp_path / "out")
+    done = logdepth_here("import", good, bad, "--output", tmp_path / "out")
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -412,7 +405,7 @@ def test_nothing_is_written_when_one_of_several_is_refused(tmp_path):
 
 def test_two_models_of_one_definition_do_not_overwrite_each_other(tmp_path):
     one, other = release(tmp_path / "one"), release(tmp_path / "other")
-    done = logdepth("import", one, other, "--output", tmp_path / "out")
+    done = logdepth_here("import", one, other, "--output", tmp_path / "out")
     assert done.returncode == 1
     assert f"error: {other}: the same run as {one} (released-L2-H4-m32-seed42-" in done.stderr
     assert not (tmp_path / "out").exists()
@@ -443,11 +436,11 @@ def test_the_released_models_make_the_known_errors(root, depth, bounds):
 
 def test_other_weights_do_not_replace_an_imported_model(tmp_path):
     one, output = release(tmp_path / "one"), tmp_path / "out"
-    assert logdepth("import", one, "--output", output).returncode == 0
+    assert logdepth_here("import", one, "--output", output).returncode == 0
     (model,) = output.glob("runs/*/model.safetensors")
     before = sha256_of(model)
     other = release(tmp_path / "other", spoilt(0.25))
-    done = logdepth("import", other, "--output", output)
+    done = logdepth_here("import", other, "--output", output)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert f"{model}: imported before, with other weights than {other} has" in line

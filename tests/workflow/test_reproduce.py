@@ -104,12 +104,6 @@ def refused(checkout: Checkout, name: str, message: str, *options: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_uncommitted_code_is_gone(finished):
-    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
-    finished.snakemake()
-    refused(finished, FIGURE, "made with uncommitted changes on")
-
-
 def test_an_altered_record_is_not_followed(finished):
     alter(finished.results / FIGURE_RECORD, '"cores": ', '"cores": 1')
     refused(finished, FIGURE, "not what its job wrote")
@@ -158,11 +152,10 @@ def test_an_input_whose_record_is_gone_is_made_by_the_history(finished):
     refused(finished, "figures/error_by_hops.png", "which no record explains")
 
 
-def test_uncommitted_code_is_replaced_only_by_a_commit_that_is_named(finished):
-    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
-    finished.snakemake()
-    refused(finished, FIGURE, "no such thing", "--commit", "nowhere")
-    done = reproduce(finished, FIGURE, "--commit", "HEAD")
+def test_uncommitted_code_is_gone_and_replaced_only_by_a_commit_that_is_named(uncommitted):
+    refused(uncommitted, FIGURE, "made with uncommitted changes on")
+    refused(uncommitted, FIGURE, "no such thing", "--commit", "nowhere")
+    done = reproduce(uncommitted, FIGURE, "--commit", "HEAD")
     assert done.returncode == 4, done.stdout + done.stderr
     assert "(code logdepth.figures.depth_law: " in done.stdout
     assert "of the pixels differ" in done.stdout
