@@ -1,9 +1,10 @@
 """Training: recipes, and resume to the bit."""
 
 import itertools
+import multiprocessing
 import os
+import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -107,39 +108,45 @@ def test_the_same_run_twice_and_another_seed(tmp_path):
     assert not first.steps.equals(other.steps)
 
 
-def test_killed_at_once_and_resumed(tmp_path):
+def test_killed_at_once_and_resumed(tmp_path, monkeypatch):
     """SIGKILL at points of its own choosing, until the run is through: the same files."""
-    arguments = [sys.executable, "-m", "logdepth", "train", "--device", "cpu"]
-    arguments += [
-        "--run",
-        FAST.model_copy(
-            update={"training": FAST.training.model_copy(update={"steps": 400})}
-        ).model_dump_json(),
-    ]
+    # Forked from a process that has imported everything, so that there can be many kills.
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(
+        ["pytest", "torch._inductor.config", "logdepth.cli.train", "logdepth.training.loop"]
+    )
+    training = FAST.training.model_copy(update={"steps": 100})
+    run = FAST.model_copy(update={"training": training}).model_dump_json()
+
+    def start(folder, *options):
+        arguments = ["--device", "cpu", "--run", run, "--output", str(folder), *options]
+        monkeypatch.setattr(sys, "argv", ["logdepth", "train", *arguments])
+        process = forks.Process(target=main)
+        process.start()
+        return process
+
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run([*arguments, "--output", str(whole)], check=True, capture_output=True)
+    unhurt = start(whole)
+    unhurt.join()
+    assert unhurt.exitcode == 0
     kills = 0
     for attempt in itertools.count(1):
         before = set(cut.glob("checkpoints/step-*.pt"))
-        process = subprocess.Popen(
-            [*arguments, "--output", str(cut), "--checkpoint-seconds", "0"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = start(cut, "--checkpoint-seconds", "0")
         # A checkpoint is always being written once the first new one is there.
-        deadline = time.monotonic() + 120
-        while process.poll() is None and set(cut.glob("checkpoints/step-*.pt")) <= before:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        try:
-            process.wait(0.1 * attempt)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-        if process.returncode == 0:
+        while process.is_alive() and set(cut.glob("checkpoints/step-*.pt")) <= before:
+            time.sleep(0.001)
+        process.join(0.05 * attempt)
+        process.kill()
+        process.join()
+        if process.exitcode == 0 and kills:
             break
-    assert kills, "the run finished before it could be killed"
+        if process.exitcode == 0:
+            # This process had to wait for a processor, and came too late: from the start.
+            shutil.rmtree(cut)
+            continue
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
     for name in ("model.safetensors", "run.json", "steps.csv", "hops.csv"):
         assert sha256_of(whole / name) == sha256_of(cut / name), name
     assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())

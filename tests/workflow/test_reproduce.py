@@ -1,15 +1,16 @@
 """Outputs made again from their records alone, in real checkouts."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from checkout import Checkout
+from command_line import logdepth, logdepth_here
 from forgery import alter, forge, forge_output, lines_of, write_history
 from logdepth.files import sha256_of
 
@@ -17,20 +18,31 @@ ERRORS, ERRORS_RECORD = "tables/errors.csv", "provenance/tabulate/tables.json"
 FIGURE, FIGURE_RECORD = "figures/depth_law.png", "provenance/figure/depth_law.json"
 
 
+def worktrees(checkout: Checkout) -> int:
+    command = ["git", "worktree", "list"]
+    listed = subprocess.run(
+        command, cwd=checkout.folder, capture_output=True, text=True, check=True
+    )
+    return len(listed.stdout.splitlines())
+
+
 def reproduce(
     checkout: Checkout, name: str | Path, *options: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     path = name if isinstance(name, Path) else checkout.results / name
-    command = [sys.executable, "-m", "logdepth", "audit", "reproduce", str(path), *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
-    done = subprocess.run(
-        command, cwd=checkout.folder, env=environment, capture_output=True, text=True
-    )
-    listed = subprocess.run(
-        ["git", "worktree", "list"], cwd=checkout.folder, capture_output=True, text=True, check=True
-    )
-    assert len(listed.stdout.splitlines()) == 1, "a worktree is left over"
+    done = logdepth("audit", "reproduce", path, *options, cwd=checkout.folder, env=environment)
+    assert worktrees(checkout) == 1, "a worktree is left over"
     return done
+
+
+def refused(checkout: Checkout, name: str, message: str, *options: str) -> None:
+    with contextlib.chdir(checkout.folder):
+        done = logdepth_here("audit", "reproduce", checkout.results / name, *options)
+    assert worktrees(checkout) == 1, "a worktree is left over"
+    assert done.returncode == 1, done.stdout
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_figure_from_its_tables(finished, tmp_path):
@@ -41,7 +53,7 @@ def test_a_figure_from_its_tables(finished, tmp_path):
     assert done.stdout.count("identical bytes") == 3
     assert (tmp_path / "kept" / FIGURE).read_bytes() == (finished.results / FIGURE).read_bytes()
     assert finished.hashes() == before
-    assert "is there already" in reproduce(finished, FIGURE, "--keep", str(tmp_path)).stderr
+    refused(finished, FIGURE, "is there already", "--keep", str(tmp_path))
 
 
 def test_code_that_has_changed_since_does_not_matter(finished):
@@ -72,8 +84,7 @@ def test_a_copy_elsewhere_with_the_clone_named(finished, tmp_path):
     shutil.copytree(finished.results, tmp_path / "mailed" / "tiny")
     done = reproduce(finished, tmp_path / "mailed/tiny" / ERRORS)
     assert done.returncode == 0, done.stdout + done.stderr
-    command = [sys.executable, "-m", "logdepth", "audit", "reproduce", "tiny/tables/errors.csv"]
-    alone = subprocess.run(command, cwd=tmp_path / "mailed", capture_output=True, text=True)
+    alone = logdepth("audit", "reproduce", "tiny/tables/errors.csv", cwd=tmp_path / "mailed")
     assert alone.returncode == 1
     assert "right would be --repository with one" in alone.stderr
 
@@ -95,13 +106,6 @@ def test_another_figure_is_measured_in_pixels(finished):
     done = reproduce(finished, FIGURE)
     assert done.returncode == 4, done.stdout + done.stderr
     assert "pixels" in done.stdout
-
-
-def refused(checkout: Checkout, name: str, message: str, *options: str) -> None:
-    done = reproduce(checkout, name, *options)
-    assert done.returncode == 1, done.stdout
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_altered_record_is_not_followed(finished):

@@ -5,15 +5,16 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import psutil
+import pytest
 import torch
 from ruamel.yaml import YAML
 from transformers import GPT2Config, GPT2Model
 
 from checkout import Checkout
+from command_line import logdepth
 from logdepth.files import sha256_of
 
 IMPORTING = """\
@@ -76,9 +77,9 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def stop_while_training(checkout: Checkout, signum: signal.Signals) -> None:
-    """Run the study, and stop all of its processes while at least one model is being trained."""
-    command, environment = checkout.command("runs")
+def stop_while_training(checkout: Checkout, models: list[str], signum: signal.Signals) -> None:
+    """Train models of the study, and stop all of its processes before both are finished."""
+    command, environment = checkout.command(*models)
     while True:
         process = subprocess.Popen(
             command,
@@ -103,24 +104,29 @@ def stop_while_training(checkout: Checkout, signum: signal.Signals) -> None:
         # Snakemake may end before a training that still saves what it has.
         while any(map(is_alive, started)):
             time.sleep(0.01)
-        if len(list(checkout.results.glob("runs/*/model.safetensors"))) < 2:
+        if not all((checkout.folder / model).exists() for model in models):
             return
         # This process had to wait for a processor, and the signal came too late: from the start.
         shutil.rmtree(checkout.results)
         shutil.rmtree(checkout.folder / ".snakemake")
 
 
-def test_a_clone_that_is_told_to_stop_goes_on_to_the_same_models(fresh, template):
-    stop_while_training(fresh, signal.SIGTERM)
+@pytest.fixture
+def models(template):
+    """The models of the study, as Snakemake is asked for them."""
+    return [f"results/tiny/{name}" for name in template.hashes() if "/model." in name]
+
+
+def test_a_clone_that_is_told_to_stop_goes_on_to_the_same_models(fresh, template, models):
+    stop_while_training(fresh, models, signal.SIGTERM)
     assert list(fresh.results.glob("checkpoints/*/step-*.pt"))
-    fresh.snakemake("runs")
-    models = {name: sha256 for name, sha256 in template.hashes().items() if "/model." in name}
-    assert len(models) == 2
-    assert models.items() <= fresh.hashes().items()
+    fresh.snakemake(*models)
+    for model in models:
+        assert sha256_of(fresh.folder / model) == sha256_of(template.folder / model), model
 
 
-def test_a_clone_that_was_killed_ends_with_the_same_bytes_as_another(fresh, template):
-    stop_while_training(fresh, signal.SIGKILL)
+def test_a_clone_that_was_killed_ends_with_the_same_bytes_as_another(fresh, template, models):
+    stop_while_training(fresh, models, signal.SIGKILL)
     # A killed Snakemake cannot remove its lock; it says so, and --unlock is the way out.
     refused = fresh.snakemake(check=False)
     assert refused.returncode != 0
@@ -175,7 +181,8 @@ def test_a_mistake_in_the_site_stops_before_the_dag(fresh):
 
 def test_the_log_of_a_failed_job_is_shown(fresh):
     fresh.edit("config/tiny.yaml", "warmup: 2", "warmup: 2, adamw_rate: 1.0e+30, clip: 1.0e+30")
-    done = fresh.snakemake(check=False)
+    fresh.edit("config/tiny.yaml", "depths: [1, 2]", "depths: [1]")
+    done = fresh.snakemake("runs", check=False)
     assert done.returncode != 0
     assert "lower the learning rates of its recipe" in done.stdout + done.stderr
     assert not list(fresh.results.glob("runs/*/model.safetensors"))
@@ -221,17 +228,14 @@ def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path):
     arguments = ("--configfile", "config/mine.yaml")
     refused = fresh.snakemake(*arguments, check=False)
     assert "no imported model for the study 'mine'" in refused.stderr
-    done = subprocess.run(
-        [sys.executable, "-m", "logdepth", "import", released, "--output", "results/mine"],
-        cwd=fresh.folder,
-        env=os.environ | {"PYTHONPATH": str(fresh.folder / "workflow")},
-        capture_output=True,
-        text=True,
+    _, environment = fresh.command()
+    done = logdepth(
+        *("import", released, "--output", "results/mine"), cwd=fresh.folder, env=environment
     )
     assert done.returncode == 0, done.stderr
     (model,) = fresh.folder.glob("results/mine/runs/*/model.safetensors")
     before = sha256_of(model)
-    fresh.snakemake(*arguments, "figures")
+    fresh.snakemake("figures", *arguments)
     assert sha256_of(model) == before
     drawn = {path.stem for path in fresh.folder.glob("results/mine/figures/*.pdf")}
     # The deeper model was not imported, and with it two figures are left out.
