@@ -60,10 +60,15 @@ def test_a_requeued_pack_goes_on_with_those_that_are_not_done(pack):
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_no_more_than_asked_for_run_at_once(pack, at_once):
-    script = "cd {}; mkdir $$.on; ls -d *.on | wc -l >> seen; sleep 0.2; rmdir $$.on"
+    # Each waits until as many have started as may, then for one too many.
+    script = (
+        "cd {folder}; mkdir $$.on; "
+        "until [ -e full ] || [ $(ls -d *.on | wc -l) -ge {at_once} ]; do sleep 0.01; done; "
+        "touch full; sleep 0.2; ls -d *.on | wc -l >> seen; rmdir $$.on"
+    )
     folder = pack(*["true"] * 6)
     for number in range(6):
-        (folder / f"{number}.sh").write_text(script.format(folder))
+        (folder / f"{number}.sh").write_text(script.format(folder=folder, at_once=at_once))
     assert work(folder, at_once).returncode == 0
     assert max(map(int, (folder / "seen").read_text().split())) == at_once
 
