@@ -47,6 +47,9 @@ def test_a_missing_python_is_refused(tmp_path, root):
 
 
 def test_a_wrong_build_of_torch_is_refused(tmp_path, root):
+    # An environment is there already: making one takes long.
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(shutil.which("false"))
     done = setup(tmp_path, root, TORCH="tpu")
     assert done.returncode != 0
     assert "TORCH is 'tpu'; right would be cpu or cuda" in done.stderr
