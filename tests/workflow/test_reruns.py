@@ -35,15 +35,13 @@ def test_an_edited_style_redraws_the_figures(finished):
     assert finished.planned() == {f"figure_{name}": 1 for name in FIGURES}
 
 
-def test_an_edited_figure_and_a_deleted_record_redraw_their_figures_alone(finished):
-    finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
-    (finished.results / "provenance/figure/error_by_hops.json").unlink()
-    before = finished.hashes()
-    assert finished.ran() == {"figure_depth_law": 1, "figure_error_by_hops": 1}
-    after = finished.hashes()
+def test_an_edited_figure_is_redrawn_alone_and_so_is_one_without_its_record(template, uncommitted):
+    # Its figure of the depth law was edited, and drawn again: see the fixture for what ran.
+    before, after = template.hashes(), uncommitted.hashes()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"figures/depth_law.pdf", "figures/depth_law.png"}
-    assert finished.planned() == {}
+    (uncommitted.results / "provenance/figure/error_by_hops.json").unlink()
+    assert uncommitted.planned() == {"figure_error_by_hops": 1}
 
 
 def test_what_changes_no_result_runs_nothing_and_writes_no_page(finished):
@@ -75,16 +73,17 @@ def test_overwritten_figures_are_drawn_again_each_time(finished):
         if keep_time:
             os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
-    # Each kind of file with its time kept and with a new one; one file twice.
-    for keep_time, content, names in (
-        (True, b"once", ("depth_law.pdf", "error_by_hops.png", "training_curves.csv")),
-        (False, b"twice", ("depth_law.csv", "error_by_hops.png", "training_curves.pdf")),
-    ):
-        for name in names:
-            overwrite(name, content, keep_time)
-        assert finished.ran() == {f"figure_{name}": 1 for name in FIGURES}
-        assert finished.hashes() == before
-    assert finished.planned() == {}
+    # Each kind of file with its time kept, and with a new one; one file twice.
+    for name in ("depth_law.pdf", "error_by_hops.png", "training_curves.csv"):
+        overwrite(name, b"once", keep_time=True)
+    assert finished.ran() == {f"figure_{name}": 1 for name in FIGURES}
+    assert finished.hashes() == before
+    for name in ("depth_law.csv", "error_by_hops.png", "training_curves.pdf"):
+        overwrite(name, b"twice", keep_time=False)
+    assert finished.planned() == {f"figure_{name}": 1 for name in FIGURES}
+    figure = "results/tiny/figures/error_by_hops.pdf"
+    assert finished.ran(figure) == {"figure_error_by_hops": 1}
+    assert finished.planned() == {"figure_depth_law": 1, "figure_training_curves": 1}
 
 
 def test_a_flipped_bit_in_a_model_trains_it_again(finished):

@@ -55,16 +55,16 @@ figures:
 """
 
 
-# What claims, compiled models and a figure of each source of data take: checks, one execution, two
-# measurements in one figure, solved depths, the attention of a model.
+# What claims, compiled models and a figure of each source of data take: checks, two measurements in
+# one figure, solved depths, the attention of a model.
 MADE = [
     *(f"results/tiny/tables/{name}.csv" for name in ("claims", "errors")),
     *(
         f"results/tiny/figures/{name}.pdf"
-        for name in ("fig01", "routing_width", "construction_depth", "heads")
+        for name in ("routing_width", "construction_depth", "heads")
     ),
 ]
-MADE_TABLES = [*CHECKS, "mpc_execution", "routing_width", "table_losses"]
+MADE_TABLES = [*CHECKS, "routing_width", "table_losses"]
 
 
 def test_a_study_of_the_theory_from_nothing_to_its_claims(root, tmp_path):
@@ -75,7 +75,7 @@ def test_a_study_of_the_theory_from_nothing_to_its_claims(root, tmp_path):
     check_tables(done)
     check_compiled_models(done)
     # All that was not asked for is left, each table and each figure, and nothing else.
-    left = ("fig03", "fig04", "fig05", "temperature", "precision", "attention_cost")
+    left = ("fig01", "fig03", "fig04", "fig05", "temperature", "precision", "attention_cost")
     figures = {f"figure_{name}": 1 for name in (*left, "protocol_rounds")}
     tables = {"theory": len(JOBS) - len(MADE_TABLES), "curves": 1, "describe": 1}
     assert done.planned() == figures | tables

@@ -91,7 +91,7 @@ def test_the_rows_that_an_error_comes_from_give_that_error(finished, table):
 
 def test_the_rows_that_a_training_curve_comes_from_give_that_curve(finished):
     table = "figures/training_curves.csv"
-    for place, row in enumerate(rows(finished.results / table)):
+    for place, row in list(enumerate(rows(finished.results / table)))[::7]:
         found = narrowed(finished, table, place).rows
         (name,) = [name for name in found if name.startswith("runs/")]
         (here,) = found[name][0]

@@ -357,11 +357,11 @@ def test_an_output_that_is_gone(finished, verify):
 def test_a_sample_is_chosen_by_its_seed(finished, verify, capsys):
     alter(finished.results / ERRORS, *NUMBER)
     assert verify("--sample", "1000") == {ERRORS: ("modified", {"bytes"})}
-    # Half of the outputs: that ten seeds all find it, or none does, is as good as impossible.
+    # Half of the outputs: six seeds seldom all find it or all miss it, and these ones do not.
     half = ("--sample", str(len(finished.hashes()) // 2), "--seed")
-    seen = [bool(verify(*half, str(seed))) for seed in range(10)]
-    assert 0 < sum(seen) < 10
-    assert seen[:3] == [bool(verify(*half, str(seed))) for seed in range(3)]
+    seen = [bool(verify(*half, str(seed))) for seed in range(6)]
+    assert 0 < sum(seen) < 6
+    assert seen[:2] == [bool(verify(*half, str(seed))) for seed in range(2)]
     main([str(finished.results), "--sample", "5", "--seed", "7"])
     assert "outputs hashed, chosen with the seed 7" in capsys.readouterr().out
 
