@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -32,7 +33,7 @@ from machine import machine, output_folder, write, write_machine
 
 SEED = 0
 DEPTHS = (2, 3, 4, 5, 6)
-ROUNDS = 5
+ROUNDS = 3
 BATCH = 32
 WIDTH = 128
 TASK = Task()
@@ -40,7 +41,19 @@ HOP = HopTask(TASK.context, TASK.alphabet, TASK.max_hops)
 CPU = torch.device("cpu")
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-Rival = Callable[[int], float]
+Steps = Callable[[int], float]
+
+
+class Rival(NamedTuple):
+    """What is compared: ``steps(n)`` takes n steps and returns their seconds."""
+
+    run: Run
+    steps: Steps
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of the matrix products of a step."""
+        return cost.step_flops(cost.shape_of(self.run))
 
 
 def one_by_one(size: int) -> Batch:
@@ -74,7 +87,7 @@ def ours_at(step: int) -> Batch:
     return batch.tokens, batch.targets
 
 
-def gpt2(depth: int, batch_at: Callable[[int], Batch]) -> Rival:
+def gpt2(depth: int, batch_at: Callable[[int], Batch]) -> Steps:
     """Return steps of transformers.GPT2Model with AdamW, all at its defaults: dropout 0.1."""
     config = transformers.GPT2Config(
         vocab_size=30,
@@ -102,7 +115,7 @@ def gpt2(depth: int, batch_at: Callable[[int], Batch]) -> Rival:
     return steps
 
 
-def ours(run: Run) -> Rival:
+def ours(run: Run) -> Steps:
     """Return steps of the project's own training loop, between its first and its last."""
 
     def steps(count: int) -> float:
@@ -135,19 +148,26 @@ def run_of(depth: int, model: PaperModel | FastModel, recipe: PaperRecipe | Fast
 
 def rivals(depth: int) -> dict[str, Rival]:
     """Return everything that is compared at a depth; the first one is the base of the ratios."""
-    paper = PaperRecipe(recipe="paper", batch=BATCH)
-    fast = FastRecipe(recipe="fast", batch=BATCH)
+    recipe = FastRecipe(recipe="fast", batch=BATCH)
     own = FastModel(form="fast", width=WIDTH)
+    paper, whole, fast, half = (
+        run_of(depth, model, settings)
+        for model, settings in (
+            (PaperModel(form="paper"), PaperRecipe(recipe="paper", batch=BATCH)),
+            (PaperModel(form="paper", dropout=0), PaperRecipe(recipe="paper", batch=BATCH)),
+            (own, recipe),
+            (own, recipe.model_copy(update={"precision": "bfloat16"})),
+        )
+    )
     found = {
-        "GPT2Model, Python data": gpt2(depth, lambda _: one_by_one(BATCH)),
-        "GPT2Model, our data": gpt2(depth, ours_at),
-        "paper recipe": ours(run_of(depth, PaperModel(form="paper"), paper)),
-        "paper recipe, no dropout": ours(run_of(depth, PaperModel(form="paper", dropout=0), paper)),
-        "fast recipe": ours(run_of(depth, own, fast)),
+        "GPT2Model, Python data": Rival(paper, gpt2(depth, lambda _: one_by_one(BATCH))),
+        "GPT2Model, our data": Rival(paper, gpt2(depth, ours_at)),
+        "paper recipe": Rival(paper, ours(paper)),
+        "paper recipe, no dropout": Rival(whole, ours(whole)),
+        "fast recipe": Rival(fast, ours(fast)),
     }
     if bfloat16_factor() < 1:
-        half = fast.model_copy(update={"precision": "bfloat16"})
-        found["fast recipe, bfloat16"] = ours(run_of(depth, own, half))
+        found["fast recipe, bfloat16"] = Rival(half, ours(half))
     return found
 
 
@@ -190,46 +210,38 @@ def measure() -> pd.DataFrame:
     for depth in DEPTHS:
         found = rivals(depth)
         counts = {}
-        for name, steps in found.items():
-            steps(2)
-            counts[name] = max(2, round(1.5 / (steps(2) / 2)))
+        for name, rival in found.items():
+            rival.steps(2)
+            counts[name] = max(2, round(1.5 / (rival.steps(2) / 2)))
         for number in range(ROUNDS):
             most = peak(0.3)
-            for name, steps in found.items():
-                speed = counts[name] / steps(counts[name])
-                rows.append((depth, number, name, speed, most))
-    return pd.DataFrame(rows, columns=["depth", "round", "rival", "steps_s", "peak_flops"])
+            for name, rival in found.items():
+                speed = counts[name] / rival.steps(counts[name])
+                rows.append((depth, number, name, speed, rival.flops, most))
+    columns = ["depth", "round", "rival", "steps_s", "flops_step", "peak_flops"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def ratios(measured: pd.DataFrame) -> pd.DataFrame:
     """Return speed, ratio to the first rival and share of the peak, with the spread over rounds."""
-    base = measured["rival"].iloc[0]
-    rows = []
-    for (depth, rival), part in measured.groupby(["depth", "rival"], sort=False):
-        first = measured[(measured["depth"] == depth) & (measured["rival"] == base)]
-        over = part["steps_s"].to_numpy() / first["steps_s"].to_numpy()
-        recipe = "fast" if "fast" in rival else "paper"
-        model = FastModel(form="fast", width=WIDTH)
-        settings = PaperRecipe(recipe="paper") if recipe == "paper" else None
-        run = run_of(
-            depth,
-            PaperModel(form="paper") if settings else model,
-            settings or FastRecipe(recipe="fast", batch=BATCH),
+    first = measured[measured["rival"] == measured["rival"].iloc[0]]
+    base = measured[["depth", "round"]].merge(first, on=["depth", "round"])["steps_s"]
+    table = measured.assign(
+        ratio=measured["steps_s"] / base,
+        peak_share=measured["flops_step"] * measured["steps_s"] / measured["peak_flops"],
+    )
+    return (
+        table.groupby(["depth", "rival"], sort=False)
+        .agg(
+            steps_s=("steps_s", "median"),
+            ratio=("ratio", "median"),
+            ratio_low=("ratio", "min"),
+            ratio_high=("ratio", "max"),
+            gflops_step=("flops_step", lambda flops: flops.iloc[0] / 1e9),
+            peak_share=("peak_share", "median"),
         )
-        flops = cost.step_flops(cost.shape_of(run))
-        rows.append(
-            {
-                "depth": depth,
-                "rival": rival,
-                "steps_s": part["steps_s"].median(),
-                "ratio": pd.Series(over).median(),
-                "ratio_low": over.min(),
-                "ratio_high": over.max(),
-                "gflops_step": flops / 1e9,
-                "peak_share": (flops * part["steps_s"] / part["peak_flops"]).median(),
-            }
-        )
-    return pd.DataFrame(rows)
+        .reset_index()
+    )
 
 
 def draw(table: pd.DataFrame, about: dict[str, object], path: Path) -> None:

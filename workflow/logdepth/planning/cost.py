@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Of Newton and Schulz in Muon, which cannot be imported without torch; each multiplies three times.
 ITERATIONS = 5
-# Resident memory of a process that has imported torch and trains a tiny model (2.13, CPU).
+# Resident memory of a process that has imported torch and trains a tiny model, at most (2.13, CPU).
 PROCESS_BYTES = 380 * 2**20
 # Memory of a GPU that CUDA itself takes; assumed.
 GPU_CONTEXT_BYTES = 500 * 2**20
