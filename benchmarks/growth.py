@@ -24,7 +24,7 @@ SECONDS = 3.0
 LENGTHS = (32, 64, 128, 256, 512)
 DEPTHS = (1, 2, 4, 8, 16)
 WIDTHS = (32, 64, 128, 256, 512)
-RUNS = (10, 100, 1000)
+RUNS = (10, 30, 100, 300, 1000)
 
 STUDY = """\
 study: growth
