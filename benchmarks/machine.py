@@ -27,10 +27,12 @@ def output_folder(description: str) -> Path:
 def machine() -> dict[str, object]:
     """Return CPU, versions, commit, and how busy the machine was."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.split(":")[1].strip() for line in info.splitlines() if "model name" in line]
+    about = dict(map(str.strip, line.split(":", 1)) for line in info.splitlines() if ":" in line)
     git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": about.get("model name", platform.processor()),
+        # A virtual machine may hide the name.
+        "family_model": [about.get("cpu family"), about.get("model")],
         "cores": os.cpu_count(),
         # What torch and its libraries use; set by ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA.
         "instructions": torch.backends.cpu.get_cpu_capability(),
