@@ -23,7 +23,7 @@ experiments:
   fast:
     title: fast
     model: {form: fast, heads: 2, width: 32, mlp_ratio: 2}
-    training: {recipe: fast, steps: 4000, batch: 32, warmup: 20}
+    training: {recipe: fast, steps: 6000, batch: 32, warmup: 20}
     depths: [2]
 """
 # The second run learns so fast that its loss is soon no number.
@@ -121,7 +121,7 @@ def test_cancelled_by_hand(checkout, cluster, undisturbed):
 
 def test_killed_by_its_time_limit(make, cluster, tmp_path):
     # Limits are whole minutes, and looked at twice a minute.
-    study = LONG.replace("steps: 4000", "steps: 24000")
+    study = LONG.replace("steps: 6000", "steps: 32000")
     here = make(tmp_path / "here", study=study)
     checkout = make(tmp_path / "checkout", study=study)
     with ThreadPoolExecutor() as beside:
