@@ -21,7 +21,8 @@ PUBLISHED = ROOT / "results" / "published"
 STUDIES = {
     path.name: load_study(ROOT / "config" / f"{path.name}.yaml")
     for path in sorted(PUBLISHED.iterdir())
-    if path.is_dir()
+    # The benchmarks are no study.
+    if (path / "provenance").is_dir()
 }
 FIGURES_OF = [
     (study, name)
