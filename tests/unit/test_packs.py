@@ -209,11 +209,11 @@ def test_requests_on_cpus_are_above_what_was_measured(root, paper):
     attention = requests.attention_requests(runs, speedrun, site)
     for key, run in runs.items():
         if run.model.depth == 6:
-            assert training[key].seconds > 489
-            assert training[key].mem_mb - 300 > 577
+            assert training[key].seconds > 1320
+            assert training[key].mem_mb - 300 > 601
             assert 56 < evaluation[key].seconds < 560
             assert evaluation[key].mem_mb - 300 > 517
-            assert 3.5 < attention[key].seconds < 35
+            assert 4.2 < attention[key].seconds < 42
             assert attention[key].mem_mb - 300 > 408
             assert training[key].share == evaluation[key].share == 1 / 8
     # With dropout on, and the width as logits; the two released models.
