@@ -13,15 +13,16 @@ CONFIG := --configfile config/$(STUDY).yaml
 LOCKS := envs/cpu.txt envs/cuda.txt
 
 ifeq ($(wildcard config/$(STUDY).yaml),)
-$(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; right would be one of $(filter-out \
+$(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; expected one of $(filter-out \
     default,$(basename $(notdir $(wildcard config/*.yaml)))))
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study theory setup report figure publish audit test test-cluster lint types bench lock config image help
+.PHONY: study theory setup report figure publish audit test test-cluster lint types bench lock config claims image help
 
 study: setup ## set up, run STUDY and write its report
 	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
+	@if grep -q '^ *select:' config/$(STUDY).yaml; then snakemake selected $(CONFIG); fi
 	snakemake $(CONFIG)
 	@if [ ! -f results/$(STUDY)/report.html ] || [ -n "$$(find results/$(STUDY)/figures \
 	    results/$(STUDY)/tables results/$(STUDY)/traces -newer results/$(STUDY)/report.html -print -quit)" ]; then \
@@ -80,6 +81,9 @@ lock: .venv/dev.done ## regenerate envs/*.txt from envs/*.in
 config: setup ## regenerate config/schema.json and config/default.yaml
 	logdepth config schema > config/schema.json
 	logdepth config default > config/default.yaml
+
+claims: setup ## write docs/claims.md from what is published
+	python benchmarks/claims.py > docs/claims.md
 
 image: .venv/dev.done ## build containers/logdepth.sif, as root (TORCH=cpu|cuda, MIRROR=…)
 	@containers/build.sh

@@ -4,14 +4,15 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/study.smk"
+include: "workflow/rules/helpers.smk"
 include: "workflow/rules/collect.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/theory.smk"
+include: "workflow/rules/selection.smk"
+include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/attention.smk"
+include: "workflow/rules/tables.smk"
 include: "workflow/rules/fit.smk"
+include: "workflow/rules/theory.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/audit.smk"
 
@@ -19,6 +20,7 @@ include: "workflow/rules/audit.smk"
 report: "workflow/report/study.rst"
 
 
+# The default target of an included file would not count.
 localrules:
     all,
 
@@ -26,11 +28,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/data/evaluation.safetensors",
-        record_of("data", "evaluation"),
-        RUN_OUTPUTS,
-        TABLE_OUTPUTS,
-        FIGURE_OUTPUTS,
-        TRACES.values(),
+        SELECTION_TARGETS,
+        TARGETS,
     message:
-        f"The study '{STUDY.study}' is complete: {RESULTS}/figures, {RESULTS}/tables"
+        WHAT_IS_DONE

@@ -5,6 +5,7 @@ growth.json (the machine). CPU time throughout, so that a busy machine changes l
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import linregress, t
 
-from logdepth.config.run import FastModel, FastRecipe, Run, Task
+from logdepth.config.run import Run
+from logdepth.models.softmax import Softmax
 from logdepth.planning.calibrate import seconds_per_step
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.tasks.hop import Hop
 from machine import ROOT, machine, output_folder, write, write_machine
 
 # Seconds for each measured point.
@@ -29,13 +33,13 @@ RUNS = (10, 30, 100, 300, 1000)
 STUDY = """\
 study: growth
 title: Many tiny runs
-task: {{context: 10, alphabet: 4, max_hops: 2}}
+task: {{name: hop, context: 10, alphabet: 4, max_k: 2}}
 seeds: {seeds}
 experiments:
   fast:
     title: fast
-    model: {{form: fast, heads: 2, width: 16, mlp_ratio: 0}}
-    training: {{recipe: fast, steps: 30, batch: 8, warmup: 2}}
+    model: {{form: softmax, heads: 2, width: 16, mlp_ratio: 0}}
+    training: {{recipe: muon, steps: 30, batch: 8, warmup: 2}}
     depths: [1, 2, 3, 4, 5]
 """
 
@@ -50,11 +54,11 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def step_seconds(*, length: int = 64, depth: int = 3, width: int = 64) -> float:
-    """Return the CPU seconds of a training step of the fast recipe, batch 16, one thread."""
+    """Return the CPU seconds of a training step of the recipe muon, batch 16, one thread."""
     run = Run(
-        task=Task(context=length + 1, max_hops=8),
-        model=FastModel(form="fast", depth=depth, width=width),
-        training=FastRecipe(recipe="fast", batch=16),
+        task=Hop(context=length + 1, max_k=8),
+        model=Softmax(depth=depth, width=width),
+        training=MuonRecipe(batch=16),
         seed=0,
     )
     return seconds_per_step(run, SECONDS)
@@ -86,10 +90,12 @@ def measurements() -> Iterator[tuple[str, str, int, float]]:
         yield "step (N=64, m=64), s", "L", depth, step_seconds(depth=depth)
     for width in WIDTHS:
         yield "step (N=64, L=3), s", "m", width, step_seconds(width=width)
+    planning(RUNS[0])  # counts what a step costs, once for all
     for runs in RUNS:
         seconds, megabytes = planning(runs)
         yield "planning, s", "runs", runs, seconds
         yield "planning, MB", "runs", runs, megabytes
+    shutil.rmtree(ROOT / "results" / "growth")
 
 
 def exponents(measured: pd.DataFrame) -> pd.DataFrame:

@@ -11,13 +11,18 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from logdepth import jobs
 from logdepth.audit.chain import Checks
 from logdepth.audit.findings import State
 from logdepth.audit.study import open_study
 from logdepth.audit.verify import verify
 from logdepth.canonical import canonical_json
+from logdepth.config.run import Run
 from logdepth.files import write_text
-from logdepth.provenance.record import Job, recorded
+from logdepth.models.softmax import Softmax
+from logdepth.provenance.record import recorded
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.tasks.hop import Hop
 
 LAPTOP = Path(__file__).parent.parent / "results/published/laptop"
 JOBS, OUTPUTS, BYTES = 2500, 4, 20_000
@@ -34,7 +39,8 @@ def timed(seconds: list[float]) -> Iterator[None]:
 def one_job(study: Path) -> dict[str, object]:
     """Run a job that does nothing; return its record."""
     output, record = study / "runs/0/0.csv", study / "provenance/train/0.json"
-    with recorded(Job("train", record, "d" * 64, {}, [], [output])):
+    job = jobs.train(Run(task=Hop(), model=Softmax(), training=MuonRecipe(), seed=0))
+    with recorded(job, inputs=[], outputs=[output], record=record, definition=job.definition()):
         write_text(output, "x")
     return dict(json.loads(record.read_text()))
 

@@ -21,11 +21,18 @@ import transformers
 from matplotlib import pyplot as plt
 from torch.nn import functional as F
 
-from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Run, Task
+from logdepth.config.run import Run
 from logdepth.devices import bfloat16_factor
 from logdepth.figures.style import COLUMN_INCHES, MARKERS
-from logdepth.planning import cost
-from logdepth.tasks.hop import HopTask
+from logdepth.models.base import Model
+from logdepth.models.gpt2 import Gpt2
+from logdepth.models.softmax import Softmax
+from logdepth.planning.cost import shape_of
+from logdepth.planning.count import count
+from logdepth.recipes.base import Recipe
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.recipes.paper import PaperRecipe
+from logdepth.tasks.hop import Hop
 from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.loop import train
 from logdepth.training.metrics import Metrics
@@ -36,8 +43,7 @@ DEPTHS = (2, 3, 4, 5, 6)
 ROUNDS = 3
 BATCH = 32
 WIDTH = 128
-TASK = Task()
-HOP = HopTask(TASK.context, TASK.alphabet, TASK.max_hops)
+TASK = Hop()
 CPU = torch.device("cpu")
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -53,7 +59,7 @@ class Rival(NamedTuple):
     @property
     def flops(self) -> int:
         """FLOPs of the matrix products of a step."""
-        return cost.step_flops(cost.shape_of(self.run))
+        return count(shape_of(self.run)).step_flops
 
 
 def one_by_one(size: int) -> Batch:
@@ -61,7 +67,7 @@ def one_by_one(size: int) -> Batch:
     length = TASK.context - 1
     tokens, targets = [], []
     for _ in range(size):
-        k = random.randint(0, TASK.max_hops)
+        k = random.randint(0, TASK.max_k)
         string = [random.randrange(TASK.alphabet)]
         while len(string) < length:
             string.append((string[-1] + random.randint(1, TASK.alphabet - 1)) % TASK.alphabet)
@@ -71,19 +77,19 @@ def one_by_one(size: int) -> Batch:
             jump.append(last.get(symbol, length))
             last[symbol] = i + 1
         jump.append(length)
-        answers = [HOP.blank]
+        answers = [TASK.blank]
         for i in range(length):
             for _ in range(k):
                 i = jump[i]
-            answers.append(HOP.first_symbol + string[i] if i < length else HOP.bottom)
-        tokens.append([k] + [HOP.first_symbol + symbol for symbol in string])
+            answers.append(TASK.first_symbol + string[i] if i < length else TASK.bottom)
+        tokens.append([k] + [TASK.first_symbol + symbol for symbol in string])
         targets.append(answers)
     return torch.tensor(tokens), torch.tensor(targets)
 
 
 def ours_at(step: int) -> Batch:
     """Return a batch of the project's own stream."""
-    batch = HOP.batch(SEED, step, BATCH)
+    batch = TASK.batch(SEED, step, BATCH)
     return batch.tokens, batch.targets
 
 
@@ -119,8 +125,7 @@ def ours(run: Run) -> Steps:
     """Return steps of the project's own training loop, between its first and its last."""
 
     def steps(count: int) -> float:
-        cut = {"steps": count + 1, "warmup": 0}
-        short = run.model_copy(update={"training": run.recipe.model_copy(update=cut)})
+        short = run.model_copy(update={"training": run.training.cut(count + 1)})
         ends: list[float] = []
         add = Metrics.add
 
@@ -139,7 +144,7 @@ def ours(run: Run) -> Steps:
     return steps
 
 
-def run_of(depth: int, model: PaperModel | FastModel, recipe: PaperRecipe | FastRecipe) -> Run:
+def run_of(depth: int, model: Model, recipe: Recipe) -> Run:
     """Return a run of the paper's task at a depth."""
     return Run(
         task=TASK, model=model.model_copy(update={"depth": depth}), training=recipe, seed=SEED
@@ -148,13 +153,13 @@ def run_of(depth: int, model: PaperModel | FastModel, recipe: PaperRecipe | Fast
 
 def rivals(depth: int) -> dict[str, Rival]:
     """Return everything that is compared at a depth; the first one is the base of the ratios."""
-    recipe = FastRecipe(recipe="fast", batch=BATCH)
-    own = FastModel(form="fast", width=WIDTH)
-    paper, whole, fast, half = (
+    recipe, theirs = MuonRecipe(batch=BATCH), PaperRecipe(batch=BATCH)
+    own = Softmax(width=WIDTH)
+    paper, whole, muon, half = (
         run_of(depth, model, settings)
         for model, settings in (
-            (PaperModel(form="paper"), PaperRecipe(recipe="paper", batch=BATCH)),
-            (PaperModel(form="paper", dropout=0), PaperRecipe(recipe="paper", batch=BATCH)),
+            (Gpt2(width=WIDTH), theirs),
+            (Gpt2(width=WIDTH, dropout=0), theirs),
             (own, recipe),
             (own, recipe.model_copy(update={"precision": "bfloat16"})),
         )
@@ -164,10 +169,10 @@ def rivals(depth: int) -> dict[str, Rival]:
         "GPT2Model, our data": Rival(paper, gpt2(depth, ours_at)),
         "paper recipe": Rival(paper, ours(paper)),
         "paper recipe, no dropout": Rival(whole, ours(whole)),
-        "fast recipe": Rival(fast, ours(fast)),
+        "muon recipe": Rival(muon, ours(muon)),
     }
     if bfloat16_factor() < 1:
-        found["fast recipe, bfloat16"] = Rival(half, ours(half))
+        found["muon recipe, bfloat16"] = Rival(half, ours(half))
     return found
 
 
@@ -271,7 +276,7 @@ def main() -> None:
     measured = measure()
     table = ratios(measured)
     data = data_share()
-    step = 1e3 / table.set_index(["depth", "rival"]).loc[(4, "fast recipe"), "steps_s"]
+    step = 1e3 / table.set_index(["depth", "rival"]).loc[(4, "muon recipe"), "steps_s"]
     data["share_of_a_step_at_L4"] = data["ms_batch"] / step
     write(folder, {"training": measured, "training_ratios": table, "data": data})
     draw(table, about, folder / "training")

@@ -20,20 +20,20 @@ if [ -z "$torch" ]; then
 fi
 case $torch in
 cpu | cuda) ;;
-*) fail "TORCH is '$torch'; right would be cpu or cuda" ;;
+*) fail "TORCH is '$torch'; expected cpu or cuda" ;;
 esac
 
 apptainer=$(command -v apptainer || command -v singularity) ||
-    fail "neither apptainer nor singularity is on the PATH; right would be Apptainer 1.2 or newer"
+    fail "neither apptainer nor singularity is on the PATH; expected Apptainer 1.2 or newer"
 debootstrap=$(command -v debootstrap) ||
-    fail "debootstrap is not on the PATH; right would be: apt install debootstrap"
+    fail "debootstrap is not on the PATH; expected: apt install debootstrap"
 command -v mksquashfs >/dev/null ||
-    fail "mksquashfs is not on the PATH; right would be: apt install squashfs-tools"
+    fail "mksquashfs is not on the PATH; expected: apt install squashfs-tools"
 [ "$(id -u)" = 0 ] ||
-    fail "debootstrap needs root; right would be: sudo make image, or copy an image built elsewhere"
+    fail "debootstrap needs root; expected: sudo make image, or copy an image built elsewhere"
 python=$PWD/.venv/bin/python
 "$python" -c 'import cyclonedx' 2>/dev/null ||
-    fail "the tools of .venv are missing; right would be: make image"
+    fail "the tools of .venv are missing; expected: make image"
 
 if [ -z "${MIRROR:-}" ]; then
     MIRROR=$(apt-get indextargets --format '$(CODENAME) $(LABEL) $(REPO_URI)' 'Created-By: Packages' \
@@ -41,7 +41,7 @@ if [ -z "${MIRROR:-}" ]; then
             found = $3 } END { print found }') || true
 fi
 [ -n "$MIRROR" ] ||
-    fail "apt names no Debian mirror here; right would be: make image MIRROR=<address of one>"
+    fail "apt names no Debian mirror here; expected: make image MIRROR=<address of one>"
 
 # In the definition, so that all clones and unpacked archives of a commit agree, whatever git knows
 # of its history, and so that a commit to something else leaves the image as it was.

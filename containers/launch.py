@@ -7,7 +7,7 @@ from pathlib import Path
 source = Path.cwd() / "workflow"
 if not (source / "logdepth" / "__init__.py").is_file():
     sys.exit(
-        f"logdepth: error: no workflow/logdepth in {Path.cwd()}; right would be to call it in the "
+        f"logdepth: error: no workflow/logdepth in {Path.cwd()}; expected to call it in the "
         "root of a clone of the project"
     )
 # In place of the folder of this file.

@@ -84,7 +84,7 @@ def _write(file: BinaryIO, offset: int, content: bytes | bytearray) -> None:
 def main() -> None:
     """Normalise the image named on the command line."""
     if len(sys.argv) != 2:
-        sys.exit("normalise.py: error: one image is wanted; right would be: normalise.py IMAGE")
+        sys.exit("normalise.py: error: one image is wanted; expected: normalise.py IMAGE")
     try:
         print(normalise(Path(sys.argv[1]), int(os.environ.get("SOURCE_DATE_EPOCH", "0"))))
     except (OSError, ImageError) as error:

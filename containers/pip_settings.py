@@ -98,7 +98,7 @@ def write(folder: Folder, listing: str, environment: Mapping[str, str]) -> None:
 def main() -> None:
     """Ask the pip of this environment."""
     if len(sys.argv) != 2:
-        sys.exit("pip_settings.py: error: right would be: pip_settings.py FOLDER")
+        sys.exit("pip_settings.py: error: expected: pip_settings.py FOLDER")
     listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout

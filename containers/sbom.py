@@ -224,7 +224,7 @@ def _python_licenses(package: PythonPackage) -> list[License]:
 def main() -> None:
     """Write the list for the image named on the command line."""
     if len(sys.argv) != 3:
-        sys.exit("sbom.py: error: two names are wanted; right would be: sbom.py IMAGE OUTPUT")
+        sys.exit("sbom.py: error: two names are wanted; expected: sbom.py IMAGE OUTPUT")
     image, output = map(Path, sys.argv[1:])
     try:
         inventory = collect(image, os.environ.get("APPTAINER", "apptainer"))

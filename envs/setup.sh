@@ -16,7 +16,7 @@ fail() {
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') ||
     fail "$python does not run; name a Python 3.11 or newer, as in: make PYTHON=python3.12"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "Python 3.11 or newer is needed, but $python is $version; right would be: make PYTHON=python3.12"
+    fail "Python 3.11 or newer is needed, but $python is $version; expected: make PYTHON=python3.12"
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv ||
     fail "$python cannot create .venv (on Debian: apt install python3-venv)"
@@ -54,7 +54,7 @@ cpu)
     rm -f .venv/torch.txt .venv/torch.log
     ;;
 cuda) ;;
-*) fail "TORCH is '$torch'; right would be cpu or cuda" ;;
+*) fail "TORCH is '$torch'; expected cpu or cuda" ;;
 esac
 rm -f .venv/locks/cpu.txt .venv/locks/cuda.txt
 install "$torch"

@@ -13,23 +13,28 @@ from logdepth.files import sha256_of
 TINY = """\
 study: tiny
 title: A study for tests
-task: {context: 10, alphabet: 4, max_hops: 2}
+task: {name: hop, context: 10, alphabet: 4, max_k: 2}
 seeds: [0]
 evaluation: {sequences: 16}
 fit: {bootstrap: 12, seed: 30}
 experiments:
   fast:
     title: fast
-    model: {form: fast, heads: 2, width: 16, mlp_ratio: 0}
-    training: {recipe: fast, steps: 400, batch: 8, warmup: 2}
+    model: {form: softmax, heads: 2, width: 16, mlp_ratio: 0}
+    training: {recipe: muon, steps: 400, batch: 8, warmup: 2}
     depths: [1, 2]
+  gpt2:
+    title: gpt2
+    model: {form: gpt2, heads: 2, width: 32}
+    training: {recipe: paper, steps: 4, batch: 8, warmup: 2}
+    depths: [1]
 figures:
   depth_law: {draws: depth_law}
-  error_by_hops: {draws: error_by_hops}
+  error_by_k: {draws: error_by_k}
   training_curves: {draws: training_curves}
 """
 # Of the fits, of the errors, and of the training: each from tables of another job.
-FIGURES = ["depth_law", "error_by_hops", "training_curves"]
+FIGURES = ["depth_law", "error_by_k", "training_curves"]
 
 
 @dataclass

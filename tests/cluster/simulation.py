@@ -25,14 +25,14 @@ from checkout import make_checkout  # noqa: E402 - found through the line above
 STUDY = """\
 study: tiny
 title: A study of many runs
-task: {{context: 13, alphabet: 2, max_hops: 2}}
+task: {{name: hop, context: 13, alphabet: 2, max_k: 2}}
 seeds: {seeds}
 evaluation: {{sequences: 8}}
 experiments:
   depth:
     title: depth
-    model: {{form: fast, heads: 2, width: 16, mlp_ratio: 0}}
-    training: {{recipe: fast, steps: 10, batch: 4, warmup: 1}}
+    model: {{form: softmax, heads: 2, width: 16, mlp_ratio: 0}}
+    training: {{recipe: muon, steps: 10, batch: 4, warmup: 1}}
     depths: [1, 2, 3, 4, 5]
 """
 STAND_IN = """\
@@ -48,7 +48,7 @@ done
 mkdir -p "$(dirname "$output")" "$(dirname "$record")"
 if [ "$stage" = train ]; then
     mkdir -p "$output"
-    for name in model.safetensors run.json steps.csv hops.csv; do echo >"$output/$name"; done
+    for name in model.safetensors run.json steps.csv by_k.csv; do echo >"$output/$name"; done
 else
     echo >"$output"
 fi

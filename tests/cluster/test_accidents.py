@@ -15,35 +15,35 @@ from logdepth.files import sha256_of
 LONG = """\
 study: tiny
 title: Long enough for accidents
-task: {context: 13, alphabet: 4, max_hops: 4}
+task: {name: hop, context: 13, alphabet: 4, max_k: 4}
 seeds: [0]
 evaluation: {sequences: 16}
 fit: {bootstrap: 12}
 experiments:
   fast:
     title: fast
-    model: {form: fast, heads: 2, width: 32, mlp_ratio: 2}
-    training: {recipe: fast, steps: 6000, batch: 32, warmup: 20}
+    model: {form: softmax, heads: 2, width: 32, mlp_ratio: 2}
+    training: {recipe: muon, steps: 6000, batch: 32, warmup: 20}
     depths: [2]
 """
 # The second run learns so fast that its loss is soon no number.
 FAILING = """\
 study: tiny
 title: One of a pack fails
-task: {context: 10, alphabet: 4, max_hops: 2}
+task: {name: hop, context: 10, alphabet: 4, max_k: 2}
 seeds: [0, 1]
 evaluation: {sequences: 16}
 fit: {bootstrap: 12}
 experiments:
   good:
     title: good
-    model: {form: fast, heads: 2, width: 16, mlp_ratio: 0}
-    training: {recipe: fast, steps: 300, batch: 8, warmup: 2}
+    model: {form: softmax, heads: 2, width: 16, mlp_ratio: 0}
+    training: {recipe: muon, steps: 300, batch: 8, warmup: 2}
     depths: [1]
   bad:
     title: bad
-    model: {form: fast, heads: 2, width: 16, mlp_ratio: 0}
-    training: {recipe: fast, steps: 60, batch: 8, warmup: 1, adamw_rate: 1.0e+30, clip: 1.0e+30}
+    model: {form: softmax, heads: 2, width: 16, mlp_ratio: 0}
+    training: {recipe: muon, steps: 60, batch: 8, warmup: 1, adamw_rate: 1.0e+30, clip: 1.0e+30}
     depths: [1]
 """
 

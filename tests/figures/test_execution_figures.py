@@ -11,8 +11,9 @@ from matplotlib.patches import PathPatch
 from figure_layout import check_layout
 from logdepth.config.theory import Theory
 from logdepth.figures import style
+from logdepth.files import write_csv
 from logdepth.tables import read_table, write_table
-from logdepth.theory.catalog import EXECUTIONS, JOBS
+from logdepth.theory.catalog import EXECUTIONS, TABLES
 
 names = pytest.mark.parametrize("name", EXECUTIONS)
 
@@ -25,9 +26,9 @@ def csv_of(tmp_path_factory):
     @cache
     def write(name, seed):
         path = folder / f"{name}-{seed}.csv"
-        write_table(name, import_module(JOBS[name]).table(Theory(seed=seed)), path)
-        data = module_of(name).prepare({name: read_table(name, path)}, {})
-        style.write_data(data, path)
+        write_table(name, import_module(TABLES[name]).table(Theory(seed=seed)), path)
+        data = module_of(name).prepare({name: read_table(name, path)}, style.Shown({}))
+        write_csv(path, data)
         return path
 
     return write
@@ -51,7 +52,7 @@ def drawn(csv_of):
 
 @names
 def test_the_data_of_a_figure_are_written_as_they_were_read(name, csv_of, drawn, tmp_path):
-    style.write_data(drawn(name)[1], tmp_path / "again.csv")
+    write_csv(tmp_path / "again.csv", drawn(name)[1])
     assert (tmp_path / "again.csv").read_text() == csv_of(name, 0).read_text()
 
 

@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from figure_layout import check_layout
 from logdepth.config.theory import Theory
-from logdepth.figures import style
-from logdepth.figures.catalog import FIGURES
+from logdepth.figures import KINDS, style
+from logdepth.files import write_csv
 from logdepth.tables import read_table, write_table
-from logdepth.theory.catalog import JOBS
+from logdepth.theory.catalog import TABLES
 
 NAMES = ("temperature", "precision", "routing_width", "attention_cost", "protocol_rounds")
 # As many values as by default, so that labels have no more room; small ones where they take time.
@@ -47,8 +47,8 @@ def folder(once):
 
     def make(folder):
         for size, settings in (("many", MANY), ("few", FEW)):
-            for name in {table for figure in NAMES for table in FIGURES[figure]}:
-                made = import_module(JOBS[name]).table(settings)
+            for name in {table for figure in NAMES for table in KINDS[figure].tables}:
+                made = import_module(TABLES[name]).table(settings)
                 write_table(name, made, folder / size / f"{name}.csv")
 
     return once("measurements", make)
@@ -61,9 +61,9 @@ def csv_of(folder, tmp_path_factory):
 
     @cache
     def write(name, size="many"):
-        tables = {t: read_table(t, folder / size / f"{t}.csv") for t in FIGURES[name]}
+        tables = {t: read_table(t, folder / size / f"{t}.csv") for t in KINDS[name].tables}
         path = written / f"{name}-{size}.csv"
-        style.write_data(module_of(name).prepare(tables, {}), path)
+        write_csv(path, module_of(name).prepare(tables, style.Shown({})))
         return path
 
     return write
@@ -87,7 +87,7 @@ def module_of(name):
 
 @names
 def test_the_data_of_a_figure_are_written_as_they_were_read(name, csv_of, drawn, tmp_path):
-    style.write_data(drawn(name)[1], tmp_path / "again.csv")
+    write_csv(tmp_path / "again.csv", drawn(name)[1])
     assert (tmp_path / "again.csv").read_text() == csv_of(name).read_text()
 
 

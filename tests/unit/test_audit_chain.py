@@ -1,12 +1,17 @@
 """The container image of a job, and sources that no commit has."""
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 
 from logdepth.audit.chain import Chain, Checks
 from logdepth.audit.repository import find_repository
 from logdepth.audit.study import open_study
+from logdepth.canonical import canonical_json
 from logdepth.files import sha256_of, write_text
-from logdepth.provenance.record import Job, recorded
+from logdepth.provenance.job import Job
+from logdepth.provenance.record import recorded
 
 
 @pytest.fixture
@@ -22,7 +27,8 @@ def image(tmp_path, monkeypatch):
 def study(tmp_path, image):
     folder = tmp_path / "results" / "tiny"
     output = folder / "tables" / "out.csv"
-    with recorded(Job("data", folder / "provenance/data/a.json", "", {}, [], [output])):
+    files = {"inputs": [], "outputs": [output], "record": folder / "provenance/data/a.json"}
+    with recorded(Job("data", ("logdepth.files",), {}), **files, definition=""):
         write_text(output, "x")
     return open_study(folder)
 
@@ -43,18 +49,36 @@ def test_the_image_is_compared_by_its_bytes(study, image):
     assert "--image says where" in reasons(study, Checks())["image"]
 
 
+def test_code_is_stale_when_neither_hash_that_a_record_may_have_is_of_it(study, root):
+    """A record of today and one from when messages counted know the same code."""
+    module = "logdepth.files"
+    record = study.record_for("tables/out.csv")
+    repository = find_repository(root)
+    now = repository.current(module)
+    assert len(set(now)) == 2, "else this file has no message, and the test shows nothing"
+    (kept,) = record.kept_as("source")
+    for value, reasons in ((now[0], []), (now[1], []), ("0" * 64, ["code"])):
+        text = canonical_json({module: value})
+        listed = f"provenance/sources/{hashlib.sha256(text.encode()).hexdigest()}.json"
+        write_text(study.path(listed), text)
+        source = replace(kept, name=listed, sha256=sha256_of(study.path(listed)))
+        written = replace(record, kept=(source,))
+        chain = Chain(study, Checks(repository=repository))
+        assert [problem.reason for problem in chain.stale(written)] == reasons
+
+
 def test_a_repository_knows_its_code(root):
     repository = find_repository(root / "workflow/logdepth/tasks")
     assert repository.folder == root
     modules = ["logdepth.tasks.hop", "logdepth.tasks", "logdepth.nothing"]
     now = {module: repository.current(module) for module in modules}
-    assert now["logdepth.nothing"] is None
-    assert len(now["logdepth.tasks.hop"]) == 64
+    assert now["logdepth.nothing"] == ()
+    assert [len(value) for value in now["logdepth.tasks.hop"]] == [64, 64]
     if repository.complete:
         committed = repository.at("HEAD", modules)
-        assert committed["logdepth.nothing"] is None
-        assert len(committed["logdepth.tasks"]) == 64
-        assert repository.at("0" * 40, modules) == dict.fromkeys(modules)
+        assert committed["logdepth.nothing"] == ()
+        assert [len(value) for value in committed["logdepth.tasks"]] == [64, 64]
+        assert repository.at("0" * 40, modules) == dict.fromkeys(modules, ())
         assert not repository.has("0" * 40)
         assert repository.has("HEAD")
 

@@ -17,7 +17,8 @@ from logdepth.cli.audit import diff, history
 from logdepth.errors import UserError
 from logdepth.files import write_text
 from logdepth.provenance import environment
-from logdepth.provenance.record import Job, recorded
+from logdepth.provenance.job import Job
+from logdepth.provenance.record import recorded
 
 
 def run_job(
@@ -29,7 +30,8 @@ def run_job(
     inputs = job.pop("inputs", [])
     parameters = settings | job.pop("parameters", {})
     path = study / output
-    with recorded(Job(stage, record, "d" * 64, parameters, inputs, [path], job.pop("seeds", {}))):
+    made = Job(stage, ("logdepth.files",), parameters, job.pop("seeds", {}))
+    with recorded(made, inputs=inputs, outputs=[path], record=record, definition=made.definition()):
         write_text(path, text)
     return path
 
@@ -98,8 +100,8 @@ def test_runs_are_matched_by_label_and_effects_are_not_causes(tmp_path):
 def counts(rng, rate, sequences=400):
     return pd.DataFrame(
         {
-            "dropout": "off",
-            "hops": np.repeat([1, 2], sequences),
+            "mode": "eval",
+            "k": np.repeat([1, 2], sequences),
             "sequence": np.tile(np.arange(sequences), 2),
             "wrong": rng.binomial(50, rate, 2 * sequences),
             "symbols": 50,
@@ -117,9 +119,9 @@ def test_counts_are_compared_as_rates_in_standard_errors(tmp_path, rate, far):
     assert (worst.errors > 4) == far
     assert (worst.beyond == 2) == far
     one, other = (pd.read_csv(tmp_path / f"{n}.csv") for n in "ab")
-    hops = int(worst.where.rpartition("=")[2])
+    k = int(worst.where.rpartition("=")[2])
     for table, value in ((one, worst.before), (other, worst.after)):
-        part = table[table["hops"] == hops]
+        part = table[table["k"] == k]
         assert value == pytest.approx(part["wrong"].sum() / part["symbols"].sum())
 
 

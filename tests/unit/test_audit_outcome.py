@@ -14,8 +14,10 @@ from logdepth.audit.reproduction.plan import make_plan
 from logdepth.audit.study import open_study
 from logdepth.errors import UserError
 from logdepth.files import write_text
-from logdepth.provenance.record import Job, recorded
+from logdepth.provenance.job import Job
+from logdepth.provenance.record import recorded
 
+JOB = Job("fit", ("logdepth.files",), {})
 TABLE = "n,error,sequences_low,sequences_high,slope,verdict\n1,0.5,0.4,0.6,1.0,best\n"
 
 
@@ -25,7 +27,8 @@ def study(tmp_path):
     folder = tmp_path / "tiny"
     names = ("a.csv", "a.png", "a.pdf", "a.json", "a.safetensors")
     record = folder / "provenance" / "fit" / "fits.json"
-    with recorded(Job("fit", record, "", {}, [], [folder / name for name in names])):
+    outputs = [folder / name for name in names]
+    with recorded(JOB, inputs=[], outputs=outputs, record=record, definition=""):
         write_kinds(folder)
     return open_study(folder)
 
@@ -115,8 +118,9 @@ def record_of(study, monkeypatch, command, *, stage="fit", external=()):
     for path in external:
         write_text(path, "x")
     output = study / "t.csv"
-    job = Job(stage, study / "provenance" / stage / "x.json", "", {}, external, [output])
-    with recorded(job):
+    record = study / "provenance" / stage / "x.json"
+    job = Job(stage, JOB.modules, {})
+    with recorded(job, inputs=external, outputs=[output], record=record, definition=""):
         write_text(output, "x")
     opened = open_study(study)
     return opened, next(iter(opened.records.values()))
@@ -176,8 +180,8 @@ def test_records_in_a_circle_are_refused(tmp_path, monkeypatch):
     study = tmp_path / "tiny"
     write_text(study / "t.csv", "x")
     monkeypatch.setattr(sys, "argv", ["", "fit", "--record", "x/provenance/fit/x.json"])
-    output = study / "t.csv"
-    with recorded(Job("fit", study / "provenance/fit/x.json", "", {}, [output], [output])):
+    files = {"inputs": [study / "t.csv"], "outputs": [study / "t.csv"]}
+    with recorded(JOB, **files, record=study / "provenance/fit/x.json", definition=""):
         pass
     with pytest.raises(UserError, match="in a circle"):
         make_plan(open_study(study), "t.csv", deep=True, commit="0" * 40)

@@ -15,9 +15,11 @@ from logdepth.audit.report import printable
 from logdepth.audit.study import find_studies, open_study, study_of
 from logdepth.errors import UserError
 from logdepth.files import write_text
-from logdepth.provenance.record import Job, recorded
+from logdepth.provenance.job import Job
+from logdepth.provenance.record import recorded
 
 NAME = "provenance/data/a.json"
+JOB = Job("data", ("logdepth.files",), {"depth": 2}, {"a": 7})
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = [folder / "data/in.txt", Path(__file__)]
     for content in ("one", "two", "three"):
         output = folder / "tables" / "out.csv"
-        job = Job("data", folder / NAME, "d" * 64 + "+1", {"depth": 2}, inputs, [output], {"a": 7})
-        with recorded(job):
+        files = {"inputs": inputs, "outputs": [output], "record": folder / NAME}
+        with recorded(JOB, **files, definition=f"{JOB.definition()}+1"):
             write_text(output, content)
     return folder
 
@@ -37,7 +39,7 @@ def test_a_record_is_read(study):
     record = open_study(study).record_for("tables/out.csv")
     assert record is open_study(study).records.get(NAME) or record.name == NAME
     assert (record.stage, record.parameters, record.seeds) == ("data", {"depth": 2}, {"a": 7})
-    assert record.definition == "d" * 64
+    assert record.definition == JOB.definition()
     assert [resource.name for resource in record.inputs] == ["data/in.txt"]
     assert [resource.name for resource in record.external] == [Path(__file__).as_posix()]
     assert {resource.role for resource in record.kept} >= {"packages", "source"}
@@ -101,6 +103,22 @@ def test_a_name_that_leaves_its_study(name):
         check_name(name)
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 2000, "é" * 128])
+def test_a_name_that_no_file_can_have(study, name):
+    statement = json.loads((study / NAME).read_text())
+    build = statement["predicate"]["buildDefinition"]
+    (external,) = [
+        d for d in build["resolvedDependencies"] if d["annotations"]["role"] == "external"
+    ]
+    for resource in (statement["subject"][0], external):
+        before = resource["name"]
+        resource["name"] = name
+        with pytest.raises(BadRecordError, match="which is too long for a file"):
+            read_record(NAME, json.dumps(statement).encode())
+        resource["name"] = before
+    read_record(NAME, json.dumps(statement).encode())
+
+
 def test_a_changed_byte_anywhere_breaks_the_history(study, tmp_path):
     content = (study / "provenance/history.jsonl").read_bytes()
     assert read_history(study / "provenance/history.jsonl").breaks == []
@@ -123,7 +141,7 @@ def test_a_line_cut_short_by_a_crash_is_forgiven_and_told(study, tmp_path):
         "line 4, the last one, cannot be read"
     ]
     output = copy / "tables" / "out.csv"
-    with recorded(Job("data", copy / NAME, "", {}, [], [output])):
+    with recorded(JOB, inputs=[], outputs=[output], record=copy / NAME, definition=""):
         write_text(output, "four")
     history = read_history(copy / "provenance/history.jsonl")
     assert (history.breaks, history.torn, len(history.hashes)) == ([], [4], 5)

@@ -21,7 +21,7 @@ def refusal(path):
     with pytest.raises(UserError) as error:
         checked_image(path)
     (line,) = str(error.value).splitlines()
-    assert "right would be" in line
+    assert "expected" in line
     return line
 
 

@@ -3,16 +3,19 @@
 import json
 import os
 import resource
+import shutil
 
 import pytest
 
 from command_line import error, logdepth, logdepth_here
 from logdepth.cli.main import COMMANDS
+from logdepth.config.run import Run
+from logdepth.resolved import StudySummary
 
 RUN = {
-    "task": {"context": 12, "alphabet": 4, "max_hops": 2},
-    "model": {"form": "fast", "depth": 1, "heads": 2, "width": 16},
-    "training": {"recipe": "fast", "steps": 20, "batch": 8, "warmup": 2},
+    "task": {"name": "hop", "context": 12, "alphabet": 4, "max_k": 2},
+    "model": {"form": "softmax", "depth": 1, "heads": 2, "width": 16},
+    "training": {"recipe": "muon", "steps": 20, "batch": 8, "warmup": 2},
     "seed": 0,
 }
 
@@ -33,8 +36,9 @@ def trained(tmp_path_factory):
     done = logdepth_here("train", "--run", json.dumps(RUN), "--output", folder, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     done = logdepth_here(
-        *("data", "--task", json.dumps(RUN["task"]), "--hops", "0,1,2", "--sequences", 8),
-        *("--seed", 0, "--output", folder / "evaluation.safetensors"),
+        *("data", "--task", json.dumps(RUN["task"]), "--sequences", 8),
+        *("--k", 0, "--k", 1, "--k", 2, "--seed", 0, "--stream", "evaluation"),
+        *("--output", folder / "evaluation.safetensors"),
     )
     assert done.returncode == 0, done.stderr
     return folder
@@ -70,7 +74,7 @@ def test_no_such_device(tmp_path):
     done = logdepth_here(
         "train", "--run", json.dumps(RUN), "--output", tmp_path / "out", "--device", "cuda:99"
     )
-    assert "--device cuda:99: no such device here (right would be auto or cpu)" in error(done)
+    assert "--device cuda:99: no such device here (expected auto or cpu)" in error(done)
 
 
 def test_a_disk_that_fills_up_leaves_no_half_file(tmp_path):
@@ -101,7 +105,7 @@ def test_an_output_folder_that_is_a_file(tmp_path):
 def evaluate(model, data, output, *more):
     return logdepth_here(
         *("evaluate", "--model", model, "--data", data, "--output", output),
-        *(more or ("--dropout", "off")),
+        *(more or ("--mode", "eval")),
         *("--device", "cpu"),
     )
 
@@ -109,26 +113,27 @@ def evaluate(model, data, output, *more):
 def test_evaluation(trained, tmp_path):
     data, model = trained / "evaluation.safetensors", trained / "model.safetensors"
     out = tmp_path / "e.csv"
-    done = evaluate(model, data, out, "--dropout", "off", "--dropout", "on")
+    done = evaluate(model, data, out, "--mode", "eval", "--mode", "train")
     assert done.returncode == 0, done.stderr
     lines = out.read_text().splitlines()
-    assert lines[0] == "dropout,hops,sequence,wrong,symbols"
+    assert lines[0] == "mode,k,sequence,wrong,symbols"
     assert len(lines) == 1 + 2 * 3 * 8
 
 
 def test_evaluation_of_what_is_no_model(trained, tmp_path):
     data, model = trained / "evaluation.safetensors", trained / "model.safetensors"
     out = tmp_path / "e.csv"
-    assert "none: this input of 'logdepth evaluate' does not exist" in error(
-        evaluate(tmp_path / "none", data, out)
+    assert f"{tmp_path}/none: no such model" in error(evaluate(tmp_path / "none", data, out))
+    assert f"{tmp_path}/none: this input of 'logdepth evaluate' does not exist" in error(
+        evaluate(model, tmp_path / "none", out)
     )
     assert "not a model that 'logdepth train' wrote, or damaged" in error(evaluate(data, data, out))
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(model.read_bytes()[:-50])
     assert f"{broken}: not a model that" in error(evaluate(broken, data, out))
     assert f"{broken}: not an evaluation set, or damaged" in error(evaluate(model, broken, out))
-    assert "--dropout maybe: right would be on or off" in error(
-        evaluate(model, data, out, "--dropout", "maybe")
+    assert "--mode maybe: expected eval or train" in error(
+        evaluate(model, data, out, "--mode", "maybe")
     )
     assert not out.exists()
 
@@ -143,36 +148,121 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path):
     assert f"skipped checkpoint {bad}: damaged" in done.stderr
 
 
-@pytest.mark.parametrize("hops", ["0,9", "x", "1,-2", ""])
-def test_a_k_without_a_hop_token(tmp_path, hops):
-    done = logdepth_here(
-        *("data", "--task", json.dumps(RUN["task"]), "--hops", hops, "--sequences", 8),
-        *("--seed", 0, "--output", tmp_path / "e.safetensors"),
+def data(output, *ks, stream="evaluation"):
+    return logdepth_here(
+        *("data", "--task", json.dumps(RUN["task"]), "--sequences", 8, "--seed", 0),
+        *("--stream", stream),
+        *("--output", output, *(word for k in ks for word in ("--k", k))),
     )
-    assert f"--hops {hops}: right would be numbers from 0 to 2" in error(done)
+
+
+@pytest.mark.parametrize("ks", [(0, 9), (1, -2), (3,)])
+def test_a_k_without_a_hop_token(tmp_path, ks):
+    done = data(tmp_path / "e.safetensors", *ks)
+    assert f"--k {ks[-1]}: expected numbers from 0 to 2" in error(done)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("ks", "message"), [(("x",), "Invalid value for '--k'"), ((), "'--k'")])
+def test_a_k_that_is_no_number(tmp_path, ks, message):
+    done = data(tmp_path / "e.safetensors", *ks)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_the_streams_that_are_not_trained_on(tmp_path):
+    done = data(tmp_path / "e.safetensors", 0, stream="train")
+    assert "--stream train: expected evaluation or selection" in error(done)
+    assert not list(tmp_path.iterdir())
+    for stream in ("evaluation", "selection"):
+        assert data(tmp_path / stream, 0, stream=stream).returncode == 0
+    assert (tmp_path / "evaluation").read_bytes() != (tmp_path / "selection").read_bytes()
+
+
+COLUMNS = "experiment,depth,mode,k,error,sequences_low,sequences_high,seeds_low,seeds_high,seeds,"
+COLUMNS += "sequences,symbols"
 
 
 def test_figures(tmp_path):
-    table = tmp_path / "errors.csv"
-    spec = '{"draws": "error_by_hops", "dropout": "on"}'
-    arguments = ("figure", "mine", "--table", table, "--output", tmp_path, "--spec")
-    assert "--spec: draws: input should be 'depth_law'" in error(
+    table, study, out = tmp_path / "errors.csv", tmp_path / "study.json", tmp_path / "figures"
+    spec = '{"draws": "error_by_k", "mode": "train"}'
+    arguments = ("figure", "mine", "--table", table, "--output", out, "--study", study, "--figure")
+    assert "--figure: no kind of figure 'pie'; expected one of alignment" in error(
         logdepth_here(*arguments, '{"draws": "pie"}')
     )
+    assert "--figure: mode: input should be 'eval' or 'train'" in error(
+        logdepth_here(*arguments, '{"draws": "error_by_k", "mode": "on"}')
+    )
+    assert f"{study}: no such file" in error(logdepth_here(*arguments, spec))
+    study.write_text("{}")
+    assert f"{study}: not a study.json that the workflow wrote" in error(
+        logdepth_here(*arguments, spec)
+    )
+    StudySummary("mine", {"a": "The title"}, (), {"a": [Run.model_validate(RUN)]}).write(study)
     table.write_text("a,b\n1,2\n")
     assert f"{table}: not a table of errors: column 'experiment'" in error(
         logdepth_here(*arguments, spec)
     )
-    columns = "experiment,depth,dropout,hops,error,sequences_low,sequences_high,seeds_low,"
-    columns += "seeds_high,seeds,sequences,symbols"
-    table.write_text(columns + "\na,1,off,1,0.5,0.4,0.6,0.4,0.6,2,8,100\n")
-    assert "table errors: no row with dropout on; nothing to draw" in error(
+    table.write_text(COLUMNS + "\na,1,eval,1,0.5,0.4,0.6,0.4,0.6,2,8,100\n")
+    assert "table errors: no row with mode train; nothing to draw" in error(
         logdepth_here(*arguments, spec)
     )
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["errors.csv"]
-    assert "--title 'x': right would be NAME=VALUE" in error(
-        logdepth_here(*arguments, spec, "--title", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["errors.csv", "study.json"]
+    done = logdepth_here(*arguments, spec.replace("train", "eval"))
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in out.iterdir()) == ["mine.csv", "mine.pdf", "mine.png"]
+    assert "The title" in (out / "mine.csv").read_text()
+
+
+def test_commands_about_many_runs_take_the_study(trained, tmp_path):
+    run, study = Run.model_validate(RUN), tmp_path / "study.json"
+    StudySummary("mine", {"fast": "Fast", "none": "None"}, (), {"fast": [run]}).write(study)
+    folder = tmp_path / "runs" / run.identifier
+    shutil.copytree(trained, folder)
+    done = evaluate(
+        folder / "model.safetensors", folder / "evaluation.safetensors", folder / "evaluation.csv"
     )
+    assert done.returncode == 0, done.stderr
+    shared = ("--study", study, "--runs", folder.parent, "--output")
+    for command, options, files in (
+        ("tabulate", (), ["errors.csv", "errors_by_run.csv"]),
+        ("curves", (), ["training.csv"]),
+        ("fit", ("--threshold", 0.1, "--bootstrap", 10), ["scaling.csv", "thresholds.csv"]),
+        ("describe", (), [f"table{a}.{b}" for a in (1, 2, 3) for b in ("csv", "md", "tex")]),
+    ):
+        out = tmp_path / command
+        output = out / "training.csv" if command == "curves" else out
+        taken = shared if command != "describe" else ("--study", study, "--output")
+        done = logdepth_here(command, *taken, output, *options)
+        assert done.returncode == 0, done.stderr
+        assert sorted(p.name for p in out.iterdir()) == files
+        if command != "describe":
+            assert "\nfast," in (out / files[0]).read_text(), command
+    (folder / "evaluation.csv").unlink()
+    missing = logdepth_here("tabulate", *shared, tmp_path / "again")
+    assert f"{folder}/evaluation.csv: this input of 'logdepth tabulate'" in error(missing)
+    assert not (tmp_path / "again").exists()
+
+
+def test_attention(trained, tmp_path):
+    model, frozen = trained / "model.safetensors", trained / "evaluation.safetensors"
+    arguments = ("attention", "--model", model, "--data", frozen, "--device", "cpu")
+    alignment, maps = tmp_path / "alignment.csv", tmp_path / "attention-k2.csv"
+    for output, options in ((alignment, ("--sequences", 3)), (maps, ("--k", 2))):
+        done = logdepth_here(*arguments, "--output", output, "--mode", "eval", *options)
+        assert done.returncode == 0, done.stderr
+    assert alignment.read_text().startswith("layer,head,k,j,cosine,printed,depth\n")
+    assert maps.read_text().startswith("layer,head,query,key,weight,j,depth,k\n")
+    for options, message in (
+        (("--mode", "on", "--k", 1), "--mode on: expected eval or train"),
+        (("--mode", "eval", "--k", 9), "--k 9: expected 0 to 2"),
+        (("--mode", "eval", "--sequences", 9), f"{frozen}: 8 sequences for each k, but 9 are"),
+    ):
+        out = tmp_path / "none.csv"
+        assert message in error(logdepth_here(*arguments, "--output", out, *options))
+        assert not out.exists()
 
 
 def test_config_commands(root):

@@ -8,43 +8,51 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from logdepth import models
 from logdepth.cli import compare as command
 from logdepth.config.run import Run
 from logdepth.errors import UserError
-from logdepth.evaluation.comparison import compare, read_published, summary
+from logdepth.evaluation.agreement import Seeds, design_effects, score, seed_variances, tolerance
+from logdepth.evaluation.comparison import TASK, compare, summary
 from logdepth.evaluation.counts import Counts
 from logdepth.evaluation.intervals import effective_answers, wilson_interval
-from logdepth.evaluation.score import Seeds, design_effects, score, seed_variances, tolerance
 from logdepth.figures import comparison as figure
+from logdepth.figures.style import Shown
+from logdepth.models.gpt2 import Gpt2
+from logdepth.models.softmax import Softmax
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.recipes.paper import PaperRecipe
+from logdepth.resolved import StudySummary
 from logdepth.tables import read_table, write_table
 
-HOPS = np.arange(17)
-ANSWERS = 97 - 3 * HOPS
-TASK = {"context": 99, "alphabet": 4, "max_hops": 16}
+KS = np.arange(17)
+ANSWERS = 97 - 3 * KS
+MODELS = {"gpt2": Gpt2, "softmax": Softmax}
+RECIPES = {"paper": PaperRecipe, "muon": MuonRecipe}
 
 
 @pytest.fixture(scope="module")
 def published(root):
-    return read_published(root / "config" / "published_errors.csv")
+    return read_table("published_errors", root / "config" / "published_errors.csv")
 
 
-def run_of(depth, seed=0, form="paper", origin="trained", **training):
-    model = {"form": form, "depth": depth, "heads": 4, "width": 128}
-    training = {"recipe": form} | training
-    content = {"task": TASK, "model": model, "training": training, "seed": seed, "origin": origin}
-    return Run.model_validate(content)
+def run_of(depth, seed=0, form="gpt2", recipe="", origin="trained", **training):
+    model = MODELS[form](depth=depth, heads=4, width=128)
+    recipe = recipe or {"gpt2": "paper", "softmax": "muon"}[form]
+    made = RECIPES[recipe](**training)
+    return Run(task=TASK, model=model, training=made, seed=seed, origin=origin)
 
 
-def counted(runs, wrong, dropout="on", name="infinite"):
+def counted(runs, wrong, mode="train", name="infinite"):
     """Counts of an experiment from (R, K, S) wrong answers."""
     return Counts(
         experiment=name,
-        dropout=dropout,
+        mode=mode,
         runs=[run.identifier for run in runs],
         depths=np.array([run.model.depth for run in runs]),
         seeds=np.array([run.seed for run in runs]),
-        alphabet=4,
-        hops=HOPS,
+        chance=0.75,
+        ks=KS,
         wrong=np.asarray(wrong, float),
         symbols=np.repeat(ANSWERS[:, None], wrong.shape[2], axis=1).astype(float),
     )
@@ -65,7 +73,7 @@ def published_errors(published, depth, samples="inf"):
 
 def simulated(published, errors, runs, random, **settings):
     """Compare runs whose true errors are (R, K) or (K,)."""
-    errors = np.broadcast_to(errors, (len(runs), len(HOPS)))
+    errors = np.broadcast_to(errors, (len(runs), len(KS)))
     part = counted(runs, answer(random, errors), **settings)
     return compare(published, [part], {run.identifier: run for run in runs})
 
@@ -73,8 +81,8 @@ def simulated(published, errors, runs, random, **settings):
 def test_the_published_table_is_whole(published):
     assert len(published) == 425
     assert published["error"].between(0, 1).all()
-    settings = published.groupby(["depth", "heads", "width", "train_samples"])["hops"]
-    assert settings.agg(list).map(lambda hops: sorted(hops) == list(range(17))).all()
+    settings = published.groupby(["depth", "heads", "width", "train_samples"])["k"]
+    assert settings.agg(list).map(lambda ks: sorted(ks) == list(range(17))).all()
     assert len(settings) == 25
     # T_{4,4} of the paper's Figure 8.
     assert published_errors(published, 4)[[4, 8, 16]] == pytest.approx([0.0152, 0.216, 0.612], 5e-3)
@@ -96,28 +104,28 @@ def test_a_wrong_file_gives_one_clear_line(change, message, root, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text(change((root / "config" / "published_errors.csv").read_text()))
     with pytest.raises(UserError, match=message) as caught:
-        read_published(path)
+        read_table("published_errors", path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
 
 
 def test_each_published_cell_has_its_rows(published):
     random = np.random.default_rng(0)
-    runs = {run.identifier: run for run in (run_of(2), run_of(2, form="fast"), run_of(3))}
+    runs = {run.identifier: run for run in (run_of(2), run_of(2, form="softmax"), run_of(3))}
     first, second, third = runs.values()
     errors = published_errors(published, 2)[None]
     parts = [
-        counted([first], answer(random, errors), "on", "a"),
-        counted([first], answer(random, errors), "off", "a"),
-        counted([second], answer(random, errors), "off", "b"),
-        counted([third], answer(random, errors), "on", "c"),
+        counted([first], answer(random, errors), "train", "a"),
+        counted([first], answer(random, errors), "eval", "a"),
+        counted([second], answer(random, errors), "eval", "b"),
+        counted([third], answer(random, errors), "train", "c"),
     ]
     table = compare(published, parts, runs)
-    # T_{4,2}: a is measured both ways and b adds its own rows with dropout off.
+    # T_{4,2}: a is measured both ways and b adds its own rows in eval mode.
     assert len(table) == 2 * 425 + 17
-    rows = table.groupby("dropout")["verdict"].agg(lambda v: (v != "not measured").sum())
-    assert rows.to_dict() == {"on": 34, "off": 34}
-    cells = table.drop_duplicates(["depth", "heads", "width", "train_samples", "hops", "dropout"])
+    rows = table.groupby("mode")["verdict"].agg(lambda v: (v != "not measured").sum())
+    assert rows.to_dict() == {"train": 34, "eval": 34}
+    cells = table.drop_duplicates(["depth", "heads", "width", "train_samples", "k", "mode"])
     assert len(cells) == 850
     nobody = table[table["verdict"] == "not measured"]
     assert (nobody["experiment"] == "").all()
@@ -125,13 +133,11 @@ def test_each_published_cell_has_its_rows(published):
     assert nobody[["ours", "z"]].isna().all(axis=None)
     assert (nobody["published_low"] <= nobody["published"] + 1e-12).all()
     # A set without some k, or with a k that has no answers, leaves those cells unmeasured.
-    fewer = replace(
-        parts[0], hops=HOPS[:9], wrong=parts[0].wrong[:, :9], symbols=parts[0].symbols[:9]
-    )
+    fewer = replace(parts[0], ks=KS[:9], wrong=parts[0].wrong[:, :9], symbols=parts[0].symbols[:9])
     fewer.symbols[3] = 0
     table = compare(published, [fewer], runs)
     assert len(table) == 425
-    measured = table.loc[table["verdict"] != "not measured", "hops"]
+    measured = table.loc[table["verdict"] != "not measured", "k"]
     assert measured.tolist() == [0, 1, 2, 4, 5, 6, 7, 8]
 
 
@@ -140,9 +146,15 @@ def test_each_published_cell_has_its_rows(published):
     [
         run_of(7),
         run_of(2, samples=2000),
-        Run.model_validate(run_of(2).model_dump() | {"task": TASK | {"context": 98}}),
-        Run.model_validate(run_of(2).model_dump() | {"task": TASK | {"max_hops": 17}}),
-        Run.model_validate(run_of(2).model_dump() | {"task": TASK | {"alphabet": 5}}),
+        *(
+            run_of(2).model_copy(update={"task": TASK.model_copy(update={setting: value})})
+            for setting, value in (("context", 98), ("max_k", 17), ("alphabet", 5))
+        ),
+        *(
+            run_of(2).model_copy(update={"model": models.settings(form)(depth=2, width=128)})
+            for form in models.names()
+            if "heads" not in models.settings(form).model_fields
+        ),
     ],
 )
 def test_another_setting_is_not_measured(run, published, tmp_path):
@@ -166,27 +178,27 @@ def test_the_setting_decides_not_the_depth_alone(published):
 
 
 @pytest.mark.parametrize(
-    ("run", "dropout", "seeds", "conditions"),
+    ("run", "mode", "seeds", "conditions"),
     [
-        (run_of(4), "on", 2, "same"),
-        (run_of(4), "on", 1, "same; seed variance unknown"),
-        (run_of(4, origin="released"), "on", 1, "same"),
-        (run_of(4, origin="released"), "off", 1, "dropout off"),
-        (run_of(4, form="fast"), "on", 2, "our recipe and model"),
-        (run_of(4, form="fast"), "off", 2, "our recipe and model; dropout off"),
-        (run_of(4, recipe="fast"), "on", 2, "our recipe"),
-        (run_of(4, steps=5000), "on", 2, "steps 5000 (theirs 100001)"),
-        (run_of(4, stop_after=500), "off", 2, "stop_after 500 (theirs None); dropout off"),
+        (run_of(4), "train", 2, "same"),
+        (run_of(4), "train", 1, "same; seed variance unknown"),
+        (run_of(4, origin="released"), "train", 1, "same"),
+        (run_of(4, origin="released"), "eval", 1, "dropout off"),
+        (run_of(4, form="softmax"), "train", 2, "our recipe and model"),
+        (run_of(4, form="softmax"), "eval", 2, "our recipe and model; dropout off"),
+        (run_of(4, recipe="muon"), "train", 2, "our recipe"),
+        (run_of(4, steps=5000), "train", 2, "steps 5000 (theirs 100001)"),
+        (run_of(4, stop_after=500), "eval", 2, "stop_after 500 (theirs None); dropout off"),
         # Two of the published models stand half-way through a longer schedule.
-        (run_of(6, steps=200_001, stop_after=100_001), "on", 2, "same"),
-        (run_of(6, samples=3000, steps=200_001, stop_after=100_001), "on", 2, "same"),
-        (run_of(6, samples=1000), "on", 2, "same"),
-        (run_of(6), "on", 2, "steps 100001 (theirs 200001); stop_after None (theirs 100001)"),
+        (run_of(6, steps=200_001, stop_after=100_001), "train", 2, "same"),
+        (run_of(6, samples=3000, steps=200_001, stop_after=100_001), "train", 2, "same"),
+        (run_of(6, samples=1000), "train", 2, "same"),
+        (run_of(6), "train", 2, "steps 100001 (theirs 200001); stop_after None (theirs 100001)"),
     ],
 )
-def test_conditions_say_what_differs(run, dropout, seeds, conditions, published):
+def test_conditions_say_what_differs(run, mode, seeds, conditions, published):
     runs = [run.model_copy(update={"seed": seed}) for seed in range(seeds)]
-    table = simulated(published, 0.3, runs, np.random.default_rng(0), dropout=dropout)
+    table = simulated(published, 0.3, runs, np.random.default_rng(0), mode=mode)
     found = table[table["verdict"] != "not measured"]
     assert len(found) == 17
     assert set(found["conditions"]) == {conditions}
@@ -263,12 +275,12 @@ def test_a_clearly_lower_error_is_called_lower(published):
     assert line["lower"] == (found["verdict"] == "lower").sum()
     assert line["agrees"] == 85 - line["lower"]
     assert line["largest_z"] > line["tolerance"] == tolerance(85)
-    depth = found[found["depth"] == 4].set_index("hops")
+    depth = found[found["depth"] == 4].set_index("k")
     # From k = 4 on the published error is above 1 %.
     assert (depth.loc[4:, "verdict"] == "lower").all()
     assert (depth.loc[4:, "z"] < -line["tolerance"]).all()
     back = simulated(published, (errors * 2).clip(0, 0.9), runs, np.random.default_rng(2))
-    chosen = back["hops"].between(5, 12) & (back["depth"] == 4) & (back["experiment"] != "")
+    chosen = back["k"].between(5, 12) & (back["depth"] == 4) & (back["experiment"] != "")
     assert set(back.loc[chosen, "verdict"]) == {"higher"}
 
 
@@ -278,15 +290,15 @@ def test_one_depth_of_two_seeds_knows_too_little(published):
     errors = published_errors(published, 4)
     table = simulated(published, errors / 3, runs, np.random.default_rng(2))
     assert not (table["verdict"] == "lower").any()
-    assert (table.loc[(table["hops"] > 3) & (table["experiment"] != ""), "z"] < 0).all()
+    assert (table.loc[(table["k"] > 3) & (table["experiment"] != ""), "z"] < 0).all()
 
 
 def test_no_error_of_ours_is_lower_than_many_published(published):
     """Where ours is never wrong, its design effect is that of its other k, not a whole sequence."""
     errors = published_errors(published, 4)
     errors = np.where(errors < 0.1, 0, errors)
-    table = simulated(published, errors, [run_of(4)], np.random.default_rng(3), dropout="off")
-    found = table[table["verdict"] != "not measured"].set_index("hops")
+    table = simulated(published, errors, [run_of(4)], np.random.default_rng(3), mode="eval")
+    found = table[table["verdict"] != "not measured"].set_index("k")
     assert (found.loc[:6, "ours"] == 0).all()
     assert found.loc[[4, 5, 6], "verdict"].tolist() == ["lower"] * 3
 
@@ -300,7 +312,7 @@ def test_released_models_have_no_seed_variance(published):
         runs = [run_of(3, seed, origin=origin) for seed in (0, 1)]
         names = {run.identifier: run for run in runs}
         table = compare(published, [counted(runs, wrong)], names)
-        result[origin] = table[table["verdict"] != "not measured"].set_index("hops")["z"].abs()
+        result[origin] = table[table["verdict"] != "not measured"].set_index("k")["z"].abs()
     assert (result["released"][4:] > 1.5 * result["trained"][4:]).all()
     # With one seed there is no variance either, but then the conditions say so.
     run = run_of(3, origin="released")
@@ -404,16 +416,16 @@ def test_the_tables_are_read_back_and_the_command_writes_them(published, tmp_pat
 
     folder = tmp_path / "runs" / run.identifier
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(run.model_dump_json())
-    rows = [f"on,{k},{s},{int(part.wrong[0, k, s])},{ANSWERS[k]}" for k in HOPS for s in range(20)]
-    (folder / "evaluation.csv").write_text(
-        "\n".join(["dropout,hops,sequence,wrong,symbols", *rows])
+    rows = [f"train,{k},{s},{int(part.wrong[0, k, s])},{ANSWERS[k]}" for k in KS for s in range(20)]
+    (folder / "evaluation.csv").write_text("\n".join(["mode,k,sequence,wrong,symbols", *rows]))
+    StudySummary("mine", {"infinite": "All"}, (), {"infinite": [run]}).write(
+        tmp_path / "study.json"
     )
     app = Typer()
     app.callback()(lambda: None)
     command.register(app)
     arguments = ["compare", "--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "tables")]
-    arguments += ["--experiment", f"infinite={run.identifier}"]
+    arguments += ["--study", str(tmp_path / "study.json")]
     arguments += ["--published", str(root / "config" / "published_errors.csv")]
     record = tmp_path / "provenance" / "compare.json"
     CliRunner().invoke(app, [*arguments, "--record", str(record)], catch_exceptions=False)
@@ -424,7 +436,12 @@ def test_the_tables_are_read_back_and_the_command_writes_them(published, tmp_pat
     ).to_dict("records")
     assert line["cells"] == 17
     assert line["tolerance"] == pytest.approx(tolerance(17), rel=1e-4)
-    assert all(f in record.read_text() for f in ("published_errors.csv", "run.json", "summary.csv"))
+    text = record.read_text()
+    assert all(f in text for f in ("published_errors.csv", "evaluation.csv", "summary.csv"))
+    # The study is kept as it was read.
+    (kept,) = (tmp_path / "provenance" / "studies").iterdir()
+    assert kept.read_bytes() == (tmp_path / "study.json").read_bytes()
+    assert kept.name in text
 
 
 def test_the_figure_shows_what_was_compared(published):
@@ -433,14 +450,14 @@ def test_the_figure_shows_what_was_compared(published):
     first, second, third = runs.values()
     half = np.full((2, 17), 0.3)
     parts = [
-        counted([first, second], answer(random, half), "on", "infinite"),
-        counted([first, second], answer(random, half), "off", "infinite"),
-        counted([third], answer(random, half[:1]), "on", "few"),
-        counted([run_of(7)], answer(random, half[:1]), "on", "deep"),
+        counted([first, second], answer(random, half), "train", "infinite"),
+        counted([first, second], answer(random, half), "eval", "infinite"),
+        counted([third], answer(random, half[:1]), "train", "few"),
+        counted([run_of(7)], answer(random, half[:1]), "train", "deep"),
     ]
     table = compare(published, parts, runs | {run_of(7).identifier: run_of(7)})
-    titles = {"infinite": "All", "few": "Few", "deep": "Deep"}
-    data = figure.prepare({"comparison": table}, titles)
+    shown = Shown({"infinite": "All", "few": "Few", "deep": "Deep"})
+    data = figure.prepare({"comparison": table}, shown)
     # Two depths twice and one once, without k = 0; in the order of the study.
     assert len(data) == 5 * 16
     assert list(dict.fromkeys(data["title"])) == ["All", "Few"]
@@ -453,4 +470,4 @@ def test_the_figure_shows_what_was_compared(published):
     assert marks == (data["verdict"] != "agrees").sum() > 0
     nothing = table[table["verdict"] == "not measured"]
     with pytest.raises(UserError, match="nothing to draw"):
-        figure.prepare({"comparison": nothing}, titles)
+        figure.prepare({"comparison": nothing}, shown)

@@ -8,35 +8,38 @@ import pytest
 import torch
 
 from command_line import error, logdepth_here
-from logdepth.config.contents import Contents
-from logdepth.config.run import PaperModel, Run, Task
-from logdepth.config.site import Site
-from logdepth.config.study import Beside, ConfigError, read_study
-from logdepth.errors import UserError
-from logdepth.evaluation.conditions import conditions_of
+from logdepth.config.run import Run
+from logdepth.config.study import OtherStudy, read_study
+from logdepth.errors import ConfigError, UserError
+from logdepth.evaluation.paper_differences import conditions_of
 from logdepth.fitting.depths import depths_beside, own_depths, published_depths
-from logdepth.models.store import load_model
-from logdepth.planning.devices import DEVICES
+from logdepth.models.gpt2 import Gpt2
+from logdepth.planning.gpus import DEVICES
 from logdepth.planning.plan import make_plan
+from logdepth.planning.site import Site
+from logdepth.recipes.compiled import Compiled
+from logdepth.resolved import resolve
 from logdepth.tables import read_table
-from logdepth.theory.catalog import JOBS
+from logdepth.tasks.hop import Hop
+from logdepth.theory.catalog import TABLES
+from logdepth.training.store import load_model
 
 STUDY = {
     "study": "built",
     "title": "Built",
-    "task": {"context": 20, "alphabet": 4, "max_hops": 4},
+    "task": {"name": "hop", "context": 20, "alphabet": 4, "max_k": 4},
     "seeds": [3, 4],
     "experiments": {
         "hand": {
             "title": "by hand",
-            "model": {"form": "fast", "heads": 2, "width": 64, "mlp_ratio": 1},
+            "model": {"form": "softmax", "heads": 2, "width": 64, "mlp_ratio": 1},
             "training": {"recipe": "compiled"},
             "depths": [2, 4],
         },
         "trained": {
             "title": "trained",
-            "model": {"form": "fast", "heads": 2, "width": 16},
-            "training": {"recipe": "fast"},
+            "model": {"form": "softmax", "heads": 2, "width": 16},
+            "training": {"recipe": "muon"},
             "depths": [1],
         },
     },
@@ -55,16 +58,15 @@ def changed(path, value):
 
 
 def test_compiled_models_have_one_run_a_depth_and_are_not_trained():
-    contents = Contents(read_study(STUDY, "built.yaml"), {})
-    assert [run.model.depth for run in contents.compiled.values()] == [2, 4]
-    assert {run.seed for run in contents.compiled.values()} == {0}
-    assert all(name.startswith("compiled-fast-L") for name in contents.compiled)
-    assert len(contents.trained) == 2
-    assert set(contents.runs) == set(contents.compiled) | set(contents.trained)
-    assert list(contents.trained_experiments) == ["trained"]
-    for run in contents.compiled.values():
-        with pytest.raises(UserError, match="nothing to train"):
-            run.recipe  # noqa: B018 - the property raises
+    resolved = resolve(read_study(STUDY, "built.yaml"))
+    assert [run.model.depth for run in resolved.compiled.values()] == [2, 4]
+    assert {run.seed for run in resolved.compiled.values()} == {0}
+    assert all(name.startswith("compiled-hop-softmax-L") for name in resolved.compiled)
+    assert len(resolved.trained) == 2
+    assert set(resolved.runs) == set(resolved.compiled) | set(resolved.trained)
+    assert list(resolved.trained_experiments) == list(resolved.summary.trained) == ["trained"]
+    assert resolved.compiled_experiments == list(resolved.summary.compiled) == ["hand"]
+    assert {run.training.trained_steps for run in resolved.compiled.values()} == {0}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +77,10 @@ def test_compiled_models_have_one_run_a_depth_and_are_not_trained():
         ("model.heads", 1, "2 heads or more"),
         ("depths", [1, 2], "a depth of 2 or more"),
         ("imported", True, "a compiled model is never imported"),
-        ("training.recipe", "built", "'fast' or 'paper', or 'compiled'"),
+        ("training.recipe", "built", "'compiled', 'muon', 'paper'"),
         ("training.steps", 5, "unknown key 'steps'"),
+        ("model", {"form": "gru", "width": 64}, "for the forms softmax and gpt2, not gru"),
+        ("task", {"name": "s5"}, "for the task hop, not s5"),
     ],
 )
 def test_models_that_cannot_hold_the_construction_are_refused(path, value, message):
@@ -86,14 +90,15 @@ def test_models_that_cannot_hold_the_construction_are_refused(path, value, messa
 
 def test_a_figure_of_the_theory_needs_the_theory():
     study = STUDY | {"figures": {"fig01": {"draws": "mpc_execution"}}}
-    with pytest.raises(ConfigError, match=r"figures.fig01: .* right would be a setting 'theory'"):
-        read_study(study, "built.yaml")
-    assert read_study(study | {"theory": {}}, "built.yaml").theory.max_hops == 32
+    with pytest.raises(ConfigError, match=r"figures.fig01: .* expected a setting 'theory'"):
+        resolve(read_study(study, "built.yaml"))
+    resolved = resolve(read_study(study | {"theory": {}}, "built.yaml"))
+    assert resolved.study.theory.max_hops == 32
 
 
 def test_a_plan_leaves_compiled_models_out():
     study = read_study(changed("depths", [2, 3, 4]), "built.yaml")
-    assert set(study.all_runs()) == {run.identifier for run in study.runs("trained")}
+    assert set(study.trained_runs()) == {run.identifier for run in study.runs("trained")}
     rows, packs, _ = make_plan(study, DEVICES["T4"], None, 2, Site())
     assert [row.experiment for row in rows] == ["trained"]
     assert sum(len(pack.members) for pack in packs) == len(study.seeds)
@@ -101,7 +106,7 @@ def test_a_plan_leaves_compiled_models_out():
 
 def test_the_command_writes_a_model_that_loads_and_says_so(tmp_path):
     run = next(iter(read_study(STUDY, "built.yaml").compiled_runs().values()))
-    content = json.dumps(run.model_dump(mode="json"))
+    content = json.dumps(run.content)
     done = logdepth_here("compile", "--run", content, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     model, loaded = load_model(tmp_path / "model.safetensors", torch.device("cpu"))
@@ -114,31 +119,26 @@ def test_the_command_writes_a_model_that_loads_and_says_so(tmp_path):
 
 def test_a_command_for_the_other_kind_of_run_is_refused(tmp_path):
     study = read_study(STUDY, "built.yaml")
-    trained = next(iter(study.all_runs().values())).model_dump(mode="json")
+    trained = next(iter(study.trained_runs().values())).content
     done = logdepth_here("compile", "--run", json.dumps(trained), "--output", tmp_path)
-    assert "training.recipe is 'fast'; right would be 'compiled'" in error(done)
-    compiled = next(iter(study.compiled_runs().values())).model_dump(mode="json")
+    assert "training.recipe is 'muon'; expected 'compiled'" in error(done)
+    compiled = next(iter(study.compiled_runs().values())).content
     done = logdepth_here("train", "--run", json.dumps(compiled), "--output", tmp_path)
     assert "nothing to train" in error(done)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_comparison_says_that_a_model_was_not_trained():
-    run = Run(
-        task=Task(),
-        model=PaperModel(form="paper", depth=2),
-        training={"recipe": "compiled"},
-        seed=0,
-    )
-    assert conditions_of(run, "on", alone=True) == "compiled, not trained"
+    run = Run(task=Hop(), model=Gpt2(depth=2), training=Compiled(), seed=0)
+    assert conditions_of(run, "train", alone=True) == "compiled, not trained"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["hops"], f"no table 'hops'; right would be one of .*{next(iter(JOBS))}"),
-        (["trained_models"], "needs at least one --model"),
-        (["reductions", "--model", "x"], "takes no --model"),
+        (["hops"], f"no table 'hops'; expected one of .*{next(iter(TABLES))}"),
+        (["trained_models"], "trained_models: needs --study and --runs"),
+        (["reductions", "--study", "x", "--runs", "y"], "takes no --study and --runs"),
         (["reductions", "--settings", '{"instances": 1}'], "instances: .* greater than or equal"),
         (["reductions", "--settings", '{"size": 1}'], "unknown key 'size'"),
     ],
@@ -160,21 +160,21 @@ def test_published_depths_are_those_of_the_papers_figure(root):
 
 def test_depths_of_another_study_are_taken_at_the_first_threshold(root):
     thresholds = read_table("thresholds", root / "results/published/speedrun/tables/thresholds.csv")
-    beside = Beside(results="results/published/speedrun", experiment="fast", title="ours")
+    beside = OtherStudy(results="results/published/speedrun", experiment="fast", title="ours")
     table = depths_beside(thresholds, beside)
     assert table["largest_solved"].tolist() == [2, 5, 11, 14, 16]
     assert set(table["title"]) == {"ours"}
     own = own_depths(thresholds, {"fast": "mine"}, ["fast"])
     assert own["largest_solved"].tolist() == table["largest_solved"].tolist()
     assert set(own["kind"]) == {"compiled"}
-    with pytest.raises(UserError, match=r"no experiment 'slow'.*right would be one of fast"):
+    with pytest.raises(UserError, match=r"no experiment 'slow'.*expected one of fast"):
         depths_beside(thresholds, beside.model_copy(update={"experiment": "slow"}))
 
 
 def test_threshold_values_survive_the_table(tmp_path):
     table = pd.DataFrame(
-        [("by hand", "compiled", "off", 2, 1, "exact", 0.1)],
-        columns=["title", "kind", "dropout", "depth", "largest_solved", "value", "threshold"],
+        [("by hand", "compiled", "eval", 2, 1, "exact", 0.1)],
+        columns=["title", "kind", "mode", "depth", "largest_solved", "value", "threshold"],
     )
     table.to_csv(tmp_path / "solved.csv", index=False)
     pd.testing.assert_frame_equal(read_table("solved_depths", tmp_path / "solved.csv"), table)

@@ -1,24 +1,32 @@
 """The configuration: generated documents in step, and clear errors."""
 
 import copy
+import json
 import re
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from logdepth import models, recipes, tasks
 from logdepth.canonical import canonical_json
 from logdepth.config.documents import default_text, schema_text
-from logdepth.config.study import ConfigError, Study, load_study, read_study
+from logdepth.config.former import former_words
+from logdepth.config.study import Study, load_study, read_study
+from logdepth.errors import ConfigError, UserError
+from logdepth.models.softmax import Softmax
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.settings import changed as settings_changed
 
 BASE = {
     "study": "tiny",
     "title": "A study",
-    "task": {"context": 20, "alphabet": 4, "max_hops": 8},
+    "task": {"name": "hop", "context": 20, "alphabet": 4, "max_k": 8},
     "experiments": {
         "fast": {
             "title": "fast",
-            "model": {"form": "fast", "heads": 2, "width": 32},
-            "training": {"recipe": "fast", "steps": 200},
+            "model": {"form": "softmax", "heads": 2, "width": 32},
+            "training": {"recipe": "muon", "steps": 200},
             "depths": [1, 2],
         }
     },
@@ -42,8 +50,20 @@ def test_schema_and_default_are_in_step(root):
 
 
 def test_the_default_is_a_study():
-    study = Study.model_validate(yaml.safe_load(default_text()))
-    assert len(study.all_runs()) == 27
+    study = read_study(yaml.safe_load(default_text()), "default.yaml")
+    assert study == Study.model_validate(yaml.safe_load(default_text()))
+    assert len(study.trained_runs()) == 27
+    assert len(study.compiled_runs()) == 5
+
+
+def test_the_schema_has_every_member_of_every_family():
+    known = json.loads(schema_text())["$defs"]
+    for family in (tasks, models, recipes):
+        for name in family.names():
+            properties = known[family.settings(name).__name__]["properties"]
+            # The depth of a model comes from its experiment.
+            assert "depth" not in properties
+            assert all("description" in setting for setting in properties.values()), name
 
 
 def test_every_study_in_config_is_valid(root):
@@ -58,9 +78,10 @@ def test_the_laptop_study_is_the_one_the_readme_describes(root):
     depths = {name: list(e.depths) for name, e in study.experiments.items()}
     assert depths == {"attention_only": [1, 2, 3, 4], "with_mlp": [1, 2, 3, 4, 5]}
     assert len(study.seeds) == 3
-    assert len(study.all_runs()) == 27
+    assert len(study.trained_runs()) == 27
 
 
+FORMS = ", ".join(f"'{name}'" for name in models.names())
 BAD = [
     (
         "experiments.fast.model.widht",
@@ -83,30 +104,41 @@ BAD = [
     ),
     ("task.alphabet", 1, r"t\.yaml: task\.alphabet: .*greater than or equal to 2, not 1"),
     (
-        "evaluation.hops",
+        "evaluation.k",
         [1, 9],
         (
-            r"t\.yaml: evaluation\.hops has 9, but the hop tokens of the task end at "
-            r"task\.max_hops, which is 8"
+            r"t\.yaml: evaluation\.k has 9, but experiments\.fast has the task hop with k from "
+            r"0 to 8"
         ),
+    ),
+    ("evaluation.k", [-1], r"t\.yaml: evaluation\.k\.0: .*greater than or equal to 0, not -1"),
+    (
+        "task.name",
+        "jump",
+        r"t\.yaml: task\.name: .*'jump'",
     ),
     (
         "experiments.fast.model.heads",
         3,
         (
             r"t\.yaml: experiments\.fast\.model: heads is 3, which does not divide width 32; "
-            r"right would be one of 1, 2, 4, 8, 16, 32"
+            r"expected one of 1, 2, 4, 8, 16, 32"
         ),
     ),
     (
         "experiments.fast.model.form",
         "slow",
-        (r"t\.yaml: experiments\.fast\.model\.form: should be 'fast' or 'paper'"),
+        (rf"t\.yaml: experiments\.fast\.model\.form: is 'slow', expected one of {FORMS}$"),
     ),
     (
         "experiments.fast.model",
         {"heads": 2},
-        (r"t\.yaml: experiments\.fast\.model\.form: should be 'fast' or 'paper'"),
+        (rf"t\.yaml: experiments\.fast\.model\.form: is missing, expected one of {FORMS}$"),
+    ),
+    (
+        "experiments.fast.training",
+        {"steps": 2},
+        (r"t\.yaml: experiments\.fast\.training\.recipe: is missing, expected one of 'compiled'"),
     ),
     (
         "experiments.fast.model.depth",
@@ -130,8 +162,16 @@ BAD = [
     ),
     ("experiments.fast.training.warmup", 200, r"warmup is 200, but must be below steps"),
     ("seeds", [0, 0], r"t\.yaml: seeds names a seed twice"),
+    ("experiments.fast.seeds", [1, 1], r"t\.yaml: experiments\.fast: seeds names a seed twice"),
+    (
+        "experiments.fast.select",
+        {"seeds": [0]},
+        r"t\.yaml: experiments\.fast: select: nothing to choose from; expected a sweep",
+    ),
     ("study", "my study", r"t\.yaml: study: .*pattern.*'my study'"),
-    ("evaluation.dropout", ["maybe"], r"t\.yaml: evaluation\.dropout\.0: .*'off' or 'on'"),
+    ("evaluation.modes", ["maybe"], r"t\.yaml: evaluation\.modes\.0: .*'eval' or 'train'.*'maybe'"),
+    ("evaluation.modes", [], r"t\.yaml: evaluation\.modes: .*at least 1 item"),
+    ("experiments.fast.sweep", {"model.depth": [3]}, r"fast\.sweep: no setting 'model\.depth'"),
     ("experiments", {}, r"t\.yaml: experiments: .*at least 1 item"),
 ]
 
@@ -145,12 +185,17 @@ def test_a_mistake_is_one_line_with_file_and_key(path, value, message):
     assert re.search(message, lines[0]), lines[0]
 
 
-def test_more_hops_than_the_papers_model_has_tokens():
-    config = changed("task.max_hops", 24)
-    config["experiments"]["fast"]["model"] = {"form": "paper"}
+def test_more_tokens_than_gpt2_has():
+    config = changed("task.max_k", 24)
+    config["experiments"]["fast"]["model"] = {"form": "gpt2"}
     config["experiments"]["fast"]["training"] = {"recipe": "paper"}
-    with pytest.raises(ConfigError, match="max_hops may be 23 at most"):
+    message = (
+        "the task has 31 tokens, but the form gpt2 has 30; expected a smaller task .*max_k is 24"
+    )
+    with pytest.raises(ConfigError, match=rf"experiments\.fast at depth 1: {message}"):
         read_study(config, "t.yaml")
+    config["task"]["max_k"] = 23
+    assert read_study(config, "t.yaml").task.vocabulary == 30
 
 
 def test_a_missing_key_is_named():
@@ -164,16 +209,130 @@ def test_files_that_are_no_study(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.yaml: no such file"):
         load_study(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
-    with pytest.raises(ConfigError, match=r"list\.yaml: right would be 'key: value' lines"):
+    with pytest.raises(ConfigError, match=r"list\.yaml: expected 'key: value' lines"):
         load_study(tmp_path / "list.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1\n")
     with pytest.raises(ConfigError, match=r"bad\.yaml: not YAML"):
         load_study(tmp_path / "bad.yaml")
 
 
-def test_on_and_off_may_be_written_without_quotes():
-    text = yaml.safe_dump(BASE) + "evaluation: {dropout: [off, on]}\n"
-    assert read_study(yaml.safe_load(text), "t.yaml").evaluation.dropout == ("off", "on")
+# More of them, with studies that extend another and with sweeps: test_sweeps.py.
+FORMER = [
+    ("alignment.dropout", "on", "alignment.dropout: write mode, with .train. for on"),
+    ("figures", {"a": {"draws": "depth_law", "dropout": "on"}}, "figures.a.dropout: write mode"),
+    ("beside", [{"dropout": "on"}], "beside.dropout: write mode"),
+    (
+        "experiments.fast.model.form",
+        "paper",
+        "experiments.fast.model.form: 'paper' is now called 'gpt2'; write that",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), FORMER)
+def test_a_word_of_an_older_file_is_answered_with_the_one_to_write(path, value, message):
+    with pytest.raises(ConfigError) as caught:
+        read_study(changed(path, value), "t.yaml")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 1, lines
+    assert re.match(rf"t\.yaml: {message}", lines[0]), lines[0]
+
+
+def test_words_of_today_are_not_taken_for_former_ones(root):
+    assert former_words(BASE) == []
+    # The recipe of the authors has kept its name.
+    assert former_words({"experiments": {"fast": {"training": {"recipe": "paper"}}}}) == []
+    config = changed("theory", {"max_hops": 4})
+    # Nor are names of the user's own.
+    fast = config["experiments"]["fast"]
+    config["experiments"] = dict.fromkeys(("fast", "hops", "dropout"), fast)
+    assert read_study(config, "t.yaml").theory.max_hops == 4
+
+
+def test_a_study_that_cannot_be_extended_is_named(tmp_path):
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(BASE))
+    (tmp_path / "second.yaml").write_text("extends: base\nstudy: second\n")
+    (tmp_path / "third.yaml").write_text("extends: second\nstudy: third\n")
+    assert load_study(tmp_path / "second.yaml").study == "second"
+    with pytest.raises(ConfigError, match=r"third\.yaml: extends: .*second\.yaml extends another"):
+        load_study(tmp_path / "third.yaml")
+    for name in ("none", 3):
+        (tmp_path / "third.yaml").write_text(f"extends: {name}\nstudy: third\n")
+        message = rf"third\.yaml: extends: no study '{name}'; expected one of base, second, third"
+        with pytest.raises(ConfigError, match=message):
+            load_study(tmp_path / "third.yaml")
+
+
+SELECTING = changed("experiments.fast.sweep", {"model.width": [32, 64]})
+SELECTING["experiments"]["fast"]["select"] = {"steps": 150, "seeds": [7]}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("select.steps", 100, "select: warmup is 100, but must be below steps, which is 100"),
+        ("select.seeds", [1, 1], "select.seeds names a seed twice"),
+        ("training", {"recipe": "compiled"}, "select: expected models that are trained"),
+        ("imported", True, "select: expected models that are trained"),
+        ("sweep", {"training.steps": [100]}, "sweep: training: warmup is 100"),
+    ],
+)
+def test_a_selection_that_cannot_be_made_is_refused(key, value, message):
+    config = copy.deepcopy(SELECTING)
+    *parents, last = f"experiments.fast.{key}".split(".")
+    place = config
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    with pytest.raises(ConfigError) as caught:
+        read_study(config, "t.yaml")
+    (line,) = str(caught.value).splitlines()
+    assert re.match(rf"t\.yaml: experiments\.fast[.:] ?{message}", line), line
+
+
+def test_an_experiment_may_have_seeds_of_its_own():
+    config = changed("experiments.fast.seeds", [5, 3])
+    config["experiments"]["usual"] = BASE["experiments"]["fast"]
+    study = read_study(config, "t.yaml")
+    assert [run.seed for run in study.runs("fast")] == [5, 3, 5, 3]
+    assert [run.seed for run in study.runs("usual")] == [0, 1, 2, 0, 1, 2]
+
+
+def test_an_experiment_may_have_a_task_of_its_own():
+    config = changed("experiments.fast.task", {"name": "hop", "max_k": 2, "context": 9})
+    config["experiments"]["usual"] = BASE["experiments"]["fast"]
+    study = read_study(config, "t.yaml")
+    assert {run.task.max_k for run in study.runs("fast")} == {2}
+    assert {run.task.max_k for run in study.runs("usual")} == {8}
+    assert len(study.trained_runs()) == 12
+    config["evaluation"] = {"k": [0, 3]}
+    with pytest.raises(
+        ConfigError, match=r"evaluation\.k has 3, but experiments\.fast has the task"
+    ):
+        read_study(config, "t.yaml")
+    # A sweep may go over its settings; an experiment that leaves the task to the study has none.
+    swept = changed("experiments.fast.task", {"name": "hop", "max_k": 2, "context": 9})
+    swept["experiments"]["fast"]["sweep"] = {"task.context": [9, 12]}
+    study = read_study(swept, "t.yaml")
+    assert [study.task_of(variant).context for variant in study.variants.values()] == [9, 12]
+
+
+def test_a_name_that_no_member_of_a_family_has():
+    for family, key in ((tasks, "task.name"), (models, "model.form"), (recipes, "training.recipe")):
+        known = ", ".join(family.names())
+        with pytest.raises(UserError, match=f"^{key} 'nothing': expected {known}$"):
+            family.settings("nothing")
+        assert family.names() == tuple(sorted(family.names()))
+
+
+def test_other_values_of_settings_are_checked_as_those_of_a_file():
+    recipe = settings_changed(MuonRecipe(), {"steps": 300})
+    assert (type(recipe), recipe.steps, recipe.batch) == (MuonRecipe, 300, MuonRecipe().batch)
+    for kind, values in ((MuonRecipe, {"steps": 20}), (Softmax, {"heads": 3}), (Softmax, {"x": 1})):
+        with pytest.raises(ValidationError):
+            settings_changed(kind(), values)
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.steps = 5
 
 
 def test_runs_are_named_by_their_definition():
@@ -182,19 +341,21 @@ def test_runs_are_named_by_their_definition():
         yaml.safe_load(canonical_json(study.model_dump(mode="json")).replace('"depth":1,', "")),
         "t.yaml",
     )
-    assert list(study.all_runs()) == list(again.all_runs())
-    names = set(study.all_runs())
+    assert list(study.trained_runs()) == list(again.trained_runs())
+    names = set(study.trained_runs())
     assert len(names) == 6
-    assert all(re.fullmatch(r"fast-L[12]-H2-m32-seed[012]-[0-9a-f]{8}", name) for name in names)
+    assert all(
+        re.fullmatch(r"hop-softmax-L[12]-H2-m32-seed[012]-[0-9a-f]{8}", name) for name in names
+    )
     for path, value in {
         "task.alphabet": 5,
         "experiments.fast.model.init_std": 0.2,
         "experiments.fast.training.batch": 32,
     }.items():
-        assert not names & set(read_study(changed(path, value), "t.yaml").all_runs())
+        assert not names & set(read_study(changed(path, value), "t.yaml").trained_runs())
     # What does not define a model does not rename it.
-    assert names == set(read_study(changed("fit.bootstrap", 50), "t.yaml").all_runs())
-    assert names == set(read_study(changed("title", "Other"), "t.yaml").all_runs())
+    assert names == set(read_study(changed("fit.bootstrap", 50), "t.yaml").trained_runs())
+    assert names == set(read_study(changed("title", "Other"), "t.yaml").trained_runs())
 
 
 def test_a_change_for_one_depth():

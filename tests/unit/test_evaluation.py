@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from logdepth.config.run import FastModel, PaperModel, Run, Task
+from logdepth.config.run import Run
 from logdepth.errors import UserError
 from logdepth.evaluation.counts import Counts, errors_by_depth, errors_by_run, read_counts
-from logdepth.evaluation.errors import count_errors, evaluation_set
+from logdepth.evaluation.error_rates import count_errors, evaluate, evaluation_set
 from logdepth.evaluation.intervals import seed_interval, sequence_interval
-from logdepth.models.transformer import Transformer, architecture
-from logdepth.tasks.hop import HopTask
+from logdepth.evaluation.selection import best_trial, trial_table
+from logdepth.models.gpt2 import Gpt2
+from logdepth.models.softmax import Softmax
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.tasks.hop import Hop
 
-TASK = Task(context=30, alphabet=4, max_hops=5)
-HOP = HopTask(30, 4, 5)
+TASK = Hop(context=30, alphabet=4, max_k=5)
+FORMS = {"softmax": Softmax(), "gpt2": Gpt2()}
 
 
 class Oracle(torch.nn.Module):
@@ -26,36 +29,37 @@ class Oracle(torch.nn.Module):
 
     def __init__(self, form, wrong_every=0):
         super().__init__()
-        kind = FastModel if form == "fast" else PaperModel
-        self.spec = architecture(TASK, kind(form=form))
+        network = FORMS[form].build(TASK)
+        self.labels = network.labels
+        self.classes = network.head.out_features if network.head else None
+        self.width = network.width
         self.parameter = torch.nn.Parameter(torch.zeros(1))
         self.wrong_every = wrong_every
 
     def forward(self, tokens):
-        right = HOP.encode(tokens[:, 1:] - HOP.first_symbol, tokens[:, 0]).targets
+        right = TASK.encode(tokens[:, 1:] - TASK.first_symbol, tokens[:, 0]).targets
         if self.wrong_every:
-            right[:: self.wrong_every] = HOP.bottom
-        if self.spec.classes is not None:
-            right = (right - HOP.first_symbol).clamp(max=self.spec.classes - 1)
-        width = self.spec.classes or self.spec.width
-        return torch.nn.functional.one_hot(right, width).float()
+            right[:: self.wrong_every] = TASK.bottom
+        if self.classes is not None:
+            right = (right - TASK.first_symbol).clamp(max=self.classes - 1)
+        return torch.nn.functional.one_hot(right, self.classes or self.width).float()
 
 
-@pytest.mark.parametrize("form", ["fast", "paper"])
+@pytest.mark.parametrize("form", FORMS)
 def test_an_oracle_makes_no_error(form):
     data = evaluation_set(TASK, (0, 1, 5), 40, seed=3)
-    table = count_errors(Oracle(form), TASK, data, dropout=False)
+    table = count_errors(Oracle(form), data, mode="eval")
     assert table["wrong"].sum() == 0
-    assert table.groupby("hops").size().tolist() == [40, 40, 40]
+    assert table.groupby("k").size().tolist() == [40, 40, 40]
     # 3k + 1 of the 29 positions have no k-th hop.
-    assert set(table.loc[table["hops"] == 5, "symbols"]) == {29 - 16}
-    assert set(table.loc[table["hops"] == 0, "symbols"]) == {29}
+    assert set(table.loc[table["k"] == 5, "symbols"]) == {29 - 16}
+    assert set(table.loc[table["k"] == 0, "symbols"]) == {29}
 
 
-@pytest.mark.parametrize("form", ["fast", "paper"])
+@pytest.mark.parametrize("form", FORMS)
 def test_wrong_answers_are_counted_at_symbols_only(form):
     data = evaluation_set(TASK, (2,), 40, seed=3)
-    table = count_errors(Oracle(form, wrong_every=4), TASK, data, dropout=False)
+    table = count_errors(Oracle(form, wrong_every=4), data, mode="eval")
     wrong = table[table["wrong"] > 0]
     assert wrong["sequence"].tolist() == list(range(0, 40, 4))
     assert (wrong["wrong"] == wrong["symbols"]).all()
@@ -65,24 +69,30 @@ def test_the_frozen_set_is_frozen_and_apart_from_training():
     first, again = (evaluation_set(TASK, (1, 2), 8, seed=0) for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["tokens"][0], first["tokens"][1])
-    training = HOP.batch(0, 0, 8).tokens
+    training = TASK.batch(0, 0, 8).tokens
     assert not torch.equal(first["tokens"][0][:, 1:].long(), training[:, 1:])
+    trials = evaluation_set(TASK, (1, 2), 8, seed=0, stream="selection")
+    assert not torch.equal(first["tokens"][0][:, 1:], trials["tokens"][0][:, 1:])
     # A set with more values of k holds the same sequences for each of them.
     more = evaluation_set(TASK, (0, 1, 2), 8, seed=0)
     assert torch.equal(more["tokens"][1:], first["tokens"])
 
 
-def test_dropout_is_a_setting_with_a_seed():
-    spec = architecture(TASK, PaperModel(form="paper", depth=2, heads=2, width=32))
-    model = Transformer(spec, torch.Generator().manual_seed(0))
+def test_the_mode_is_a_setting_with_a_seed():
+    model = Gpt2(depth=2, heads=2, width=32).build(TASK, torch.Generator().manual_seed(0))
     data = evaluation_set(TASK, (1,), 16, seed=0)
-    off, off_again = (count_errors(model, TASK, data, dropout=False, seed=s) for s in (0, 1))
-    on, on_again, other = (count_errors(model, TASK, data, dropout=True, seed=s) for s in (0, 0, 1))
+    off, off_again = (count_errors(model, data, mode="eval", seed=s) for s in (0, 1))
+    on, on_again, other = (count_errors(model, data, mode="train", seed=s) for s in (0, 0, 1))
     assert off.equals(off_again)
     assert on.equals(on_again)
     assert not on.equals(off)
     assert not on.equals(other)
     assert not model.training
+    both = evaluate(model, data, ["train", "eval"], 0)
+    assert list(both) == ["mode", "k", "sequence", "wrong", "symbols"]
+    for mode, table in (("eval", off), ("train", on)):
+        part = both[both["mode"] == mode].drop(columns="mode").reset_index(drop=True)
+        assert part.equals(table)
 
 
 counts = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30)
@@ -145,11 +155,11 @@ def example(errors=((0.0, 0.5), (0.25, 0.5))):
     wrong = np.array([[[4 * e] * 4 for e in run] for run in errors])
     return Counts(
         "x",
-        "off",
+        "eval",
         ["a", "b"],
         np.array([2, 2]),
         np.array([0, 1]),
-        4,
+        0.75,
         np.array([1, 2]),
         wrong,
         np.full((2, 4), 4.0),
@@ -173,38 +183,70 @@ def test_weights_count_sequences():
     assert part.errors(weights)[0, 0] == 1.0
 
 
-def write_run(folder, seed, rows):
+def write_run(runs, seed, rows, header="mode,k,sequence,wrong,symbols"):
+    """Write the evaluation of a run, and return the run."""
+    run = Run(task=TASK, model=Softmax(depth=1), training=MuonRecipe(), seed=seed)
+    folder = runs / run.identifier
     folder.mkdir(parents=True)
-    run = Run.model_validate(
-        {
-            "task": TASK.model_dump(),
-            "model": {"form": "fast", "depth": 1},
-            "training": {"recipe": "fast"},
-            "seed": seed,
-        }
-    )
-    (folder / "run.json").write_text(run.model_dump_json())
-    (folder / "evaluation.csv").write_text("dropout,hops,sequence,wrong,symbols\n" + rows)
+    (folder / "evaluation.csv").write_text(f"{header}\n{rows}")
+    return run
 
 
 def test_counts_are_read_back(tmp_path):
-    write_run(tmp_path / "a", 0, "off,1,0,1,4\noff,1,1,0,3\noff,2,0,2,2\noff,2,1,2,2\n")
-    write_run(tmp_path / "b", 1, "off,2,1,1,2\noff,2,0,2,2\noff,1,1,3,3\noff,1,0,0,4\n")
-    (part,) = read_counts(tmp_path, {"x": ["a", "b"]})
-    assert part.hops.tolist() == [1, 2]
+    first = write_run(tmp_path, 0, "eval,1,0,1,4\neval,1,1,0,3\neval,2,0,2,2\neval,2,1,2,2\n")
+    second = write_run(tmp_path, 1, "eval,2,1,1,2\neval,2,0,2,2\neval,1,1,3,3\neval,1,0,0,4\n")
+    (part,) = read_counts(tmp_path, {"x": [first, second]})
+    assert (part.experiment, part.mode) == ("x", "eval")
+    assert part.runs == [first.identifier, second.identifier]
+    assert part.ks.tolist() == [1, 2]
     assert part.errors() == pytest.approx(np.array([[1 / 7, 1], [3 / 7, 3 / 4]]))
     assert part.seeds.tolist() == [0, 1]
+    assert part.depths.tolist() == [1, 1]
+    assert part.chance == TASK.chance == 0.75
+
+
+def test_each_mode_and_experiment_has_its_counts(tmp_path):
+    rows = [f"{mode},1,0,{wrong},4\n" for mode, wrong in (("train", 3), ("eval", 1))]
+    first, second = (write_run(tmp_path, seed, "".join(rows)) for seed in (0, 1))
+    parts = read_counts(tmp_path, {"x": [first], "y": [second, first]})
+    found = [(part.experiment, part.mode, part.errors().ravel().tolist()) for part in parts]
+    assert found == [
+        ("x", "train", [0.75]),
+        ("x", "eval", [0.25]),
+        ("y", "train", [0.75, 0.75]),
+        ("y", "eval", [0.25, 0.25]),
+    ]
+    assert parts[2].runs == [second.identifier, first.identifier]
 
 
 def test_runs_evaluated_on_different_sets_are_not_mixed(tmp_path):
-    write_run(tmp_path / "a", 0, "off,1,0,1,4\n")
-    write_run(tmp_path / "b", 1, "off,1,0,1,5\n")
-    with pytest.raises(UserError, match=r"b/evaluation\.csv: not the sequences on which a was"):
-        read_counts(tmp_path, {"x": ["a", "b"]})
+    first = write_run(tmp_path, 0, "eval,1,0,1,4\n")
+    second = write_run(tmp_path, 1, "eval,1,0,1,5\n")
+    message = rf"{second.identifier}/evaluation\.csv: not the sequences on which "
+    with pytest.raises(UserError, match=f"{message}{first.identifier} was"):
+        read_counts(tmp_path, {"x": [first, second]})
 
 
 def test_a_table_without_a_column_is_named(tmp_path):
-    write_run(tmp_path / "a", 0, "")
-    (tmp_path / "a" / "evaluation.csv").write_text("dropout,hops\n")
-    with pytest.raises(UserError, match=r"a/evaluation\.csv: no column 'sequence'"):
-        read_counts(tmp_path, {"x": ["a"]})
+    run = write_run(tmp_path, 0, "", header="mode,k")
+    with pytest.raises(UserError, match=r"/evaluation\.csv: no column 'sequence'"):
+        read_counts(tmp_path, {"x": [run]})
+
+
+def test_the_trial_of_the_least_mean_error_is_chosen(tmp_path):
+    runs = []
+    # Wrong answers of 4 at k = 0, of 4 at k = 1, and of 2 at k = 2; nothing is asked at k = 3.
+    for seed, (none, one, two) in enumerate([(4, 0, 1), (0, 2, 1), (0, 1, 0), (4, 0, 0)]):
+        run = Run(task=TASK, model=Softmax(depth=1), training=MuonRecipe(), seed=seed)
+        folder = tmp_path / run.identifier
+        folder.mkdir()
+        rows = [f"0,0,{none},4", f"1,0,{one},2", "1,1,0,2", f"2,0,{two},2", "3,0,0,0"]
+        text = "\n".join(["mode,k,sequence,wrong,symbols", *(f"eval,{row}" for row in rows)])
+        (folder / "trial.csv").write_text(text)
+        runs.append(run)
+    table = trial_table(tmp_path, {"a": runs[:2], "b": runs[2:], "c": runs[2:]})
+    # k = 0 is no search, and each other k counts as much.
+    assert table["error"].tolist() == [0.25, 0.5, 0.125, 0, 0.125, 0]
+    assert table["run"].tolist()[:2] == [run.identifier for run in runs[:2]]
+    assert best_trial(table) == "b"
+    assert best_trial(table[table["trial"] != "b"]) == "c"

@@ -4,10 +4,11 @@ import getpass
 import hashlib
 import itertools
 import json
+import os
 import shutil
 import socket
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from logdepth.audit.export.anonymous import anonymised, write_anonymous
 from logdepth.audit.export.crate.write import write_crate
 from logdepth.audit.export.people import read_citation
 from logdepth.audit.export.prov import provenance, write_prov
-from logdepth.audit.findings import State
+from logdepth.audit.findings import Problem, State
 from logdepth.audit.repository import Repository
 from logdepth.audit.study import open_study
 from logdepth.audit.verify import verify
@@ -30,7 +31,9 @@ from logdepth.cli.audit import export
 from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance import environment
-from logdepth.provenance.record import Job, append_entry, recorded
+from logdepth.provenance.image import VARIABLE
+from logdepth.provenance.job import Job
+from logdepth.provenance.record import append_entry, recorded
 from offline_validator import fill_cache, problems, validated
 
 CITATION = """\
@@ -86,9 +89,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.chdir(checkout)
         patch.setattr("sys.argv", ["logdepth", "data", str(elsewhere), "--x=../up/to/x.csv"])
-        run_job(study, "data", "a", [elsewhere], ["data/a.txt"], definition="")
+        run_job(study, "data", "a", [elsewhere], ["data/a.txt"], by_hand=True)
         inputs = [study / "data/a.txt", Path("config/published.csv")]
-        run_job(study, "fit", "b", inputs, ["tables/b.csv", "tables/c.csv"])
+        write_text(study / "study.json", '{"study":"tiny"}\n')
+        outputs = ["tables/b.csv", "tables/c.csv"]
+        run_job(study, "fit", "b", inputs, outputs, study=study / "study.json")
         patch.setenv("APPTAINER_CONTAINER", "/shared/images/some.sif")
         patch.setenv("LOGDEPTH_IMAGE_SHA256", IMAGE)
         patch.setenv("SLURM_CLUSTER_NAME", "bigcluster")
@@ -114,18 +119,23 @@ def run_job(
     name: str,
     inputs: list[Path],
     outputs: list[str],
-    definition: str = "d" * 64,
+    by_hand: bool = False,
+    study: Path | None = None,
 ) -> None:
     job = Job(
         stage,
-        folder / "provenance" / stage / f"{name}.json",
-        definition,
-        {"depth": 2, "rates": [0.1], "nothing": None, "model": {"form": "fast", "mlp": True}},
-        inputs,
-        [folder / output for output in outputs],
+        ("logdepth.files",),
+        {"depth": 2, "rates": [0.1], "nothing": None, "model": {"form": "softmax", "mlp": True}},
         {"the run": 7},
     )
-    with recorded(job):
+    with recorded(
+        job,
+        inputs=inputs,
+        outputs=[folder / output for output in outputs],
+        record=folder / "provenance" / stage / f"{name}.json",
+        definition="" if by_hand else job.definition(os.environ.get(VARIABLE)),
+        study=study,
+    ):
         for output in outputs:
             write_text(folder / output, f"{stage} {output}")
 
@@ -231,7 +241,7 @@ def test_parameters_and_seeds_are_named_and_belong_to_their_tool(crate):
         "depth": 2,
         "rates": "[0.1]",
         "nothing": "null",
-        "model.form": "fast",
+        "model.form": "softmax",
         "model.mlp": True,
         "seed.the run": 7,
     }
@@ -311,7 +321,7 @@ def test_nothing_is_overwritten(study, repository, tmp_path, option):
 
 
 def test_without_a_format_or_a_checkout_there_is_nothing_to_export(study, tmp_path):
-    assert "right would be --crate, --prov or --anonymous" in str(command(study).exception)
+    assert "expected --crate, --prov or --anonymous" in str(command(study).exception)
     assert "lies in no checkout" in str(command(study, "--crate", tmp_path / "c").exception)
 
 
@@ -328,7 +338,7 @@ def test_a_citation_that_lacks_something_is_an_error_in_one_line(tmp_path, old, 
     assert old in CITATION
     with pytest.raises(UserError, match=message) as error:
         read_citation(CITATION.replace(old, new).encode(), tmp_path / "CITATION.cff")
-    assert "right would be" in str(error.value)
+    assert "expected" in str(error.value)
 
 
 def test_prov_names_jobs_files_software_and_people(study, repository, tmp_path):
@@ -342,7 +352,7 @@ def test_prov_names_jobs_files_software_and_people(study, repository, tmp_path):
     jobs = {job["prov:label"]: job for job in found["activity"].values()}
     assert set(jobs) == set(opened.records)
     job = jobs["provenance/fit/b.json"]
-    assert (job["parameter:model.form"], job["parameter:depth"]["$"]) == ("fast", "2")
+    assert (job["parameter:model.form"], job["parameter:depth"]["$"]) == ("softmax", "2")
     derived = {
         (e["prov:generatedEntity"].rpartition(":")[2], e["prov:usedEntity"].rpartition(":")[2])
         for e in found["wasDerivedFrom"].values()
@@ -393,7 +403,14 @@ def test_the_anonymous_copy_is_a_study_that_verifies(review, study):
     states = {p.state for problems in findings.problems.values() for p in problems}
     # The code of these tests may be uncommitted, and there is no image: so it was before.
     assert states <= {State.BROKEN_CHAIN}
-    assert findings.problems.keys() == verify(original, Checks()).problems.keys()
+    before = verify(original, Checks()).problems
+    assert _reasons(findings.problems) == _reasons(before)
+    (kept,) = copy.records["provenance/fit/b.json"].kept_as("study")
+    assert (review / kept.name).read_text() == '{"study":"tiny"}\n'
+
+
+def _reasons(problems: Mapping[str, Iterable[Problem]]) -> dict[str, set[str]]:
+    return {name: {problem.reason for problem in found} for name, found in problems.items()}
 
 
 def test_the_anonymous_history_keeps_order_and_times_and_names_the_original(review, study):
@@ -431,7 +448,7 @@ def test_the_anonymous_copy_tells_no_host_user_path_or_cluster(review, original)
 
 
 def test_a_result_that_holds_the_user_is_not_exported(study, tmp_path):
-    run_job(study, "data", "a", [], ["data/a.txt", "data/AdaLove-notes.txt"], definition="")
+    run_job(study, "data", "a", [], ["data/a.txt", "data/AdaLove-notes.txt"], by_hand=True)
     with pytest.raises(UserError, match=r"^data/AdaLove-notes\.txt: holds the name 'adalove'"):
         write_anonymous(open_study(study), tmp_path / "review", frozenset())
     assert not (tmp_path / "review").exists()

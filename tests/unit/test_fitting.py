@@ -20,49 +20,49 @@ from logdepth.fitting.growth import (
 from logdepth.fitting.tables import Settings, scaling_table, thresholds_table
 from logdepth.fitting.thresholds import Bound, largest_solved, logistic_fit
 
-HOPS = np.arange(1, 9)
+KS = np.arange(1, 9)
 CHANCE = 0.75
 
 
-def logistic(midpoint, width, hops=HOPS):
-    return CHANCE / (1 + np.exp(-(np.log2(hops) - midpoint) / width))
+def logistic(midpoint, width, ks=KS):
+    return CHANCE / (1 + np.exp(-(np.log2(ks) - midpoint) / width))
 
 
 def test_the_crossing_is_interpolated_in_log2_k():
     errors = np.array([0.0, 0.05, 0.05, 0.15, 0.4, 0.5, 0.6, 0.7])
-    solved, log_hops, bound = largest_solved(HOPS, errors, 0.1)
+    solved, log_k, bound = largest_solved(KS, errors, 0.1)
     assert (solved, bound) == (3, Bound.EXACT)
-    assert log_hops == pytest.approx((math.log2(3) + math.log2(4)) / 2)
-    assert largest_solved(HOPS, errors, 0.05)[0] == 1
+    assert log_k == pytest.approx((math.log2(3) + math.log2(4)) / 2)
+    assert largest_solved(KS, errors, 0.05)[0] == 1
 
 
 def test_curves_that_never_cross_are_bounds():
-    assert largest_solved(HOPS, np.full(8, 0.01), 0.1) == (8, 3.0, Bound.LOWER)
-    assert largest_solved(HOPS, np.full(8, 0.5), 0.1) == (0, 0.0, Bound.UPPER)
+    assert largest_solved(KS, np.full(8, 0.01), 0.1) == (8, 3.0, Bound.LOWER)
+    assert largest_solved(KS, np.full(8, 0.5), 0.1) == (0, 0.0, Bound.UPPER)
 
 
 def test_a_later_dip_does_not_count():
     errors = np.array([0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-    assert largest_solved(HOPS, errors, 0.1)[0] == 1
+    assert largest_solved(KS, errors, 0.1)[0] == 1
 
 
 @given(st.lists(st.floats(0, 1), min_size=8, max_size=8), st.floats(0.01, 0.5))
 def test_the_crossing_lies_where_it_should(errors, threshold):
-    solved, log_hops, bound = largest_solved(HOPS, np.array(errors), threshold)
+    solved, log_k, bound = largest_solved(KS, np.array(errors), threshold)
     if bound is Bound.EXACT:
-        assert math.log2(solved) - 1e-9 <= log_hops <= math.log2(solved + 1) + 1e-9
+        assert math.log2(solved) - 1e-9 <= log_k <= math.log2(solved + 1) + 1e-9
     assert all(error < threshold for error in errors[:solved])
 
 
 @pytest.mark.parametrize(("midpoint", "width"), [(1.0, 0.2), (2.2, 0.4), (0.3, 0.6)])
 def test_a_logistic_curve_is_found_again(midpoint, width):
-    found = logistic_fit(HOPS, logistic(midpoint, width), CHANCE)
+    found = logistic_fit(KS, logistic(midpoint, width), CHANCE)
     assert found == pytest.approx((midpoint, width), rel=1e-3)
 
 
 @pytest.mark.parametrize("errors", [np.zeros(8), np.full(8, CHANCE), np.full(8, 0.001)])
 def test_a_flat_curve_has_no_midpoint(errors):
-    assert all(math.isnan(value) for value in logistic_fit(HOPS, errors, CHANCE))
+    assert all(math.isnan(value) for value in logistic_fit(KS, errors, CHANCE))
 
 
 def observations(law, intercept, slope, depths=range(1, 7), error=0.05, top=math.inf, seed=2):
@@ -98,11 +98,11 @@ def test_weights_are_least_squares():
     # Without bounds the fit is the weighted least-squares line, and AIC its chi-square.
     data = observations("exponential", 0.0, 1.0, depths=range(1, 6))
     errors = np.array([0.5, 0.1, 0.1, 0.1, 0.02])
-    data = Observations(data.depth, data.log_hops, errors, data.bound)
+    data = Observations(data.depth, data.log_k, errors, data.bound)
     fit = fit_growth("exponential", data)
-    slope, intercept = np.polyfit(data.depth, data.log_hops, 1, w=1 / errors)
+    slope, intercept = np.polyfit(data.depth, data.log_k, 1, w=1 / errors)
     assert (fit.slope, fit.intercept) == pytest.approx((slope, intercept), abs=1e-3)
-    z = (data.log_hops - intercept - slope * data.depth) / errors
+    z = (data.log_k - intercept - slope * data.depth) / errors
     expected = 4 + np.square(z).sum() + 2 * np.log(errors * math.sqrt(2 * math.pi)).sum()
     assert fit.aic == pytest.approx(expected, abs=1e-3)
 
@@ -113,7 +113,7 @@ def test_bounds_enter_as_bounds():
     assert data.mask(Bound.LOWER).sum() >= 3
     fit = fit_growth("exponential", data)
     assert fit.slope == pytest.approx(1.0, abs=0.1)
-    naive = np.polyfit(data.depth, data.log_hops, 1)[0]
+    naive = np.polyfit(data.depth, data.log_k, 1)[0]
     assert naive < 0.75, "taking the bounds for values would have hidden the law"
 
 
@@ -151,15 +151,15 @@ def study(depths=(1, 2, 3, 4), seeds=3, sequences=60, seed=0):
     depth = np.repeat(depths, seeds)
     middles = depth - 1 + 0.5 + 0.1 * random.standard_normal(len(depth))
     chance = np.array([logistic(m, 0.2) for m in middles])
-    wrong = random.binomial(20, chance[:, :, None], size=(len(depth), len(HOPS), sequences))
+    wrong = random.binomial(20, chance[:, :, None], size=(len(depth), len(KS), sequences))
     zero = np.zeros((len(depth), 1, sequences))
     return Counts(
         "x",
-        "off",
+        "eval",
         [f"run{i}" for i in range(len(depth))],
         depth,
         np.tile(np.arange(seeds), len(depths)),
-        4,
+        CHANCE,
         np.arange(9),
         np.concatenate([zero, wrong], 1).astype(float),
         np.full((9, sequences), 20.0),
@@ -194,12 +194,12 @@ def test_thresholds_table():
     assert len(table) == 4 * (3 + 1) * 2
     pooled = table[(table["seed"] == "all") & (table["threshold"] == 0.1)].set_index("depth")
     assert pooled["largest_solved"].is_monotonic_increasing
-    assert (pooled["log2_hops_low"] <= pooled["log2_hops"]).all()
-    assert (pooled["log2_hops"] <= pooled["log2_hops_high"]).all()
+    assert (pooled["log2_k_low"] <= pooled["log2_k"]).all()
+    assert (pooled["log2_k"] <= pooled["log2_k_high"]).all()
     strict = table[(table["seed"] == "all") & (table["threshold"] == 0.05)]
-    assert (strict["log2_hops"].to_numpy() <= pooled["log2_hops"].to_numpy()).all()
+    assert (strict["log2_k"].to_numpy() <= pooled["log2_k"].to_numpy()).all()
     single = table[table["seed"] != "all"]
-    assert single["log2_hops_low"].isna().all()
+    assert single["log2_k_low"].isna().all()
 
 
 def test_resampling_is_seeded_and_stays_within_a_depth():
@@ -236,3 +236,18 @@ def test_tables_pass_their_schema(tmp_path):
         path.write_text(path.read_text().replace("experiment", "experiments", 1))
         with pytest.raises(UserError, match=f"{name}.csv: not a table of {name}: .*experiment"):
             read_table(name, path)
+
+
+def test_a_table_published_under_former_names_is_read(tmp_path):
+    from logdepth.tables import read_table, write_table
+
+    for name, table in (
+        ("thresholds", thresholds_table([study()], SETTINGS)),
+        ("scaling", scaling_table([study()], SETTINGS)),
+    ):
+        path, old = tmp_path / f"{name}.csv", tmp_path / f"old-{name}.csv"
+        write_table(name, table, path)
+        text = path.read_text().replace("log2_k", "log2_hops").replace(",mode,", ",dropout,")
+        old.write_text(text.replace(",eval,", ",off,"))
+        assert old.read_text() != path.read_text()
+        pd.testing.assert_frame_equal(read_table(name, old), read_table(name, path))

@@ -282,7 +282,7 @@ def test_the_launcher_wants_the_root_of_a_clone(tmp_path):
     done = launch(tmp_path, "--help")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"logdepth: error: no workflow/logdepth in {tmp_path}; right would be ")
+    assert line.startswith(f"logdepth: error: no workflow/logdepth in {tmp_path}; expected ")
 
 
 # --- build.sh
@@ -321,12 +321,12 @@ TOOLS = ("apptainer", "debootstrap", "mksquashfs")
 @pytest.mark.parametrize(
     ("tools", "settings", "message"),
     [
-        (TOOLS, {"TORCH": "rocm"}, "TORCH is 'rocm'; right would be cpu or cuda"),
-        ((), {}, "neither apptainer nor singularity is on the PATH; right would be "),
-        (("singularity",), {}, "debootstrap is not on the PATH; right would be: apt install "),
-        (TOOLS[:2], {}, "mksquashfs is not on the PATH; right would be: apt install "),
-        (TOOLS, {"user": 1000}, "debootstrap needs root; right would be: sudo make image"),
-        (TOOLS, {}, "the tools of .venv are missing; right would be: make image"),
+        (TOOLS, {"TORCH": "rocm"}, "TORCH is 'rocm'; expected cpu or cuda"),
+        ((), {}, "neither apptainer nor singularity is on the PATH; expected "),
+        (("singularity",), {}, "debootstrap is not on the PATH; expected: apt install "),
+        (TOOLS[:2], {}, "mksquashfs is not on the PATH; expected: apt install "),
+        (TOOLS, {"user": 1000}, "debootstrap needs root; expected: sudo make image"),
+        (TOOLS, {}, "the tools of .venv are missing; expected: make image"),
     ],
 )
 def test_what_a_build_lacks_is_said_in_one_line(build, tmp_path, tools, settings, message):
@@ -345,7 +345,7 @@ def test_without_a_debian_mirror_one_is_asked_for(build, tmp_path):
     done = build(*TOOLS, "apt-get")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("make image: error: apt names no Debian mirror here; right would be: ")
+    assert line.startswith("make image: error: apt names no Debian mirror here; expected: ")
 
 
 def test_the_definition_names_a_date_and_no_host():

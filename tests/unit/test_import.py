@@ -17,11 +17,10 @@ from safetensors.torch import load_file
 
 from command_line import logdepth_here
 from logdepth.errors import UserError
-from logdepth.evaluation.errors import count_errors, evaluation_set
+from logdepth.evaluation.error_rates import count_errors, evaluation_set
 from logdepth.files import sha256_of
-from logdepth.models.released import read_released
-from logdepth.models.store import load_model
-from logdepth.models.transformer import Transformer, architecture
+from logdepth.released import read_released
+from logdepth.training.store import load_model
 
 CONFIG = {
     "model": {
@@ -106,7 +105,7 @@ def test_the_function_is_gpt2s(tmp_path, prefix):
             parameter.add_(0.05 * torch.randn_like(parameter))
     state = {f"{prefix}{name}": tensor for name, tensor in reference.state_dict().items()}
     found = read_released(release(tmp_path / "a", state))
-    model = Transformer(architecture(found.run.task, found.run.model)).eval()
+    model = found.run.model.build(found.run.task).eval()
     model.load_state_dict(found.weights)
     tokens = torch.randint(0, 30, (3, 99))
     with torch.no_grad():
@@ -123,10 +122,8 @@ def test_the_command_writes_model_run_and_record_and_the_same_bytes_again(tmp_pa
         assert done.stderr == ""
         (line,) = done.stdout.splitlines()
         name = line.split(":")[0]
-        assert re.fullmatch(r"released-L2-H4-m32-seed42-[0-9a-f]{8}", name)
-        assert line == (
-            f"{name}: depth 2, heads 4, width 32, 100001 steps, weights sha256 {digest[:12]}"
-        )
+        assert re.fullmatch(r"released-hop-gpt2-L2-H4-m32-seed42-[0-9a-f]{8}", name)
+        assert line == f"{name}: gpt2-L2-H4-m32, 100001 steps, weights sha256 {digest[:12]}"
         files = [output / "runs" / name / p for p in ("model.safetensors", "run.json")]
         assert sorted(p.name for p in (output / "runs" / name).iterdir()) == [p.name for p in files]
         seen.append([path.read_bytes() for path in files])
@@ -134,7 +131,7 @@ def test_the_command_writes_model_run_and_record_and_the_same_bytes_again(tmp_pa
     model, run = load_model(files[0], CPU)
     assert run.identifier == name
     assert run.origin == "released"
-    assert json.loads(files[1].read_text()) == run.model_dump(mode="json")
+    assert json.loads(files[1].read_text()) == run.content
     assert torch.equal(
         model.blocks[1].mlp.hidden.weight, weights()["backbone.h.1.mlp.c_fc.weight"].T
     )
@@ -155,8 +152,8 @@ def test_the_command_writes_model_run_and_record_and_the_same_bytes_again(tmp_pa
 def test_the_definition_is_what_config_yaml_says(tmp_path):
     run = read_released(release(tmp_path / "a")).run
     assert run.model_dump(mode="json") == {
-        "task": {"context": 99, "alphabet": 4, "max_hops": 16},
-        "model": {"form": "paper", "depth": 2, "heads": 4, "width": 32, "dropout": 0.1},
+        "task": {"name": "hop", "context": 99, "alphabet": 4, "max_k": 16},
+        "model": {"form": "gpt2", "depth": 2, "heads": 4, "width": 32, "dropout": 0.1},
         "training": {
             "recipe": "paper",
             "steps": 100001,
@@ -192,7 +189,7 @@ def test_a_finite_training_set(tmp_path):
     assert read_released(told, samples=3000).run == read_released(silent, samples=3000).run
     assert "-n3000-" in read_released(told).run.identifier
     message = refused(told, samples=1000)
-    assert "training.samples is 3000, but --samples 1000; right would be" in message
+    assert "training.samples is 3000, but --samples 1000; expected" in message
     assert "samples is 5, but must be at least one batch, which is 32" in refused(silent, samples=5)
     config = changed("training.train_steps", 100001)
     config["training"]["samples"] = None
@@ -220,7 +217,7 @@ def test_masks_that_older_versions_saved_are_left_out(tmp_path):
         ("training.learning_rate", float("inf"), "training.learning_rate: input should be a fini"),
         ("training.task_kwargs", None, "training.task_kwargs: this key is required"),
         ("training.task_kwargs.min_hops", 1, "task_kwargs.min_hops: input should be 0, not 1"),
-        ("training.task_kwargs.max_hops", 24, "max_hops may be 23 at most"),
+        ("training.task_kwargs.max_hops", 24, "has 31 tokens, but the form gpt2 has 30"),
         ("training.task_kwargs.period", 3, "task_kwargs.period: extra inputs are not permitted"),
         ("training.task", "ParityTask", "training.task: input should be 'InductionHopsFullSequ"),
         ("training.samples", 0, "training.samples: input should be greater than or equal to 1"),
@@ -241,8 +238,8 @@ def test_a_config_of_something_else(tmp_path, path, value, message):
         (b"a: [", "not YAML: "),
         (b"\xff\xfe\x00", "not YAML: "),
         (b"[" * 1000, "not YAML: "),
-        (b"", "no settings; right would be the sections 'model:' and 'training:'"),
-        (b"- 1", "no settings; right would be"),
+        (b"", "no settings; expected the sections 'model:' and 'training:'"),
+        (b"- 1", "no settings; expected"),
         (b"!!python/object/apply:os.system ['true']", "not YAML: "),
     ],
 )
@@ -253,17 +250,17 @@ def test_a_config_that_is_none(tmp_path, content, message):
 
 
 def test_what_is_missing(tmp_path):
-    assert f"{tmp_path}/none: no such folder; right would be" in refused(tmp_path / "none")
+    assert f"{tmp_path}/none: no such folder; expected" in refused(tmp_path / "none")
     folder = release(tmp_path / "a")
     (folder / "model_100000.pt").rename(folder / "model.pt")
-    assert "a: no model_<step>.pt; right would be" in refused(folder)
+    assert "a: no model_<step>.pt; expected" in refused(folder)
     (folder / "config.yaml").unlink()
-    assert "config.yaml: no such file; right would be" in refused(folder)
+    assert "config.yaml: no such file; expected" in refused(folder)
 
 
 @pytest.mark.parametrize("step", [0, 100002])
 def test_a_step_outside_the_schedule(tmp_path, step):
-    message = f"model_{step}.pt: step {step} in its name; right would be 1 to training.train_steps"
+    message = f"model_{step}.pt: step {step} in its name; expected 1 to training.train_steps"
     assert message in refused(release(tmp_path / "a", step=step))
 
 
@@ -280,19 +277,19 @@ def spoilt(value):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ([1, 2], "holds a list; right would be a state dict"),
-        ({"model_state_dict": weights()}, "'model_state_dict' is a dict; right would be weights"),
-        (weights() | {"step": 7}, "'step' is a int; right would be weights by name alone"),
-        (weights() | {3: torch.ones(1)}, "3 is a Tensor; right would be weights by name alone"),
-        ({}, "no weight wte.weight; right would be one of shape (30, 32)"),
+        ([1, 2], "holds a list; expected a state dict"),
+        ({"model_state_dict": weights()}, "'model_state_dict' is a dict; expected weights"),
+        (weights() | {"step": 7}, "'step' is a int; expected weights by name alone"),
+        (weights() | {3: torch.ones(1)}, "3 is a Tensor; expected weights by name alone"),
+        ({}, "no weight wte.weight; expected one of shape (30, 32)"),
         (
             without("backbone.h.1.mlp.c_fc.bias"),
-            "no weight backbone.h.1.mlp.c_fc.bias; right would be one of shape (128,), as config",
+            "no weight backbone.h.1.mlp.c_fc.bias; expected one of shape (128,), as config",
         ),
-        (weights(depth=1), "no weight backbone.h.1.ln_1.weight; right would be one of shape (32,)"),
+        (weights(depth=1), "no weight backbone.h.1.ln_1.weight; expected one of shape (32,)"),
         (
             weights(depth=3),
-            "unexpected weight backbone.h.2.attn.c_attn.bias of shape (96,); right would be none "
+            "unexpected weight backbone.h.2.attn.c_attn.bias of shape (96,); expected none "
             "but those of a GPT2Model of depth 2 (model.depth)",
         ),
         (
@@ -305,20 +302,20 @@ def spoilt(value):
         ),
         (
             weights() | {"backbone.wte.weight": torch.ones(31, 32)},
-            "backbone.wte.weight has shape (31, 32); right would be (30, 32), as config.yaml asks",
+            "backbone.wte.weight has shape (31, 32); expected (30, 32), as config.yaml asks",
         ),
         (
             weights() | {"backbone.h.0.mlp.c_fc.weight": torch.ones(128, 32)},
-            "backbone.h.0.mlp.c_fc.weight has shape (128, 32); right would be (32, 128)",
+            "backbone.h.0.mlp.c_fc.weight has shape (128, 32); expected (32, 128)",
         ),
-        (weights(m=64), "has shape (30, 64); right would be (30, 32)"),
+        (weights(m=64), "has shape (30, 64); expected (30, 32)"),
         (
             weights() | {"backbone.ln_f.bias": torch.ones(32, dtype=torch.float64)},
-            "backbone.ln_f.bias is torch.float64, torch.strided; right would be plain float32",
+            "backbone.ln_f.bias is torch.float64, torch.strided; expected plain float32",
         ),
         (
             weights() | {"backbone.ln_f.bias": torch.ones(32).to_sparse()},
-            "backbone.ln_f.bias is torch.float32, torch.sparse_coo; right would be plain float32",
+            "backbone.ln_f.bias is torch.float32, torch.sparse_coo; expected plain float32",
         ),
         (spoilt(float("nan")), "backbone.ln_f.bias has 1 values that are not finite"),
         (spoilt(float("-inf")), "backbone.ln_f.bias has 1 values that are not finite"),
@@ -388,7 +385,7 @@ def test_damaged_files(tmp_path):
     path = folder / "model_100000.pt"
     for content in damaged_files():
         path.write_bytes(content)
-        expected = f"not a file that torch.save wrote, or damaged ({len(content)} bytes); right"
+        expected = f"not a file that torch.save wrote, or damaged ({len(content)} bytes); expected"
         assert refused(folder).startswith(f"{path}: {expected}"), content[:20]
 
 
@@ -407,7 +404,8 @@ def test_two_models_of_one_definition_do_not_overwrite_each_other(tmp_path):
     one, other = release(tmp_path / "one"), release(tmp_path / "other")
     done = logdepth_here("import", one, other, "--output", tmp_path / "out")
     assert done.returncode == 1
-    assert f"error: {other}: the same run as {one} (released-L2-H4-m32-seed42-" in done.stderr
+    message = f"error: {other}: the same run as {one} (released-hop-gpt2-L2-H4-m32-seed42-"
+    assert message in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -424,12 +422,12 @@ def test_the_released_models_make_the_known_errors(root, depth, bounds):
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
     found = read_released(folder)
-    assert found.run.identifier.startswith(f"released-L{depth}-H4-m128-seed42-")
-    model = Transformer(architecture(found.run.task, found.run.model))
+    assert found.run.identifier.startswith(f"released-hop-gpt2-L{depth}-H4-m128-seed42-")
+    model = found.run.model.build(found.run.task)
     model.load_state_dict(found.weights)
     data = evaluation_set(found.run.task, tuple(bounds), 20, seed=0)
-    counts = count_errors(model, found.run.task, data, dropout=False)
-    totals = counts.groupby("hops")[["wrong", "symbols"]].sum()
+    counts = count_errors(model, data, mode="eval")
+    totals = counts.groupby("k")[["wrong", "symbols"]].sum()
     for k, (low, high) in bounds.items():
         assert low <= totals.wrong[k] / totals.symbols[k] < high, k
 

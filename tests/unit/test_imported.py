@@ -4,17 +4,21 @@ import pytest
 
 from logdepth.canonical import canonical_json
 from logdepth.config.imported import imported_runs
-from logdepth.config.run import PaperModel, PaperRecipe, Run, Task
-from logdepth.config.study import ConfigError, load_study
+from logdepth.config.run import Run
+from logdepth.config.study import load_study
+from logdepth.errors import ConfigError
+from logdepth.models.gpt2 import Gpt2
+from logdepth.recipes.paper import PaperRecipe
+from logdepth.tasks.hop import Hop
 
-TASK = Task(context=99, alphabet=4, max_hops=16)
+TASK = Hop(context=99, alphabet=4, max_k=16)
 
 
 def run(depth=4, heads=4, width=128, samples=None, origin="released", task=TASK):
     return Run(
         task=task,
-        model=PaperModel(form="paper", depth=depth, heads=heads, width=width),
-        training=PaperRecipe(recipe="paper", samples=samples),
+        model=Gpt2(depth=depth, heads=heads, width=width),
+        training=PaperRecipe(samples=samples),
         seed=42,
         origin=origin,
     )
@@ -24,7 +28,7 @@ def keep(folder, *runs):
     for r in runs:
         path = folder / r.identifier / "run.json"
         path.parent.mkdir(parents=True)
-        path.write_text(canonical_json(r.model_dump(mode="json")))
+        path.write_text(canonical_json(r.content))
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def test_runs_go_to_the_experiment_of_their_size_and_data(study, tmp_path):
         run(depth=7),
         run(samples=77),
         run(origin="trained"),
-        run(task=Task(context=98, alphabet=4, max_hops=16)),
+        run(task=Hop(context=98, alphabet=4, max_k=16)),
     ]
     keep(tmp_path, deep, flat, wide, few, *strange)
     found = imported_runs(study, tmp_path)

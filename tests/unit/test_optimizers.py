@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from logdepth.training.muon import Muon, orthogonalised
-from logdepth.training.optimizer import AdamW
+from logdepth.optimizers.base import AdamW
+from logdepth.optimizers.muon import Muon, orthogonalised
 
 SHAPES = [(12, 4), (4, 4), (16, 4), (4, 16), (12, 4), (4, 4)]
 SETTINGS = {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01}
@@ -103,8 +103,8 @@ from pathlib import Path
 from logdepth.config.run import Run
 from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.loop import train
-run = {"task": {"context": 6, "max_hops": 1}, "model": {"form": "fast", "width": 8},
-       "training": {"recipe": "fast", "steps": 2, "batch": 2, "warmup": 0}, "seed": 0}
+run = {"task": {"name": "hop", "context": 6, "max_k": 1}, "model": {"form": "softmax", "width": 8},
+       "training": {"recipe": "muon", "steps": 2, "batch": 2, "warmup": 0}, "seed": 0}
 store = CheckpointStore(Path(sys.argv[1]), "a" * 64)
 train(Run.model_validate(run), device=torch.device("cpu"), checkpoints=store)
 print("torch._dynamo" in sys.modules)

@@ -12,8 +12,8 @@ import pytest
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 import snakemake_executor_plugin_slurm_packed as plugin
-from logdepth.config.site import Site
 from logdepth.errors import UserError
+from logdepth.planning.site import Site
 from snakemake_executor_plugin_slurm_packed import worker
 from snakemake_executor_plugin_slurm_packed.options import options_of, try_options
 

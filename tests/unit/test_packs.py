@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logdepth.config.run import Run
-from logdepth.config.site import Site
 from logdepth.config.study import load_study
-from logdepth.evaluation import errors
-from logdepth.planning import cost, requests
-from logdepth.planning.devices import DEVICES, step_range
-from logdepth.planning.jobs import SLURM_START, schedule
-from logdepth.planning.packs import PACKED_SECONDS, QUEUE_SECONDS, Member, make_packs
+from logdepth.evaluation import error_rates
+from logdepth.planning import cost, resources
+from logdepth.planning.gpus import DEVICES, step_range
+from logdepth.planning.makespan import SLURM_START, schedule
+from logdepth.planning.packs import PACKED_SECONDS, QUEUE_SECONDS, JobRequest, make_packs
+from logdepth.planning.site import Site
 
 DAY = 24 * 60
 
@@ -26,12 +26,14 @@ times = st.one_of(
 )
 shares = st.one_of(st.sampled_from([1.0, 1 / 3, 1 / 8, 1 / 49, 0.25]), st.floats(0.01, 1))
 lists = st.lists(
-    st.builds(Member, st.just(""), times, shares, st.integers(100, 8000)), min_size=1, max_size=60
+    st.builds(JobRequest, st.just(""), times, shares, st.integers(100, 8000)),
+    min_size=1,
+    max_size=60,
 ).map(lambda members: [replace(m, key=f"run-{i:03}") for i, m in enumerate(members)])
 
 
 def alike(count, seconds, share=1 / 8, mem_mb=1000):
-    return [Member(f"run-{i:03}", seconds, share, mem_mb) for i in range(count)]
+    return [JobRequest(f"run-{i:03}", seconds, share, mem_mb) for i in range(count)]
 
 
 @given(lists, st.integers(1, 128), st.sampled_from([5, 30, 240, DAY]), st.randoms())
@@ -119,22 +121,22 @@ def test_eight_eight_eight_and_one_are_seven_and_thrice_six():
 
 
 def test_short_runs_fill_what_a_long_one_leaves_idle():
-    members = [Member("long", 3600.0, 1 / 8, 3000), *alike(100, 5.0)]
+    members = [JobRequest("long", 3600.0, 1 / 8, 3000), *alike(100, 5.0)]
     (pack,) = make_packs(members, most_at_once=8, max_minutes=DAY)
     assert pack.members[0] == "long"
     assert pack.seconds == 3600
     # Two processes end as soon as eight.
     assert (pack.at_once, pack.mem_mb, pack.minutes) == (2, 4000, 130)
     # Where no time is idle, they are a job of their own: the GPU is free again after a minute.
-    full = [Member(f"long-{i}", 3600.0, 1 / 8, 3000) for i in range(8)]
+    full = [JobRequest(f"long-{i}", 3600.0, 1 / 8, 3000) for i in range(8)]
     long, short = make_packs(full + alike(100, 5.0), most_at_once=8, max_minutes=DAY)
     assert (len(long.members), len(short.members)) == (8, 100)
     assert short.seconds == 65
 
 
 def test_long_runs_share_jobs_with_those_about_as_long():
-    members = [Member(f"a{i}", 5000.0, 1 / 8, 1) for i in range(7)]
-    members += [Member(f"b{i}", 700.0, 1 / 8, 1) for i in range(10)]
+    members = [JobRequest(f"a{i}", 5000.0, 1 / 8, 1) for i in range(7)]
+    members += [JobRequest(f"b{i}", 700.0, 1 / 8, 1) for i in range(10)]
     packs = make_packs(members, most_at_once=8, max_minutes=DAY)
     assert sorted("".join(sorted({key[0] for key in pack.members})) for pack in packs) == [
         "a",
@@ -144,69 +146,77 @@ def test_long_runs_share_jobs_with_those_about_as_long():
 
 
 def test_impossible_members_are_refused():
-    with pytest.raises(ValueError, match=r"r: share is 0, right would be in \(0, 1\]"):
-        Member("r", 1.0, 0, 1)
-    with pytest.raises(ValueError, match=r"r: seconds is 0, right would be above 0"):
-        Member("r", 0, 1, 1)
+    with pytest.raises(ValueError, match=r"r: share is 0, expected in \(0, 1\]"):
+        JobRequest("r", 1.0, 0, 1)
+    with pytest.raises(ValueError, match=r"r: seconds is 0, expected above 0"):
+        JobRequest("r", 0, 1, 1)
     with pytest.raises(ValueError, match="same key"):
         make_packs(2 * alike(1, 1.0), most_at_once=8, max_minutes=DAY)
     assert make_packs([], most_at_once=8, max_minutes=DAY) == []
 
 
+def with_costs(study):
+    runs = study.trained_runs()
+    return study, runs, cost.costs_of(runs.values())
+
+
 @pytest.fixture(scope="module")
 def paper(root):
-    return load_study(root / "config/paper.yaml")
+    return with_costs(load_study(root / "config/paper.yaml"))
 
 
 @pytest.mark.parametrize("gpu", [*DEVICES, "none"])
 def test_requests_fit_a_job(paper, gpu):
+    study, runs, costs = paper
     site = Site(gpu=gpu, cpus_per_gpu=16)
-    found = requests.training_requests(paper.all_runs(), site)
-    assert found.keys() == paper.all_runs().keys()
+    found = resources.training_requests(runs, costs, site)
+    assert found.keys() == runs.keys()
     for key, member in found.items():
         assert member.key == key
         assert 1 / 16 <= member.share <= 1
         # No model of the paper is alone on a GPU.
         assert 2 * member.share <= 1
-    depths = [found[run.identifier] for run in paper.runs("wide")]
+    depths = [found[run.identifier] for run in study.runs("wide")]
     assert [m.seconds for m in depths] == sorted(m.seconds for m in depths)
     assert [m.mem_mb for m in depths] == sorted(m.mem_mb for m in depths)
 
 
 def test_a_run_on_a_gpu_takes_the_most_that_the_plan_says(paper):
-    run = paper.runs("wide")[0]
-    shape = cost.shape_of(run)
+    study, _, costs = paper
+    run = study.runs("wide")[0]
+    counted = costs[cost.shape_of(run)]
     _, most = step_range(
         DEVICES["A100-80GB"],
         "float32",
-        flops=cost.step_flops(shape),
-        traffic=cost.traffic_bytes(shape),
-        kernels=cost.kernels(shape),
+        flops=counted.step_flops,
+        traffic=counted.traffic_bytes,
+        kernels=counted.kernels,
     )
-    member = requests.training_requests({"a": run}, Site(gpu="a100-80gb"))["a"]
+    member = resources.training_requests({"a": run}, costs, Site(gpu="a100-80gb"))["a"]
     assert member.seconds == pytest.approx(10 + 100_001 * most)
     # Its steps decide how long a run takes, and nothing else of it.
     short = run.model_copy(update={"training": run.training.model_copy(update={"steps": 2000})})
-    both = requests.training_requests({"a": run, "b": short}, Site(gpu="a100-80gb"))
+    both = resources.training_requests({"a": run, "b": short}, costs, Site(gpu="a100-80gb"))
     assert both["b"].seconds == pytest.approx(10 + 2000 * most)
     assert replace(both["b"], key="a", seconds=member.seconds) == member
 
 
 def test_the_memory_of_a_gpu_is_shared_as_well(paper):
-    run = paper.runs("wide")[0]
+    study, _, _ = paper
+    run = study.runs("wide")[0]
     large = run.model_copy(update={"training": run.training.model_copy(update={"batch": 3000})})
-    found = requests.training_requests({"a": large}, Site(gpu="T4"))["a"]
+    costs = cost.costs_of([large])
+    found = resources.training_requests({"a": large}, costs, Site(gpu="T4"))["a"]
     assert found.share == 1
 
 
 # The most seconds and MB that such jobs took on two cores.
 def test_requests_on_cpus_are_above_what_was_measured(root, paper):
     site = Site(gpu="none")
-    speedrun = load_study(root / "config/speedrun.yaml")
-    runs = speedrun.all_runs()
-    training = requests.training_requests(runs, site)
-    evaluation = requests.evaluation_requests(runs, speedrun, site)
-    attention = requests.attention_requests(runs, speedrun, site)
+    speedrun, runs, costs = with_costs(load_study(root / "config/speedrun.yaml"))
+    training = resources.training_requests(runs, costs, site)
+    evaluation = resources.evaluation_requests(runs, costs, speedrun, site)
+    attention = resources.attention_requests(runs, costs, speedrun, site)
     for key, run in runs.items():
         if run.model.depth == 6:
             assert training[key].seconds > 1320
@@ -217,35 +227,40 @@ def test_requests_on_cpus_are_above_what_was_measured(root, paper):
             assert attention[key].mem_mb - 300 > 408
             assert training[key].share == evaluation[key].share == 1 / 8
     # With dropout on, and the width as logits; the two released models.
-    runs = {run.model.depth: run for run in paper.runs("infinite")}
-    evaluation = requests.evaluation_requests(runs, paper, site)
+    study, _, costs = paper
+    runs = {run.model.depth: run for run in study.runs("infinite")}
+    evaluation = resources.evaluation_requests(runs, costs, study, site)
     for depth, seconds, memory in ((2, 36, 344), (4, 68, 428)):
         assert seconds < evaluation[depth].seconds < 10 * seconds
         assert memory < evaluation[depth].mem_mb - 300
 
 
 def test_evaluation_is_planned_in_the_chunks_it_is_made_in():
-    assert requests._EVALUATED_AT_ONCE == errors._CHUNK
+    assert resources._EVALUATED_AT_ONCE == error_rates._CHUNK
 
 
-def test_requests_need_no_torch_and_few_steps_a_run(root):
+def test_requests_need_no_torch_and_few_steps_a_run(root, tmp_path):
+    _, known, costs = with_costs(load_study(root / "config/laptop.yaml"))
+    kept = tmp_path / "costs.json"
+    cost.costs_of(known.values(), kept)
     code = (
         "import sys; from pathlib import Path; from logdepth.config.study import load_study;"
-        "from logdepth.config.site import Site; from logdepth.planning import packs, requests;"
-        "study = load_study(Path('config/laptop.yaml')); runs = study.all_runs();"
-        "[ask(runs, *more, Site()) for ask, more in ((requests.training_requests, ()),"
-        " (requests.evaluation_requests, (study,)), (requests.attention_requests, (study,)))];"
+        "from logdepth.planning.site import Site; from logdepth.planning import cost, packs;"
+        "from logdepth.planning import resources as asked;"
+        "study = load_study(Path('config/laptop.yaml')); runs = study.trained_runs();"
+        f"costs = cost.costs_of(runs.values(), Path({str(kept)!r}));"
+        "[ask(runs, costs, *more, Site()) for ask, more in ((asked.training_requests, ()),"
+        " (asked.evaluation_requests, (study,)), (asked.attention_requests, (study,)))];"
         "print({'torch', 'pandas', 'numpy', 'matplotlib'} & sys.modules.keys())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
-    study = load_study(root / "config/laptop.yaml")
-    run = next(iter(study.all_runs().values()))
+    run = next(iter(known.values()))
     runs = {str(i): Run.model_validate(run.model_dump() | {"seed": i}) for i in range(500)}
     with cProfile.Profile() as profile:
-        found = requests.training_requests(runs, Site())
+        found = resources.training_requests(runs, costs, Site())
         make_packs(found.values(), most_at_once=8, max_minutes=DAY)
     # It is about a hundred a run. Counted, for a time would tell of the machine.
     assert sum(entry.callcount for entry in profile.getstats()) < 150 * len(runs)

@@ -1,11 +1,11 @@
-"""The plan of a study: exact counts against torch's own, and totals that add up."""
+"""The plan of a study: counts against real training steps, and totals that add up."""
 
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
-from collections import Counter
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -14,34 +14,40 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from families import each, short_recipes, small_models, small_tasks
 from logdepth.cli.main import main
 from logdepth.cli.plan import cores
 from logdepth.config.run import Run
-from logdepth.config.site import Site
 from logdepth.config.study import Study, load_study
 from logdepth.errors import UserError
-from logdepth.models import layers
-from logdepth.models.store import save_model
-from logdepth.models.transformer import Transformer, architecture, labels
-from logdepth.planning import cost
+from logdepth.models.gpt2 import Gpt2
+from logdepth.planning import cost, count
 from logdepth.planning.calibrate import Calibration, to_measure
-from logdepth.planning.devices import DEVICES, busy_share, find_device, named, step_range
-from logdepth.planning.jobs import makespan
+from logdepth.planning.gpus import DEVICES, busy_share, find_device, named, step_range
+from logdepth.planning.makespan import makespan
 from logdepth.planning.plan import make_plan
 from logdepth.planning.report import UNMEASURED, duration
-from logdepth.tasks.hop import HopTask
+from logdepth.planning.site import Site
+from logdepth.tasks.hop import Hop
+from logdepth.training import metrics
 from logdepth.training.checkpoint import CheckpointStore
-from logdepth.training.optimizers import optimizers
+from logdepth.training.store import save_model
 
 FORMS = {
-    "fast": ({"form": "fast", "heads": 2, "width": 32, "mlp_ratio": 3}, {"recipe": "fast"}),
-    "attention": ({"form": "fast", "heads": 4, "width": 32, "mlp_ratio": 0}, {"recipe": "fast"}),
-    "bfloat16": (
-        {"form": "fast", "heads": 2, "width": 64},
-        {"recipe": "fast", "precision": "bfloat16"},
+    "softmax": (
+        {"form": "softmax", "heads": 2, "width": 32, "mlp_ratio": 3},
+        {"recipe": "muon"},
     ),
-    "paper": ({"form": "paper", "heads": 4, "width": 32}, {"recipe": "paper"}),
-    "no_dropout": ({"form": "paper", "heads": 4, "width": 32, "dropout": 0}, {"recipe": "paper"}),
+    "attention": (
+        {"form": "softmax", "heads": 4, "width": 64, "mlp_ratio": 0},
+        {"recipe": "muon"},
+    ),
+    "bfloat16": (
+        {"form": "softmax", "heads": 2, "width": 64},
+        {"recipe": "muon", "precision": "bfloat16"},
+    ),
+    "gpt2": ({"form": "gpt2", "heads": 4, "width": 32}, {"recipe": "paper"}),
+    "no_dropout": ({"form": "gpt2", "heads": 4, "width": 32, "dropout": 0}, {"recipe": "paper"}),
 }
 
 
@@ -49,7 +55,7 @@ def run_of(form, depth=2, context=21, batch=8, **model):
     settings, recipe = FORMS[form]
     return Run.model_validate(
         {
-            "task": {"context": context, "alphabet": 4, "max_hops": 4},
+            "task": {"name": "hop", "context": context, "alphabet": 4, "max_k": 4},
             "model": settings | {"depth": depth} | model,
             "training": recipe | {"steps": 100, "warmup": 10, "batch": batch},
             "seed": 0,
@@ -57,63 +63,81 @@ def run_of(form, depth=2, context=21, batch=8, **model):
     )
 
 
+def fitting_runs():
+    """A run of hop with every form and recipe that trains; of other tasks with every form."""
+    found = {}
+    for task in small_tasks().values():
+        for form, model in small_models().items():
+            try:
+                model.check(task)
+            except ValueError:
+                continue
+            for name, recipe in short_recipes().items():
+                if task.name == "hop" or recipe.recipe == "paper":
+                    found[f"{task.name}-{form}-{name}"] = Run(
+                        task=task, model=model, training=recipe, seed=0
+                    )
+    return found
+
+
+every_run = each("run", fitting_runs())
+
+
+def counted(run):
+    return count.count(cost.shape_of(run))
+
+
 class Step:
     """One training step, as the training loop takes it."""
 
     def __init__(self, run):
         self.run = run
-        self.task = HopTask(run.task.context, run.task.alphabet, run.task.max_hops)
-        self.model = Transformer(architecture(run.task, run.model)).train()
-        self.optimizers = optimizers(self.model, run.training)
+        self.network = run.model.build(run.task).train()
+        self.optimizers = run.training.optimizers(self.network)
 
     def losses(self):
-        batch = self.task.batch(0, 0, self.run.training.batch)
-        target = labels(self.model.spec, batch.targets, self.task.first_symbol)
+        batch = self.run.task.batch(0, 0, self.run.training.batch)
+        target = self.network.labels(batch.targets)
         half = self.run.training.precision == "bfloat16"
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits = self.model(batch.tokens)
+            logits = self.network(batch.tokens)
         return F.cross_entropy(logits.float().transpose(1, 2), target)
 
     def __call__(self):
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         self.losses().backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-@pytest.mark.parametrize("form", FORMS)
-def test_flops_are_those_that_torch_counts(form, depth):
-    run = run_of(form, depth)
+@every_run
+def test_flops_are_those_of_a_real_step(run, depth):
+    run = run.model_copy(update={"model": run.model.model_copy(update={"depth": depth})})
     step = Step(run)
     # The fused attention of a CPU is not in torch's count; the same written as products is.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
+        step.losses()
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as whole:
         step()
-    assert cost.step_flops(cost.shape_of(run)) == counter.get_total_flops()
+    found = counted(run)
+    assert found.forward_flops == forward.get_total_flops() > 0
+    assert found.step_flops == whole.get_total_flops()
 
 
-def test_forward_flops_are_those_that_torch_counts():
-    run = run_of("fast")
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        Step(run).losses()
-    shape = cost.shape_of(run)
-    assert cost.forward_flops(shape.spec, 21, 8) == counter.get_total_flops()
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_parameters_are_those_of_the_model(form):
-    run = run_of(form)
-    spec = architecture(run.task, run.model)
-    assert cost.parameters(spec) == sum(p.numel() for p in Transformer(spec).parameters())
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_sizes_are_those_of_the_architecture(form):
-    run = run_of(form)
-    spec, sizes = architecture(run.task, run.model), cost.shape_of(run).spec
-    assert asdict(sizes).items() <= asdict(spec).items()
+@every_run
+def test_parameters_and_state_are_those_of_network_and_optimisers(run):
+    step = Step(run)
+    step()
+    found = counted(run)
+    parameters = list(step.network.parameters())
+    assert found.parameters == run.model.parameters(run.task) == sum(p.numel() for p in parameters)
+    state = [tensor for optimizer in step.optimizers for tensor in optimizer.tensors()]
+    held = sum(t.numel() * t.element_size() for t in state if t.dim())
+    # AdamW counts the steps of each of its parameters.
+    assert held <= found.optimizer_bytes <= held + 4 * len(parameters)
 
 
 # Paper: Table 3.
@@ -125,15 +149,28 @@ def test_sizes_are_those_of_the_architecture(form):
     ],
 )
 def test_parameters_are_those_of_the_paper(heads, width, counts):
-    runs = [run_of("paper", depth, 99, heads=heads, width=width) for depth in range(2, 7)]
-    assert [cost.parameters(cost.shape_of(run).spec) for run in runs] == counts
+    models = [Gpt2(depth=depth, heads=heads, width=width) for depth in range(2, 7)]
+    assert [model.parameters(Hop()) for model in models] == counts
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_activations_are_about_what_autograd_saves(form):
+# Attention is counted as products, which keep its matrices; fused, a CPU keeps none of them. So
+# the count of softmax is too large, the more the longer a sequence is against the width: 1.2 times
+# at the size of the speedrun, 1.45 at the laptop's attention without an MLP (N = 49, m = 64), but
+# 2.8 at N = 99 and m = 32.
+@pytest.mark.parametrize(
+    ("form", "low", "high"),
+    [
+        ("softmax", 1.0, 1.6),
+        ("attention", 1.0, 1.6),
+        ("bfloat16", 0.85, 1.15),
+        ("gpt2", 0.85, 1.15),
+        ("no_dropout", 1.0, 1.2),
+    ],
+)
+def test_activations_are_about_what_autograd_saves(form, low, high):
     run = run_of(form, 4, context=60, batch=16)
     step = Step(run)
-    own = {p.untyped_storage().data_ptr() for p in step.model.parameters()}
+    own = {p.untyped_storage().data_ptr() for p in step.network.parameters()}
     saved = {}
 
     def pack(tensor):
@@ -146,37 +183,29 @@ def test_activations_are_about_what_autograd_saves(form):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = step.losses()
     kept = sum(size for size, _ in saved.values())
-    assert cost.activation_bytes(cost.shape_of(run)) == pytest.approx(kept, rel=0.15)
+    assert low < counted(run).activation_bytes / kept < high
     del loss
 
 
-@pytest.mark.parametrize("form", ["fast", "paper"])
+@pytest.mark.parametrize("form", ["softmax", "gpt2"])
 def test_state_and_files_have_about_the_bytes_planned(form, tmp_path):
     run = run_of(form, 3, width=64, heads=4)
     step = Step(run)
     step()
-    tensors = [
-        value
-        for optimizer in step.optimizers
-        for states in optimizer.state
-        for state in states
-        for value in state.values()
-        if value.dim()
-    ]
-    shape = cost.shape_of(run)
-    assert cost.optimizer_bytes(shape) == sum(t.numel() * t.element_size() for t in tensors)
+    found = counted(run)
     store = CheckpointStore(tmp_path, "definition")
     state = {
-        "model": step.model.state_dict(),
+        "model": step.network.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in step.optimizers],
     }
     size = store.save(1, state).stat().st_size
-    assert cost.checkpoint_bytes(run) == pytest.approx(size, rel=0.15)
+    assert cost.checkpoint_bytes(run, found) == pytest.approx(size, rel=0.15)
     weights = tmp_path / "model.safetensors"
-    save_model(step.model, run, weights)
+    save_model(step.network, run, weights)
     least = weights.stat().st_size
-    planned = cost.disk_bytes(run, hops=0, sequences=0, settings=0)
+    planned = cost.disk_bytes(run, found, ks=0, sequences=0, modes=0)
     assert least * 0.95 < planned < least + 100 * 31 + 100 * 5 * 25
+    assert cost._INTERVALS == metrics.INTERVALS
 
 
 class Launches(TorchDispatchMode):
@@ -184,36 +213,140 @@ class Launches(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.counts = Counter()
+        self.launched = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.counts[str(function)] += not function.is_view
+        self.launched += not function.is_view
         return function(*args, **(kwargs or {}))
 
 
-# Dropout takes another way on a CPU, and GPT-2's activation would.
-@pytest.mark.parametrize("form", [form for form in FORMS if form != "paper"])
-def test_kernels_are_about_the_operations_dispatched(form, monkeypatch):
-    monkeypatch.setattr(layers, "gelu_tanh", F.gelu)
+# Attention written as products takes 28 more in each block than fused, and dropout one less.
+@pytest.mark.parametrize(
+    ("form", "more"),
+    [("softmax", 28), ("attention", 28), ("bfloat16", -2), ("gpt2", -7), ("no_dropout", 20)],
+)
+def test_kernels_are_about_the_operations_dispatched(form, more):
     launched = {}
     for depth in (1, 5):
         step = Step(run_of(form, depth))
         step()
         with Launches() as launches:
             step()
-        launched[depth] = launches.counts.total()
-    planned = {depth: cost.kernels(cost.shape_of(run_of(form, depth))) for depth in (1, 5)}
-    assert planned[5] - planned[1] == pytest.approx(launched[5] - launched[1], rel=0.1)
+        launched[depth] = launches.launched
+    planned = {depth: counted(run_of(form, depth)).kernels for depth in (1, 5)}
+    wanted = launched[5] - launched[1] + 4 * more
+    assert planned[5] - planned[1] == pytest.approx(wanted, rel=0.1)
     # Metrics and the parts of clipping are launched besides.
-    assert launched[1] < planned[1] < launched[1] + 50
+    assert launched[1] < planned[1] < launched[1] + more + 50
 
 
 def test_shapes_differ_by_cost_alone():
-    run = run_of("fast")
+    run = run_of("softmax")
     assert cost.shape_of(run) == cost.shape_of(run.model_copy(update={"seed": 7}))
-    assert cost.shape_of(run) != cost.shape_of(run_of("fast", 3))
-    assert cost.shape_of(run).group == cost.shape_of(run_of("fast", 3)).group
-    assert cost.shape_of(run).group != cost.shape_of(run_of("fast", batch=9)).group
+    longer = run.training.model_copy(update={"steps": 200, "adamw_rate": 0.5, "samples": 64})
+    assert cost.shape_of(run) == cost.shape_of(run.model_copy(update={"training": longer}))
+    assert cost.shape_of(run) != cost.shape_of(run_of("softmax", 3))
+    assert cost.shape_of(run) != cost.shape_of(run_of("softmax", context=22))
+    assert cost.shape_of(run).group == cost.shape_of(run_of("softmax", 3)).group
+    assert cost.shape_of(run).group != cost.shape_of(run_of("softmax", batch=9)).group
+
+
+def test_counts_are_kept_until_another_shape_is_asked_for(tmp_path, monkeypatch):
+    kept = tmp_path / "costs.json"
+    runs = [run_of("softmax"), run_of("gpt2")]
+    found = cost.costs_of(runs, kept)
+    assert found == cost.costs_of(runs)
+    written = kept.read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(count, "count", None)
+        assert cost.costs_of(runs, kept) == found
+        assert cost.costs_of(runs[:1], kept) == {
+            cost.shape_of(runs[0]): found[cost.shape_of(runs[0])]
+        }
+        with pytest.raises(TypeError):
+            cost.costs_of([*runs, run_of("softmax", 3)], kept)
+    assert kept.read_text() == written
+    cost.costs_of([*runs, run_of("softmax", 3)], kept)
+    assert len(json.loads(kept.read_text())) == 3
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": {}}', '{"a": 1}'])
+def test_a_damaged_file_of_counts_is_written_again(text, tmp_path):
+    kept = tmp_path / "costs.json"
+    kept.write_text(text)
+    found = cost.costs_of([run_of("softmax")], kept)
+    assert found == cost.costs_of([run_of("softmax")])
+    assert len(json.loads(kept.read_text())) == 1
+
+
+CODE = """\
+import json, sys
+from pathlib import Path
+from logdepth.config.run import Run
+from logdepth.planning import cost
+run = Run.model_validate(json.loads(sys.argv[1]))
+(found,) = cost.costs_of([run], Path(sys.argv[2])).values()
+print(found.step_flops, 'torch' in sys.modules)
+"""
+
+
+def test_kept_counts_are_read_without_torch(tmp_path):
+    run, kept = run_of("softmax"), tmp_path / "costs.json"
+    flops = cost.costs_of([run], kept)[cost.shape_of(run)].step_flops
+
+    def ask():
+        command = [sys.executable, "-c", CODE, json.dumps(run.content), str(kept)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert ask() == [str(flops), "False"]
+    # Without them it is torch that counts.
+    kept.unlink()
+    assert ask() == [str(flops), "True"]
+
+
+KEYS = """\
+import json, sys
+from logdepth.config.run import Run
+from logdepth.planning import cost
+for run in json.loads(sys.argv[1]):
+    print(cost.shape_of(Run.model_validate(run)).key)
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("models/softmax.py", [True, False]),
+        ("models/gpt2.py", [False, True]),
+        ("models/layers.py", [True, True]),
+        ("recipes/muon.py", [True, False]),
+        ("optimizers/muon.py", [True, False]),
+        ("tasks/hop.py", [True, True]),
+        ("planning/count.py", [True, True]),
+        ("planning/report.py", [False, False]),
+        ("training/loop.py", [False, False]),
+    ],
+)
+def test_counts_are_of_the_source_as_it_is(file, changes, root, tmp_path):
+    shutil.copytree(
+        root / "workflow/logdepth",
+        tmp_path / "logdepth",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    runs = json.dumps([run_of(form).content for form in ("softmax", "gpt2")])
+
+    with (tmp_path / "logdepth" / file).open("a") as source:
+        source.write("\n\nCHANGED = True\n")
+    done = subprocess.run(
+        [sys.executable, "-c", KEYS, runs],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    keys = [cost.shape_of(run_of(form)).key for form in ("softmax", "gpt2")]
+    assert [old != new for old, new in zip(keys, done.stdout.split(), strict=True)] == changes
 
 
 @pytest.mark.parametrize("name", ["A100-80GB", "a100 80gb", "rtx3090", "RTX 4090", "l40s"])
@@ -226,7 +359,7 @@ def test_devices_are_found_however_they_are_spelt(name):
 
 
 def test_an_unknown_device_names_the_known_ones():
-    with pytest.raises(UserError, match=r"A1000.*right would be cpu,.*A100-40GB.*T4") as error:
+    with pytest.raises(UserError, match=r"A1000.*expected cpu,.*A100-40GB.*T4") as error:
         find_device("A1000")
     assert "\n" not in str(error.value)
 
@@ -269,21 +402,20 @@ def test_makespan_starts_the_longest_first():
 
 
 def test_depths_between_two_measured_are_interpolated():
-    shapes = {depth: cost.shape_of(run_of("fast", depth)) for depth in (1, 2, 3)}
+    shapes = {depth: cost.shape_of(run_of("softmax", depth)) for depth in (1, 2, 3)}
     calibration = Calibration({shapes[1]: 1.0, shapes[3]: 2.0})
     assert calibration.seconds_per_step(shapes[2]) == 1.5
     assert calibration.seconds_per_step(shapes[3]) == 2.0
     with pytest.raises(KeyError):
-        calibration.seconds_per_step(cost.shape_of(run_of("paper")))
+        calibration.seconds_per_step(cost.shape_of(run_of("gpt2")))
 
 
 def test_few_shapes_are_all_measured_and_of_many_the_ends():
-    few = {cost.shape_of(run): run for run in (run_of("fast", depth) for depth in range(1, 7))}
+    few = {cost.shape_of(run): run for run in (run_of("softmax", depth) for depth in range(1, 7))}
     assert to_measure(few) == few
-    paper = [run_of("paper", 4)]
-    many = few | {cost.shape_of(run): run for run in paper}
-    found = sorted((shape.recipe, shape.spec.depth) for shape in to_measure(many))
-    assert found == [("fast", 1), ("fast", 6), ("paper", 4)]
+    many = few | {cost.shape_of(run): run for run in [run_of("gpt2", 4)]}
+    found = sorted((shape.model.form, shape.model.depth) for shape in to_measure(many))
+    assert found == [("gpt2", 4), ("softmax", 1), ("softmax", 6)]
 
 
 def test_imported_models_and_runs_planned_before_cost_nothing(root):
@@ -326,11 +458,11 @@ def plan(monkeypatch, capsys, root, *arguments):
 
 def check_sums(content, study):
     rows, totals = content["rows"], content["totals"]
-    assert totals["runs"] == sum(row["runs"] for row in rows) == len(study.all_runs())
+    assert totals["runs"] == sum(row["runs"] for row in rows) == len(study.trained_runs())
     assert totals["flops"] == sum(row["runs"] * row["flops_run"] for row in rows)
     packs = content["packs"]
     assert totals["jobs"] == len(packs)
-    assert sorted(key for pack in packs for key in pack["members"]) == sorted(study.all_runs())
+    assert sorted(key for pack in packs for key in pack["members"]) == sorted(study.trained_runs())
     assert all(pack["at_once"] <= content["site"]["cpus_per_gpu"] for pack in packs)
     assert all(60 * pack["minutes"] > 2 * pack["seconds"] for pack in packs)
     assert totals["disk_bytes"] == sum(row["runs"] * row["disk_bytes"] for row in rows)
@@ -382,9 +514,9 @@ def test_the_first_line_of_make_says_how_many_how_long_and_where(
     study = load_study(root / "config/smoke.yaml")
     arguments = (root / "config/smoke.yaml", "--line", "--seconds", "0")
     out = plan(monkeypatch, capsys, tmp_path, *arguments)
-    number = r"[0-9.]+ (s|min|h)"
+    number, runs = r"[0-9.]+ (s|min|h)", len(study.trained_runs())
     assert re.fullmatch(
-        rf"smoke: {len(study.all_runs())} runs to train, about {number} on the .+ of this machine; "
+        rf"smoke: {runs} runs to train, about {number} on the .+ of this machine; "
         r"figures in results/smoke/figures, logs in results/smoke/logs\n",
         out,
     )
@@ -392,12 +524,12 @@ def test_the_first_line_of_make_says_how_many_how_long_and_where(
         patch.setattr("logdepth.devices.prepare_device", lambda *_: torch.device("cuda"))
         out_there = plan(monkeypatch, capsys, tmp_path, *arguments)
     assert out_there == re.sub(", about .* machine", " on the GPU", out)
-    first, *rest = study.all_runs()
+    first, *rest = study.trained_runs()
     for name in rest:
         (tmp_path / "results/smoke/runs" / name).mkdir(parents=True)
         (tmp_path / "results/smoke/runs" / name / "model.safetensors").touch()
     out = plan(monkeypatch, capsys, tmp_path, *arguments)
-    assert out.startswith(f"smoke: 1 of {len(study.all_runs())} runs to train, about ")
+    assert out.startswith(f"smoke: 1 of {len(study.trained_runs())} runs to train, about ")
     (tmp_path / "results/smoke/runs" / first).mkdir(parents=True)
     (tmp_path / "results/smoke/runs" / first / "model.safetensors").touch()
     # Nothing is timed for it.

@@ -10,15 +10,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logdepth import jobs
+from logdepth.config.figures import FigureSpec
+from logdepth.config.run import Run
 from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
+from logdepth.models.softmax import Softmax
 from logdepth.provenance import environment
 from logdepth.provenance.definition import code_hash, definition, hash_of, source
-from logdepth.provenance.integrity import settled
+from logdepth.provenance.image import VARIABLE
+from logdepth.provenance.integrity import definition_or_retry
+from logdepth.provenance.job import Job
 from logdepth.provenance.mark import Mark, inputs_hash, read_mark
-from logdepth.provenance.record import Job, recorded
+from logdepth.provenance.record import recorded
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.resolved import StudySummary
+from logdepth.tasks.hop import Hop
 
-CODE = '"""Doc."""\nx = 1  # one\n\n\ndef f(a):\n    """Doc."""\n    return a + x\n'
+CODE = (
+    '"""Doc."""\nx = 1  # one\n"""Doc of x."""\n\n\ndef f(a):\n    """Doc."""\n'
+    '    if a > 1:\n        raise ValueError(f"a is {a}")\n    return a + x\n'
+)
+RUN = Run(task=Hop(), model=Softmax(), training=MuonRecipe(), seed=0)
+JOB = Job("data", ("logdepth.files",), {"depth": 2}, {"run": 7})
 
 
 @pytest.mark.parametrize(
@@ -29,9 +43,12 @@ CODE = '"""Doc."""\nx = 1  # one\n\n\ndef f(a):\n    """Doc."""\n    return a + 
         CODE.replace("\n\n\n", "\n\n\n\n"),
         CODE.replace("a + x", "(a + x)"),
         CODE.replace('    """Doc."""\n', ""),
+        CODE.replace('"""Doc of x."""\n', ""),
+        CODE.replace("a is {a}", "{a} was given; expected less"),
+        CODE.replace('f"a is {a}"', '"a is", a'),
     ],
 )
-def test_comments_docstrings_and_layout_are_no_code(other):
+def test_comments_texts_messages_and_layout_are_no_code(other):
     assert other != CODE
     assert code_hash(other) == code_hash(CODE)
 
@@ -45,6 +62,8 @@ def test_comments_docstrings_and_layout_are_no_code(other):
         CODE.replace("f(a)", "f(a, b=0)"),
         CODE.replace("return a + x", "return 'Doc.'"),
         CODE + "f(1)\n",
+        CODE.replace("ValueError", "KeyError"),
+        CODE.replace("a > 1", "a > 2"),
     ],
 )
 def test_code_is_code(other):
@@ -53,28 +72,48 @@ def test_code_is_code(other):
 
 def test_the_hash_of_code_is_pinned():
     # It must not vary with the version of Python, nor between releases without need.
+    simple = "445ed66cd668dec62f16f35b1d897df3043425286ce6049a2ee16c10ec85774b"
+    assert code_hash("x = 1\n") == code_hash("x = 1\n", with_messages=True) == simple
+    assert code_hash(CODE) == "cbf30e4b41b79b1aebb09a12ced2b100060d9c6dede336ec9ed0a16a8d8bcc85"
+
+
+def test_the_hash_that_the_first_published_records_have_is_pinned():
+    # So it was computed before messages and texts other than docstrings were left out.
     assert (
-        code_hash("x = 1\n") == "445ed66cd668dec62f16f35b1d897df3043425286ce6049a2ee16c10ec85774b"
+        code_hash(CODE, with_messages=True)
+        == "6d7dd02172e37c5a7d02f9a00829de1ae6d3223729098b8288a1165e0fd4602b"
     )
+    undocumented = CODE.replace('    """Doc."""\n', "")
+    assert code_hash(undocumented, with_messages=True) == code_hash(CODE, with_messages=True)
 
 
 def test_the_closure_is_computed():
-    train = source(("logdepth.cli.train",))
+    train = source(jobs.train(RUN).modules)
     # Imported at the top, within functions, and through others.
     assert {
-        "logdepth.cli.train",
         "logdepth.training.loop",
+        "logdepth.training.store",
+        "logdepth.tasks.hop",
         "logdepth.tasks.random",
-        "logdepth.models.transformer",
-        "logdepth.config.run",
+        "logdepth.models.softmax",
+        "logdepth.models.network",
+        "logdepth.recipes.muon",
+        "logdepth.optimizers.muon",
         "logdepth.files",
     } <= set(train)
     assert not [m for m in train if re.match(r"logdepth\.(figures|fitting|evaluation)", m)]
-    assert not [m for m in train if m.startswith("logdepth.provenance")]
-    assert "logdepth.training.progress" not in train
-    figure = source(("logdepth.cli.figure", "logdepth.figures.depth_law"))
+    # What reads the user's wishes, checks, plans and records changes no bytes.
+    apart = (
+        r"logdepth\.(cli|config|errors|planning|provenance|audit|settings|tables|training.progress)"
+    )
+    assert not [m for m in train if re.match(apart, m)]
+    # Nor do other members of its families.
+    others = r"logdepth\.(models\.(gpt2|gru)|tasks\.s5|recipes\.(paper|compiled))"
+    assert not [m for m in train if re.match(others, m)]
+    summary = StudySummary("tiny", {"a": "A"}, (), {"a": [RUN]})
+    figure = source(jobs.figure(FigureSpec(draws="depth_law"), summary).modules)
     assert "logdepth.figures.style" in figure
-    assert "logdepth.figures.error_by_hops" not in figure
+    assert "logdepth.figures.error_by_k" not in figure
     assert not [m for m in figure if m.startswith(("logdepth.training", "logdepth.models"))]
 
 
@@ -95,30 +134,33 @@ def study(tmp_path):
     return tmp_path / "results" / "tiny"
 
 
-def run_job(study, text="content", name="a", definition="d" * 64, parameters=None):
-    source_file = study / "data" / "in.txt"
+def run_job(folder, text="content", name="a", definition=None, job=JOB, **more):
+    source_file = folder / "data" / "in.txt"
     write_text(source_file, "input")
-    output = study / "out" / f"{name}.txt"
-    record = study / "provenance" / "data" / f"{name}.json"
-    job = Job(
-        "data", record, definition, parameters or {"depth": 2}, [source_file], [output], {"run": 7}
-    )
-    with recorded(job):
+    output = folder / "out" / f"{name}.txt"
+    record = folder / "provenance" / "data" / f"{name}.json"
+    asked = job.definition() if definition is None else definition
+    files = {"inputs": [source_file], "outputs": [output], "record": record}
+    with recorded(job, **files, definition=asked, **more):
         write_text(output, text)
     return output, record
 
 
+def build_of(record):
+    return json.loads(record.read_text())["predicate"]["buildDefinition"]
+
+
 def test_a_record_is_an_in_toto_statement_of_slsa_provenance(study, monkeypatch):
     monkeypatch.setenv("MY_SECRET_TOKEN", "hunter2hunter2")
-    output, record = run_job(study)
+    output, record = run_job(study, device="cpu")
     text = record.read_text()
     statement = json.loads(text)
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
     assert statement["subject"] == [{"name": "out/a.txt", "digest": {"sha256": sha256_of(output)}}]
     build = statement["predicate"]["buildDefinition"]
-    assert build["externalParameters"] == {"stage": "data", "depth": 2}
-    assert build["internalParameters"]["definition"] == "d" * 64
+    assert build["externalParameters"] == {"stage": "data", "depth": 2, "device": "cpu"}
+    assert build["internalParameters"]["definition"] == JOB.definition()
     assert build["internalParameters"]["seeds"] == {"run": 7}
     inputs = {d["name"]: d for d in build["resolvedDependencies"]}
     assert inputs["data/in.txt"]["digest"]["sha256"] == hashlib.sha256(b"input").hexdigest()
@@ -136,18 +178,79 @@ def test_a_record_is_an_in_toto_statement_of_slsa_provenance(study, monkeypatch)
         json.loads((study / kept["packages"]["name"]).read_text())["torch"]
         == environment.packages()["torch"]
     )
-    assert json.loads((study / kept["source"]["name"]).read_text()) == source(
-        ("logdepth.cli.data",)
+    assert json.loads((study / kept["source"]["name"]).read_text()) == source(JOB.modules)
+
+
+@pytest.mark.parametrize("count", ["", "+2"])
+def test_a_record_states_the_definition_that_ran_and_says_if_another_was_asked_for(
+    study, caplog, count
+):
+    _, record = run_job(study, definition=f"{JOB.definition()}{count}")
+    assert not caplog.records
+    stated = build_of(record)["internalParameters"]["definition"]
+    assert stated == f"{JOB.definition()}{count}"
+    _, record = run_job(study, definition=f"{'e' * 64}{count}")
+    assert build_of(record)["internalParameters"]["definition"] == stated
+    assert "changed since the workflow started: run it again" in caplog.text
+
+
+def test_a_definition_is_over_parameters_seeds_source_and_image(study, monkeypatch):
+    one = JOB.definition()
+    others = [
+        Job("data", JOB.modules, {"depth": 3}, JOB.seeds).definition(),
+        Job("data", JOB.modules, JOB.parameters, {"run": 8}).definition(),
+        Job("data", ("logdepth.devices",), JOB.parameters, JOB.seeds).definition(),
+        JOB.definition("f" * 64),
+    ]
+    assert len({one, *others}) == 5
+    # The order of experiments is that of tables and figures.
+    orders = [Job("data", (), {"titles": {a: a, b: b}}) for a, b in ("ab", "ba")]
+    assert orders[0].definition() != orders[1].definition()
+    # A job in an image knows its sha256 from the workflow.
+    monkeypatch.setenv("APPTAINER_CONTAINER", "/shared/some.sif")
+    monkeypatch.setenv(VARIABLE, "f" * 64)
+    _, record = run_job(study, definition=JOB.definition("f" * 64))
+    assert build_of(record)["internalParameters"]["definition"] == JOB.definition("f" * 64)
+
+
+def test_a_job_by_hand_has_no_definition(study):
+    _, record = run_job(study, definition="")
+    assert build_of(record)["internalParameters"]["definition"] == ""
+
+
+def test_the_options_of_a_job_say_all_that_study_json_does_not():
+    job = Job(
+        "evaluate",
+        (),
+        {"mode": ["eval", "train"], "figure": {"title": "it's"}, "titles": {"a": "A"}},
+        {"dropout": 3, "instances": 4},
+        hidden=("instances",),
     )
+    assert job.options == ('--mode eval --mode train --figure \'{"title":"it\'"\'"\'s"}\' --seed 3')
+
+
+def test_the_study_is_kept_as_it_was_read(study):
+    summary = study / "study.json"
+    write_text(summary, '{"study":"tiny"}\n')
+    digest = sha256_of(summary)
+    record = study / "provenance" / "data" / "a.json"
+    files = {"inputs": [], "outputs": [study / "out.txt"], "record": record}
+    with recorded(JOB, **files, definition="", study=summary):
+        write_text(study / "out.txt", "x")
+        write_text(summary, '{"study":"changed"}\n')
+    (kept,) = [
+        d for d in build_of(record)["resolvedDependencies"] if d["annotations"]["role"] == "study"
+    ]
+    assert kept["name"] == f"provenance/studies/{digest}.json"
+    assert kept["digest"]["sha256"] == sha256_of(study / kept["name"]) == digest
 
 
 def test_the_locks_are_kept_with_the_results(study, monkeypatch, tmp_path):
     write_text(tmp_path / "locks" / "cpu.txt", "torch==2.13.0\n")
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     _, record = run_job(study)
-    dependencies = json.loads(record.read_text())["predicate"]["buildDefinition"]
     (lock,) = [
-        d for d in dependencies["resolvedDependencies"] if d["annotations"]["role"] == "lock"
+        d for d in build_of(record)["resolvedDependencies"] if d["annotations"]["role"] == "lock"
     ]
     assert lock["annotations"]["file"] == "envs/cpu.txt"
     assert (study / lock["name"]).read_text() == "torch==2.13.0\n"
@@ -158,10 +261,10 @@ def test_inputs_from_elsewhere_are_told_apart(study, tmp_path):
     write_text(tmp_path / "published.csv", "errors")
     output = study / "out.txt"
     record = study / "provenance" / "data" / "a.json"
-    job = Job("data", record, "", {}, [study / "data/in.txt", tmp_path / "published.csv"], [output])
-    with recorded(job) as mark:
+    inputs = [study / "data/in.txt", tmp_path / "published.csv"]
+    with recorded(JOB, inputs=inputs, outputs=[output], record=record, definition="") as mark:
         write_text(output, "x")
-    found = json.loads(record.read_text())["predicate"]["buildDefinition"]["resolvedDependencies"]
+    found = build_of(record)["resolvedDependencies"]
     assert [(d["name"], d["annotations"]["role"]) for d in found[:2]] == [
         ("data/in.txt", "input"),
         (str(tmp_path / "published.csv"), "external"),
@@ -172,12 +275,13 @@ def test_inputs_from_elsewhere_are_told_apart(study, tmp_path):
 
 def test_a_record_claims_nothing_outside_of_its_study(study, tmp_path):
     record = study / "provenance" / "data" / "a.json"
-    job = Job("data", record, "", {}, [], [tmp_path / "elsewhere.txt"])
-    with pytest.raises(UserError, match=r"elsewhere\.txt: outside of .*tiny"), recorded(job):
-        raise AssertionError("the job must not start")
-    job = Job("data", tmp_path / "a.json", "", {}, [], [tmp_path / "out.txt"])
-    with pytest.raises(UserError, match=r"a record lies below"), recorded(job):
-        raise AssertionError("the job must not start")
+    for output, written, message in (
+        ("elsewhere.txt", record, r"elsewhere\.txt: outside of .*tiny"),
+        ("out.txt", tmp_path / "a.json", r"a record lies below"),
+    ):
+        files = {"inputs": [], "outputs": [tmp_path / output], "record": written}
+        with pytest.raises(UserError, match=message), recorded(JOB, **files, definition=""):
+            raise AssertionError("the job must not start")
 
 
 @given(definition=st.sampled_from(["", "d" * 64, "e" * 64 + "+2"]), before=st.binary(max_size=50))
@@ -190,7 +294,8 @@ def test_a_mark_is_read_from_any_bytes(definition, before):
 def test_the_history_is_a_chain_of_whole_records(study):
     for i in range(3):
         # Longer than what is read at once to find the last line.
-        run_job(study, f"content {i}", parameters={"depth": 2, "long": "x" * 50_000 * i})
+        job = Job("data", JOB.modules, {"depth": 2, "long": "x" * 50_000 * i})
+        run_job(study, f"content {i}", job=job)
     lines = (study / "provenance" / "history.jsonl").read_bytes().splitlines()
     entries = [json.loads(line) for line in lines]
     assert [entry["previous"] for entry in entries] == [
@@ -234,35 +339,41 @@ def test_many_jobs_write_one_history(study):
 
 
 def test_no_record_of_a_job_that_failed(study):
-    job = Job("s", study / "provenance" / "s" / "a.json", "", {}, [], [study / "out.txt"])
-    with pytest.raises(FileNotFoundError, match=r"out\.txt: announced as an output"), recorded(job):
-        pass
-    assert not job.record.exists()
-    missing = Job("s", job.record, "", {}, [study / "none"], [])
+    more = {"record": study / "provenance" / "data" / "a.json", "definition": ""}
     with (
-        pytest.raises(FileNotFoundError, match=r"none: this input of 'logdepth s'"),
-        recorded(missing),
+        pytest.raises(FileNotFoundError, match=r"out\.txt: announced as an output"),
+        recorded(JOB, inputs=[], outputs=[study / "out.txt"], **more),
+    ):
+        pass
+    assert not more["record"].exists()
+    with (
+        pytest.raises(FileNotFoundError, match=r"none: this input of 'logdepth data'"),
+        recorded(JOB, inputs=[study / "none"], outputs=[], **more),
     ):
         raise AssertionError("the job must not start")
 
 
-def test_definitions_settle(study):
-    now = "d" * 64
-    output, record = run_job(study, definition=now)
-    assert settled(now, record) == now
-    assert settled("e" * 64, record) == "e" * 64
-    assert settled(now, study / "provenance" / "data" / "none.json") == now
+def test_a_definition_counts_how_often_its_outputs_were_altered(study):
+    now = JOB.definition()
+    output, record = run_job(study)
+    assert definition_or_retry(now, record) == now
+    assert definition_or_retry("e" * 64, record) == "e" * 64
+    assert definition_or_retry(now, study / "provenance" / "data" / "none.json") == now
     output.write_text("altered")
-    assert settled(now, record) == f"{now}+1"
+    assert definition_or_retry(now, record) == f"{now}+1"
     run_job(study, definition=f"{now}+1")
-    assert settled(now, record) == f"{now}+1", "made again, so that nothing changes any more"
+    assert definition_or_retry(now, record) == f"{now}+1", (
+        "made again, so that nothing changes any more"
+    )
     output.write_text("altered once more")
-    assert settled(now, record) == f"{now}+2"
-    assert settled("e" * 64, record) == "e" * 64
+    assert definition_or_retry(now, record) == f"{now}+2"
+    assert definition_or_retry("e" * 64, record) == "e" * 64
     output.unlink()
-    assert settled(now, record) == f"{now}+1", "a missing output is Snakemake's to notice"
+    assert definition_or_retry(now, record) == f"{now}+1", (
+        "a missing output is Snakemake's to notice"
+    )
     record.write_text("{")
-    assert settled(now, record) == f"{now}+1"
+    assert definition_or_retry(now, record) == f"{now}+1"
     assert hash_of(f"{now}+2") == now
 
 

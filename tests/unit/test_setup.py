@@ -52,7 +52,7 @@ def test_a_wrong_build_of_torch_is_refused(tmp_path, root):
     (tmp_path / ".venv/bin/python").symlink_to(shutil.which("false"))
     done = setup(tmp_path, root, TORCH="tpu")
     assert done.returncode != 0
-    assert "TORCH is 'tpu'; right would be cpu or cuda" in done.stderr
+    assert "TORCH is 'tpu'; expected cpu or cuda" in done.stderr
 
 
 @pytest.mark.parametrize("lock", ["cpu", "cuda", "dev"])

@@ -6,8 +6,8 @@ import os
 import pytest
 from ruamel.yaml import YAML
 
-from logdepth.config.site import Site, read_site
-from logdepth.config.study import ConfigError
+from logdepth.errors import ConfigError
+from logdepth.planning.site import Site, read_site
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_variables_win_over_the_file(read):
 
 def test_a_variable_names_another_file_that_must_exist(read, tmp_path):
     other = tmp_path / "other.yaml"
-    with pytest.raises(ConfigError, match=r"other.yaml: no such file; right would be a copy of"):
+    with pytest.raises(ConfigError, match=r"other.yaml: no such file; expected a copy of"):
         read(LOGDEPTH_SITE=str(other))
     other.write_text("qos: short\n")
     assert read("qos: long\n", LOGDEPTH_SITE=str(other)).qos == "short"
@@ -79,19 +79,19 @@ def test_jobs_without_gpu_have_a_partition_of_their_own():
         ("cpus_per_gpu: 129", r"site.yaml: cpus_per_gpu: .*less than or equal to 128"),
         ("max_hours: 0", r"site.yaml: max_hours: .*greater than 0"),
         ("max_hours: .inf", r"site.yaml: max_hours: .*finite"),
-        ("gpu: A1000", r"site.yaml: gpu: is 'A1000'; right would be none, A100-40GB,.*T4"),
-        ("gpu: cpu", r"site.yaml: gpu: is 'cpu'; right would be none,"),
+        ("gpu: A1000", r"site.yaml: gpu: is 'A1000'; expected none, A100-40GB,.*T4"),
+        ("gpu: cpu", r"site.yaml: gpu: is 'cpu'; expected none,"),
         ("device: gpu", r"site.yaml: device: input should be 'cuda' or 'cpu', not 'gpu'"),
         ("gpu: none\ndevice: cuda", r"site.yaml: device: is cuda, but gpu is none"),
-        ("account: 1234", r"site.yaml: account: is 1234; right would be text, such as '1234' in"),
+        ("account: 1234", r"site.yaml: account: is 1234; expected text, such as '1234' in"),
         (
             "mail_types: FIAL",
-            r"site.yaml: mail_types: is 'FIAL'; right would be some of NONE, BEGIN",
+            r"site.yaml: mail_types: is 'FIAL'; expected some of NONE, BEGIN",
         ),
         ('extra: "--x=\'"', r"site.yaml: extra: .*quotes come in pairs"),
         ("extra: exclusive", r"site.yaml: extra: .*options of sbatch in one line"),
         ('extra: "--x\\n--y"', r"site.yaml: extra: .*options of sbatch in one line"),
-        ("- partition", r"site.yaml: right would be 'key: value' lines, as in profiles/slurm"),
+        ("- partition", r"site.yaml: expected 'key: value' lines, as in profiles/slurm"),
         ("partition: [", r"site.yaml: not YAML"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_mistake_in_the_file_is_one_line(read, text, message):
 )
 @pytest.mark.parametrize("value", ["a b", "$(id)", "a;b", "-x", "", "a\n", "'a'", "a/b", "ä"])
 def test_what_a_shell_would_read_is_refused(read, key, value):
-    with pytest.raises(ConfigError, match=f"site.yaml: {key}: is .*right would be") as error:
+    with pytest.raises(ConfigError, match=f"site.yaml: {key}: is .*expected") as error:
         read(json.dumps({key: value}))
     assert "\n" not in str(error.value)
 
@@ -122,7 +122,7 @@ def test_names_that_clusters_have_are_taken():
     ("name", "value", "message"),
     [
         ("LOGDEPTH_CPUS_PER_GPU", "x", r"^LOGDEPTH_CPUS_PER_GPU: input should be a valid integer"),
-        ("LOGDEPTH_GPU", "T5", r"^LOGDEPTH_GPU: is 'T5'; right would be none,"),
+        ("LOGDEPTH_GPU", "T5", r"^LOGDEPTH_GPU: is 'T5'; expected none,"),
         ("LOGDEPTH_PARTITON", "gpu", r"^LOGDEPTH_PARTITON: .*did you mean LOGDEPTH_PARTITION\?"),
         ("LOGDEPTH_CPU_PER_GPU", "8", r"^LOGDEPTH_CPU_PER_GPU: .*mean LOGDEPTH_CPUS_PER_GPU\?"),
         ("LOGDEPTH_GPUS", "T4", r"^LOGDEPTH_GPUS: .*did you mean LOGDEPTH_GPU\?"),

@@ -1,6 +1,6 @@
 """Transformers run as MPC protocols give what they give otherwise, within the limits."""
 
-import dataclasses
+import copy
 
 import numpy as np
 import pytest
@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from logdepth.models.transformer import Architecture, Transformer
+from logdepth.models.gpt2 import Gpt2
+from logdepth.models.gru import Gru
+from logdepth.models.network import Network
+from logdepth.models.softmax import Softmax
+from logdepth.tasks.hop import Hop
 from logdepth.theory.mpc.attention import AttentionProtocol, run_as_protocol
 from logdepth.theory.mpc.checkpoint import forward_in_double, layers_of
 from logdepth.theory.mpc.layers import GivenAttention, attend
@@ -19,23 +23,13 @@ from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles
 from logdepth.theory.mpc.protocols.sums import PrefixSums
 from logdepth.theory.mpc.round_trip import round_trip
 
-FAST = Architecture(
-    vocabulary=11,
-    context=20,
-    depth=3,
-    heads=4,
-    width=16,
-    mlp_ratio=4,
-    activation="gelu",
-    dropout=0.0,
-    classes=5,
-    positions="sinusoid",
-    init_std=0.3,
-)
-PAPER = dataclasses.replace(
-    FAST, activation="gelu_tanh", dropout=0.1, classes=None, positions="normal", heads=2
-)
-ATTENTION_ONLY = dataclasses.replace(FAST, mlp_ratio=0, depth=2)
+# Vocabulary 11, 5 answers.
+TASK = Hop(context=20, alphabet=4, max_k=4)
+MODELS = {
+    "softmax": Softmax(depth=3, heads=4, width=16, init_std=0.3),
+    "gpt2": Gpt2(depth=3, heads=2, width=32),
+    "attention": Softmax(depth=2, heads=4, width=16, mlp_ratio=0, init_std=0.3),
+}
 
 
 def masks(n, generator):
@@ -152,16 +146,18 @@ def test_the_limit_is_enforced_and_not_only_planned():
 # The project's own transformers.
 
 
-@pytest.fixture(
-    scope="module", params=[FAST, PAPER, ATTENTION_ONLY], ids=["fast", "paper", "attention"]
-)
+@pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
 def trained(request):
     """A model after a few steps, so that no weight is at its start."""
-    spec = request.param
     generator = torch.Generator().manual_seed(1)
-    model = Transformer(spec, generator)
+    model = request.param.build(TASK, generator)
+    if request.param.form == "gpt2":
+        # Weights as large as those of the others; they start at 0.02.
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(15 if parameter.dim() == 2 else 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    tokens = torch.randint(0, spec.vocabulary, (8, spec.context), generator=generator)
+    tokens = torch.randint(0, TASK.vocabulary, (8, TASK.context), generator=generator)
     for _ in range(3):
         optimizer.zero_grad()
         logits = model(tokens)
@@ -178,7 +174,8 @@ def test_a_trained_model_equals_its_forward_pass_in_float32(trained, tile):
     model, tokens = trained
     with torch.no_grad():
         expected = model(tokens[None])[0]
-    found = run_as_protocol(layers_of(model, len(tokens)), tokens[:, None], 256 * tile, tile)
+    words = 16 * model.width * tile
+    found = run_as_protocol(layers_of(model, len(tokens)), tokens[:, None], words, tile)
     assert found.dtype == torch.float32
     assert (found - expected).abs().max() < 1e-5 * max(1, expected.abs().max())
 
@@ -187,10 +184,9 @@ def test_a_trained_model_equals_its_forward_pass_in_float32(trained, tile):
 def test_a_trained_model_equals_its_forward_pass_in_float64(trained, length):
     model, tokens = trained
     expected = forward_in_double(model, tokens[None, :length])[0]
-    double = Transformer(model.spec)
-    double.load_state_dict(model.state_dict())
-    double.to(torch.float64).eval()
-    found = run_as_protocol(layers_of(double, length), tokens[:length, None], 192)
+    double = copy.deepcopy(model).to(torch.float64)
+    words = 12 * model.width
+    found = run_as_protocol(layers_of(double, length), tokens[:length, None], words)
     assert (found - expected).abs().max() < 1e-10
 
 
@@ -200,32 +196,33 @@ def test_the_reference_in_float64_is_the_class_to_the_precision_of_float32(train
     with torch.no_grad():
         single = model(tokens[None])
     assert reference.dtype == torch.float64
+    assert single.dtype == torch.float32
     assert 1e-10 < (reference - single).abs().max() < 1e-4
 
 
 def test_rounds_of_a_model_are_its_layers_times_those_of_one(trained):
     model, tokens = trained
     layers = layers_of(model, len(tokens))
-    protocol = AttentionProtocol(layers, len(tokens), 192)
+    words = 12 * model.width
+    protocol = AttentionProtocol(layers, len(tokens), words)
     assert protocol.plan.branching == 3
     assert protocol.plan.depth == 3
     execution = run(protocol, tokens.numpy())
     assert len(execution.rounds) == len(layers) * 8 + 1
-    assert execution.table().most_memory.max() <= 192
-    assert execution.table()[["most_sent", "most_received"]].max().max() <= 192
+    assert execution.table().most_memory.max() <= words
+    assert execution.table()[["most_sent", "most_received"]].max().max() <= words
 
 
 def test_a_change_of_the_class_does_not_go_unnoticed(trained):
     model, tokens = trained
 
-    class Scaled(Transformer):
+    class Scaled(Network):
         def forward(self, tokens):
             return 1.001 * super().forward(tokens)
 
-    changed = Scaled(model.spec)
-    changed.load_state_dict(model.state_dict())
-    changed.eval()
-    found = run_as_protocol(layers_of(changed, 20), tokens[:, None], 256)
+    changed = copy.deepcopy(model)
+    changed.__class__ = Scaled
+    found = run_as_protocol(layers_of(changed, 20), tokens[:, None], 16 * model.width)
     with torch.no_grad():
         expected = changed(tokens[None])[0]
     assert (found - expected).abs().max() > 1e-5 * max(1, expected.abs().max())
@@ -233,9 +230,13 @@ def test_a_change_of_the_class_does_not_go_unnoticed(trained):
 
 def test_a_model_in_training_mode_is_refused(trained):
     model, _ = trained
-    copy = Transformer(model.spec)
     with pytest.raises(ValueError, match="training mode"):
-        layers_of(copy, 5)
+        layers_of(copy.deepcopy(model).train(), 5)
+
+
+def test_a_model_without_attention_is_refused():
+    with pytest.raises(TypeError, match="expected a block of softmax attention, not Recurrent"):
+        layers_of(Gru(width=8).build(TASK).eval(), 5)
 
 
 # There and back.

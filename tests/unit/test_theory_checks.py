@@ -11,8 +11,8 @@ import torch
 from logdepth.config.run import Run
 from logdepth.config.theory import Theory
 from logdepth.errors import UserError
-from logdepth.models.store import save_model
-from logdepth.models.transformer import Transformer, architecture
+from logdepth.jobs import models_of
+from logdepth.resolved import StudySummary
 from logdepth.tables import SCHEMAS, read_table, write_table
 from logdepth.theory.catalog import CHECKS
 from logdepth.theory.checks import (
@@ -28,7 +28,7 @@ from logdepth.theory.checks import (
 )
 from logdepth.theory.checks.claims import markdown, merge
 from logdepth.theory.checks.outcomes import COLUMNS, Tally, extent, tally
-from logdepth.theory.compiled import compile_fast, compile_model
+from logdepth.theory.compiled import compile_model, compile_softmax
 from logdepth.theory.encodings import Bits, Circle, Quadratic
 from logdepth.theory.heads import BFLOAT16, FLOAT32, FLOAT64
 from logdepth.theory.mpc.attention import AttentionProtocol
@@ -40,12 +40,13 @@ from logdepth.theory.mpc.round_trip import round_trip
 from logdepth.theory.mpc.routing import RoutingHead
 from logdepth.theory.printed import doubled_pointer
 from logdepth.theory.programs import ladder
+from logdepth.training.store import save_model
 
 TINY = Theory(
     instances=2, lengths=(1, 2, 17), alphabets=(1, 3), max_hops=5, machines=(4, 16), tokens=(8,)
 )
 WITHOUT_MODELS = [name for name in CHECKS if name != "trained_models"]
-TASK = {"context": 12, "alphabet": 3, "max_hops": 4}
+TASK = {"name": "hop", "context": 12, "alphabet": 3, "max_k": 4}
 
 
 def make(name, *arguments):
@@ -56,10 +57,14 @@ def failed(table):
     return set(table[table.failures > 0].case)
 
 
-def saved(folder, model, training, weights=None):
+def run_of(model, training, task):
+    return Run.model_validate({"task": task, "model": model, "training": training, "seed": 1})
+
+
+def saved(folder, model, training, weights=None, task=TASK):
     """Write a model with random weights, or with the given ones."""
-    run = Run.model_validate({"task": TASK, "model": model, "training": training, "seed": 1})
-    network = Transformer(architecture(run.task, run.model), torch.Generator().manual_seed(1))
+    run = run_of(model, training, task)
+    network = run.model.build(run.task, torch.Generator().manual_seed(1))
     if weights is not None:
         network.load_state_dict(weights(run))
     path = folder / f"{run.identifier}.safetensors"
@@ -71,13 +76,20 @@ def saved(folder, model, training, weights=None):
 def models(tmp_path_factory):
     """A model of each kind that a study may have."""
     folder = tmp_path_factory.mktemp("models")
-    fast = {"form": "fast", "depth": 2, "heads": 2, "width": 8}
-    built = {"form": "fast", "depth": 4, "heads": 2, "width": 64, "mlp_ratio": 1}
-    paper = {"form": "paper", "depth": 1, "heads": 2, "width": 32}
+    small = {"form": "softmax", "depth": 2, "heads": 2, "width": 8}
+    built = {"form": "softmax", "depth": 4, "heads": 2, "width": 64, "mlp_ratio": 1}
+    gpt2 = {"form": "gpt2", "depth": 1, "heads": 2, "width": 32}
     return [
-        saved(folder, fast, {"recipe": "fast"}),
-        saved(folder, fast | {"mlp_ratio": 0}, {"recipe": "fast"}),
-        saved(folder, paper, {"recipe": "paper"}),
+        saved(folder, small, {"recipe": "muon"}),
+        saved(folder, small | {"mlp_ratio": 0}, {"recipe": "muon"}),
+        saved(folder, gpt2, {"recipe": "paper"}),
+        # Its 120 answers must fit into a machine.
+        saved(
+            folder,
+            small | {"width": 32},
+            {"recipe": "muon"},
+            task={"name": "s5", "context": 12, "max_k": 12},
+        ),
         saved(
             folder,
             built,
@@ -214,12 +226,22 @@ def test_a_broken_repair_is_counted(tables):
 
 def test_models_count_their_rounds_and_machines(tables):
     table = tables["trained_models"]
-    assert len(table) == 4 * len(trained_models.TILES)
+    assert len(table) == 5 * len(trained_models.TILES)
     assert (table.machines_used <= table.machines).all()
     assert (table.difference_float64 < 1e-10).all()
     # Depth 2 of the trees: six exchanges a layer.
     depths = table["size"].str.extract(r"L = (\d+)")[0].astype(int)
     assert (table.rounds == 6 * depths + 1).all()
+
+
+def test_models_without_attention_are_left_out():
+    runs = [
+        run_of({"form": form, "width": 32}, {"recipe": "muon"}, TASK)
+        for form in ("softmax", "gru", "gpt2")
+    ]
+    summary = StudySummary("some", {}, (), {"all": runs})
+    assert list(models_of(summary).values()) == [runs[0], runs[2]]
+    assert models_of(None) == {}
 
 
 def test_a_round_trip_has_a_layer_more_than_rounds_and_many_more_rounds(tables):
@@ -259,23 +281,23 @@ def test_temperatures_too_low_fail(monkeypatch):
 
 def test_changed_weights_fail(monkeypatch):
     def broken(task):
-        built = compile_fast(task)
+        built = compile_softmax(task)
         weights = built.weights | {"head.weight": built.weights["head.weight"].roll(1, 0)}
         return dataclasses.replace(built, weights=weights)
 
-    monkeypatch.setitem(compiled_models.FORMS, "fast", broken)
-    monkeypatch.setattr(compiled_models, "compile_fast", broken)
+    monkeypatch.setitem(compiled_models.FORMS, "softmax", broken)
+    monkeypatch.setattr(compiled_models, "compile_softmax", broken)
     table = make("compiled_models")
     assert failed(table) == {
-        "fast form, float32",
-        "fast form, bfloat16",
-        f"fast form, float32, B = {compiled_models.TILE}",
+        "softmax, float32",
+        "softmax, bfloat16",
+        f"softmax, float32, B = {compiled_models.TILE}",
     }
 
 
 def test_a_head_that_looks_elsewhere_fails(monkeypatch):
     monkeypatch.setattr(compiled_models, "followed", lambda k, depth: [2] * (depth - 1))
-    assert failed(make("compiled_models")) == {"fast form", "paper form"}
+    assert failed(make("compiled_models")) == {"softmax", "gpt2"}
 
 
 def test_a_wrong_protocol_fails(monkeypatch):

@@ -10,7 +10,7 @@ import torch
 
 from logdepth.config.theory import Theory
 from logdepth.tables import read_table, write_table
-from logdepth.theory.catalog import EXECUTIONS, JOBS
+from logdepth.theory.catalog import EXECUTIONS, TABLES
 from logdepth.theory.executions import mpc_as_attention
 from logdepth.theory.mpc.codes import KautzSingleton
 from logdepth.theory.mpc.machine import run
@@ -21,7 +21,7 @@ seeds = pytest.mark.parametrize("seed", range(4))
 
 @cache
 def table(name, seed):
-    return import_module(JOBS[name]).table(Theory(seed=seed))
+    return import_module(TABLES[name]).table(Theory(seed=seed))
 
 
 def kind(name, seed, wanted):
@@ -35,7 +35,7 @@ def tuples(rows, *columns):
 
 @pytest.mark.parametrize("name", EXECUTIONS)
 def test_an_execution_depends_on_the_seed_alone_and_is_a_table_of_its_name(name, tmp_path):
-    again = import_module(JOBS[name]).table(Theory(seed=0))
+    again = import_module(TABLES[name]).table(Theory(seed=0))
     pd.testing.assert_frame_equal(table(name, 0), again)
     assert not table(name, 0).equals(table(name, 1))
     write_table(name, again, tmp_path / "table.csv")

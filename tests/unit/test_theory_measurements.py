@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components, shortest_path
 
 from logdepth.config.theory import Theory
 from logdepth.tables import read_table, write_table
-from logdepth.theory.catalog import JOBS, MEASUREMENTS
+from logdepth.theory.catalog import MEASUREMENTS, TABLES
 from logdepth.theory.construction import (
     HopTransformer,
     Temperatures,
@@ -57,7 +57,7 @@ names = pytest.mark.parametrize("name", MEASUREMENTS)
 
 
 def made(name, sizes=SMALL):
-    return import_module(JOBS[name]).table(sizes)
+    return import_module(TABLES[name]).table(sizes)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -26,22 +27,39 @@ from logdepth.audit.tracing.trace import Trace, Tracer
 from logdepth.audit.tracing.tree import print_tree
 from logdepth.errors import UserError
 from logdepth.files import write_text
-from logdepth.provenance.record import Job, append_entry, recorded
+from logdepth.provenance.job import Job
+from logdepth.provenance.record import append_entry, recorded
 
-HOPS = (0, 1, 2)
+
+class Words(NamedTuple):
+    """What tables call the columns that had another name once."""
+
+    k: str
+    j: str
+    mode: str
+    train: str
+    eval: str
+
+
+NOW = Words("k", "j", "mode", "train", "eval")
+# In what is published first.
+FORMER = Words("hops", "jumps", "dropout", "on", "off")
+both = pytest.mark.parametrize("words", [NOW, FORMER], ids=["now", "former"])
+
+KS = (0, 1, 2)
 SEQUENCES = 4
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m"
 
 
 def job(
-    study: Path, stage: str, name: str, inputs: list[Path], outputs: dict[str, str], **more: Any
+    folder: Path, stage: str, name: str, inputs: list[Path], outputs: dict[str, str], **more: Any
 ):
     """Run a job that writes texts; {mark} in one of them becomes the mark."""
-    record = study / "provenance" / stage / f"{name}.json"
-    paths = [study / output for output in outputs]
-    parameters = more.pop("parameters", {})
-    definition = more.pop("definition", "d" * 64)
-    with recorded(Job(stage, record, definition, parameters, inputs, paths, **more)) as mark:
+    record = folder / "provenance" / stage / f"{name}.json"
+    paths = [folder / output for output in outputs]
+    made = Job(stage, ("logdepth.files",), more.pop("parameters", {}), more.pop("seeds", {}))
+    files: dict[str, Any] = {"inputs": inputs, "outputs": paths, "record": record}
+    with recorded(made, **files, definition=made.definition(), **more) as mark:
         for path, text in zip(paths, outputs.values(), strict=True):
             write_text(path, text.replace("{mark}", str(mark)))
 
@@ -59,41 +77,46 @@ def train(study: Path, depth: int, seed: int, weights: str = "weights") -> None:
     folder = f"runs/{run_name(depth, seed)}"
     outputs = {f"{folder}/model.safetensors": f"{weights} {depth} {seed}"}
     outputs[f"{folder}/run.json"] = json.dumps(run)
-    parameters = {"run": run, "device": "cpu"}
-    job(
-        study,
-        "train",
-        run_name(depth, seed),
-        [],
-        outputs,
-        parameters=parameters,
-        seeds={"run": seed},
-    )
+    more = {"parameters": {"run": run}, "seeds": {"run": seed}, "device": "cpu"}
+    job(study, "train", run_name(depth, seed), [], outputs, **more)
 
 
-def evaluate(study: Path, depth: int, seed: int) -> None:
+def evaluate(study: Path, depth: int, seed: int, words: Words = NOW) -> None:
     folder = f"runs/{run_name(depth, seed)}"
-    rows = [f"{d},{k},{s},1,9" for d in ("off", "on") for k in HOPS for s in range(SEQUENCES)]
+    modes = (words.eval, words.train)
+    rows = [f"{m},{k},{s},1,9" for m in modes for k in KS for s in range(SEQUENCES)]
     inputs = [study / folder / "model.safetensors", study / "data/evaluation.safetensors"]
-    table = "\n".join(["dropout,hops,sequence,wrong,symbols", *rows]) + "\n"
+    table = "\n".join([f"{words.mode},{words.k},sequence,wrong,symbols", *rows]) + "\n"
     job(study, "evaluate", run_name(depth, seed), inputs, {f"{folder}/evaluation.csv": table})
 
 
-def tabulate(study: Path, runs: list[tuple[int, int]]) -> None:
+def tabulate(study: Path, runs: list[tuple[int, int]], words: Words = NOW) -> None:
     names = [run_name(*run) for run in runs]
-    inputs = [study / "runs" / n / f for n in names for f in ("run.json", "evaluation.csv")]
-    rows = [f"fast,{d},{o},{k},0.1" for d in (1, 2) for o in ("off", "on") for k in HOPS]
-    errors = "\n".join(["experiment,depth,dropout,hops,error", *rows]) + "\n"
-    parameters = {"experiments": {"fast": names}}
-    job(study, "tabulate", "tables", inputs, {"tables/errors.csv": errors}, parameters=parameters)
+    # Such jobs read run.json once; now they read study.json, of which a copy is kept.
+    read = ("evaluation.csv",) if words == NOW else ("run.json", "evaluation.csv")
+    inputs = [study / "runs" / name / file for name in names for file in read]
+    rows = [f"fast,{d},{m},{k},0.1" for d in (1, 2) for m in (words.eval, words.train) for k in KS]
+    errors = "\n".join([f"experiment,depth,{words.mode},{words.k},error", *rows]) + "\n"
+    more: dict[str, Any] = {"parameters": {"experiments": {"fast": names}}}
+    if words == NOW:
+        write_text(study / "study.json", json.dumps({"experiments": names}))
+        more["study"] = study / "study.json"
+    job(study, "tabulate", "tables", inputs, {"tables/errors.csv": errors}, **more)
 
 
-def draw(study: Path, name: str = "fig02", table: str = "errors", draws: str = "error_by_hops"):
-    rows = [f"fast,{d},off,{k},0.1" for d in (1, 2) for k in HOPS[1:]]
+def draw(
+    study: Path,
+    name: str = "fig02",
+    table: str = "errors",
+    draws: str = "error_by_k",
+    words: Words = NOW,
+):
+    rows = [f"fast,{d},{words.eval},{k},0.1" for d in (1, 2) for k in KS[1:]]
+    head = f"experiment,depth,{words.mode},{words.k},error"
     outputs = {
         f"figures/{name}.pdf": "%PDF {mark} drawn",
         f"figures/{name}.png": "PNG {mark} drawn",
-        f"figures/{name}.csv": "\n".join(["experiment,depth,dropout,hops,error", *rows]) + "\n",
+        f"figures/{name}.csv": "\n".join([head, *rows]) + "\n",
     }
     inputs = [study / f"tables/{table}.csv"]
     job(study, "figure", name, inputs, outputs, parameters={"figure": {"draws": draws}})
@@ -103,21 +126,39 @@ RUNS = [(depth, seed) for depth in (1, 2) for seed in (0, 1)]
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    study = tmp_path_factory.mktemp("trace") / "results" / "tiny"
-    job(study, "data", "evaluation", [], {"data/evaluation.safetensors": "sequences"})
-    for run in RUNS:
-        train(study, *run)
-        evaluate(study, *run)
-    tabulate(study, RUNS)
-    draw(study)
-    return study
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Words], Path]:
+    """Return a function that makes the finished study once in some words."""
+
+    @cache
+    def make(words: Words) -> Path:
+        study = tmp_path_factory.mktemp("trace") / "results" / "tiny"
+        job(study, "data", "evaluation", [], {"data/evaluation.safetensors": "sequences"})
+        for run in RUNS:
+            train(study, *run)
+            evaluate(study, *run, words)
+        tabulate(study, RUNS, words)
+        draw(study, words=words)
+        return study
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def template(made: Callable[[Words], Path]) -> Path:
+    return made(NOW)
 
 
 @pytest.fixture
-def study(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def words() -> Words:
+    return NOW
+
+
+@pytest.fixture
+def study(
+    made: Callable[[Words], Path], words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A copy of the finished study, below the working folder."""
-    shutil.copytree(template, tmp_path / "results" / "tiny")
+    shutil.copytree(made(words), tmp_path / "results" / "tiny")
     monkeypatch.chdir(tmp_path)
     return Path("results/tiny")
 
@@ -172,7 +213,8 @@ def test_a_record_and_a_file_of_a_run_can_be_traced(study):
     assert not [name for name in by_name(found) if "L2" in name]
 
 
-def test_a_row_leads_to_its_own_runs_and_rows_alone(study):
+@both
+def test_a_row_leads_to_its_own_runs_and_rows_alone(study, words):
     found = trace(study / "figures/fig02.csv", "k=2,L=2")
     assert kinds(found, "run") == ["fast-L2-seed0", "fast-L2-seed1"]
     names = by_name(found)
@@ -180,20 +222,22 @@ def test_a_row_leads_to_its_own_runs_and_rows_alone(study):
     assert names["tables/errors.csv"].facts["rows"] == "1 of 12"
     evaluation = names["runs/fast-L2-seed1/evaluation.csv"]
     # With dropout off, as the row says, and the one k of three.
-    assert evaluation.facts["rows"] == f"{SEQUENCES} of {2 * len(HOPS) * SEQUENCES}"
+    assert evaluation.facts["rows"] == f"{SEQUENCES} of {2 * len(KS) * SEQUENCES}"
     assert found.rows is not None
-    assert found.rows.rows == (("fast", "2", "off", "2", "0.1"),)
+    assert found.rows.rows == (("fast", "2", words.eval, "2", "0.1"),)
 
 
-def test_a_row_of_a_pdf_is_one_of_the_table_beside_it(study):
+@both
+def test_a_row_of_a_pdf_is_one_of_the_table_beside_it(study, words):
     one, other = (
         trace(study / "figures/fig02.pdf", "k=1,L=1"),
-        trace(study / "figures/fig02.csv", "hops=1.0,depth=01"),
+        trace(study / "figures/fig02.csv", f"{words.k}=1.0,depth=01"),
     )
     assert one.lineage.nodes.keys() == other.lineage.nodes.keys()
 
 
-def test_each_chosen_row_narrows_by_itself(study):
+@both
+def test_each_chosen_row_narrows_by_itself(study, words):
     # Depth 1 at k = 1 and depth 2 at k = 2 do not mean depth 1 at k = 2.
     opened = open_study(study)
     table = read_rows(study / "figures/fig02.csv")
@@ -203,20 +247,22 @@ def test_each_chosen_row_narrows_by_itself(study):
     for depth in (1, 2):
         name = f"runs/{run_name(depth, 0)}/evaluation.csv"
         chosen = [read_rows(study / name).rows[i] for i in rows[name][0]]
-        assert {(row[0], row[1]) for row in chosen} == {("off", str(depth))}
+        assert {(row[0], row[1]) for row in chosen} == {(words.eval, str(depth))}
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("k=7", "no row with hops=7; right would be hops one of 1, 2"),
+        ("k=7", "no row with {0}=7; expected {0} one of 1, 2"),
         ("k=1,L=3", "depth one of 1, 2"),
-        ("colour=red", "no column 'colour' .* one of experiment, depth, dropout, hops, error"),
-        ("k", "right would be COLUMN=VALUE"),
-        ("k=1,hops=1", "names hops twice"),
+        ("colour=red", "no column 'colour' .* one of experiment, depth, {2}, {0}, error"),
+        ("k", "expected COLUMN=VALUE"),
+        ("k=1,{0}=1", "names {0} twice"),
     ],
 )
-def test_a_row_that_is_not_there_is_one_line_that_says_what_is(study, row, message):
+@both
+def test_a_row_that_is_not_there_is_one_line_that_says_what_is(study, row, message, words):
+    row, message = row.format(*words), message.format(*words)
     with pytest.raises(UserError, match=message) as caught:
         trace(study / "figures/fig02.csv", row)
     assert "\n" not in str(caught.value)
@@ -227,11 +273,13 @@ def test_a_model_has_no_rows(study):
         trace(study / "runs/fast-L1-seed0/model.safetensors", "k=1")
 
 
-def test_the_best_of_all_j_rests_on_all_of_them(study):
+@both
+def test_the_best_of_all_j_rests_on_all_of_them(study, words):
     cells = [f"{k},{j},0.{j}" for k in (1, 2) for j in (1, 2, 3)]
-    table = "\n".join(["hops,jumps,cosine", *cells]) + "\n"
+    head = f"{words.k},{words.j},cosine\n"
+    table = head + "\n".join(cells) + "\n"
     job(study, "attention", "a", [], {"runs/fast-L1-seed0/alignment.csv": table})
-    best = {"figures/fig14.csv": "hops,jumps,cosine\n1,3,0.3\n2,3,0.3\n"}
+    best = {"figures/fig14.csv": f"{head}1,3,0.3\n2,3,0.3\n"}
     inputs = [study / "runs/fast-L1-seed0/alignment.csv"]
     for draws, rows in (("best_alignment", "3 of 6"), ("alignment", "1 of 6")):
         job(study, "figure", "fig14", inputs, best, parameters={"figure": {"draws": draws}})
@@ -252,22 +300,25 @@ def test_the_best_of_all_j_rests_on_all_of_them(study):
         ("kind=theory", {}, []),
     ],
 )
+@both
 def test_points_laws_and_theory_of_the_depth_law_come_from_different_tables(
-    study, row, tables, runs
+    study, row, tables, runs, words
 ):
+    mode, off = words.mode, words.eval
     names = [run_name(*run) for run in RUNS]
     seeds = [(d, s, t) for d in (1, 2) for s in ("1", "all") for t in ("0.1", "0.05")]
-    thresholds = "".join(f"fast,{d},off,{s},{t},1\n" for d, s, t in seeds)
-    scaling = "fast,off,linear,1,0.1\nfast,off,power,1,0.1\n"
+    thresholds = "".join(f"fast,{d},{off},{s},{t},1\n" for d, s, t in seeds)
+    scaling = f"fast,{off},linear,1,0.1\nfast,{off},power,1,0.1\n"
+    head = f"experiment,depth,{mode},seed,threshold,log2_{words.k}\n"
     fits = {
-        "tables/thresholds.csv": "experiment,depth,dropout,seed,threshold,log2_hops\n" + thresholds,
-        "tables/scaling.csv": "experiment,dropout,growth,slope,threshold\n" + scaling,
+        "tables/thresholds.csv": head + thresholds,
+        "tables/scaling.csv": f"experiment,{mode},growth,slope,threshold\n{scaling}",
     }
     inputs = [study / "runs" / name / "evaluation.csv" for name in names]
     job(study, "fit", "fits", inputs, fits, parameters={"experiments": {"fast": names}})
-    drawn = "fast,off,run,2,1,1\nfast,off,depth,2,all,1\nfast,off,linear,1.7,,1\n"
-    head = "experiment,dropout,kind,depth,seed,log2_hops\n"
-    figure = {"figures/law.csv": f"{head}{drawn}fast,off,theory,2,,1\n"}
+    drawn = f"fast,{off},run,2,1,1\nfast,{off},depth,2,all,1\nfast,{off},linear,1.7,,1\n"
+    head = f"experiment,{mode},kind,depth,seed,log2_{words.k}\n"
+    figure = {"figures/law.csv": f"{head}{drawn}fast,{off},theory,2,,1\n"}
     inputs = [study / name for name in fits]
     job(study, "figure", "law", inputs, figure, parameters={"figure": {"draws": "depth_law"}})
     found = trace(study / "figures/law.csv", row)
@@ -278,10 +329,11 @@ def test_points_laws_and_theory_of_the_depth_law_come_from_different_tables(
     assert "and no more" in figure_job.facts["for this row"]
 
 
-def test_a_number_that_nobody_measured_comes_from_no_run(study):
+@both
+def test_a_number_that_nobody_measured_comes_from_no_run(study, words):
     names = [run_name(*run) for run in RUNS]
-    head = "depth,hops,dropout,experiment,published\n"
-    table = {"tables/comparison.csv": f"{head}1,1,off,,0.2\n1,2,off,fast,0.2\n"}
+    head, off = f"depth,{words.k},{words.mode},experiment,published\n", words.eval
+    table = {"tables/comparison.csv": f"{head}1,1,{off},,0.2\n1,2,{off},fast,0.2\n"}
     inputs = [study / "runs" / name / "evaluation.csv" for name in names]
     job(study, "compare", "all", inputs, table, parameters={"experiments": {"fast": names}})
     assert kinds(trace(study / "tables/comparison.csv", "k=1"), "run") == []
@@ -412,11 +464,11 @@ def test_a_mailed_table_is_found_by_its_bytes(study, tmp_path):
             f"%PDF logdepth definition={'a' * 64} inputs={'b' * 64}",
             "the record of its mark .definition aaaaaaaaaaaa, inputs bbbbbbbbbbbb.* --in",
         ),
-        ("a.csv", "hops\n1\n", "a record of its bytes"),
-        ("results/tiny/a.csv", "hops\n1\n", "says how it was made"),
+        ("a.csv", "k\n1\n", "a record of its bytes"),
+        ("results/tiny/a.csv", "k\n1\n", "says how it was made"),
         ("a.png", None, "no such file"),
         ("results/tiny/a.png", None, "says how it was made"),
-        ("results/tiny", None, "a folder; right would be a file"),
+        ("results/tiny", None, "a folder; expected a file"),
     ],
 )
 def test_a_file_that_nothing_tells_of_is_one_line(study, tmp_path, name, content, message):
@@ -485,7 +537,7 @@ def test_a_page_needs_nothing_from_elsewhere_and_can_be_walked_by_keys(study, tm
 
 
 def test_what_records_hold_does_no_harm_on_a_page(study, tmp_path):
-    outputs = {f"tables/{'<b onclick=x>'}.csv": "hops\n</script><b>\n"}
+    outputs = {f"tables/{'<b onclick=x>'}.csv": "k\n</script><b>\n"}
     parameters = {HOSTILE: HOSTILE, "experiments": {HOSTILE: ["fast-L1-seed0"]}}
     inputs = [study / "runs/fast-L1-seed0/evaluation.csv"]
     job(study, "tabulate", "x<script>", inputs, outputs, parameters=parameters)
@@ -506,7 +558,7 @@ def test_a_terminal_sees_no_control_characters_of_records(study):
         "tabulate",
         "x",
         [],
-        {"tables/x.csv": "hops\n1\n"},
+        {"tables/x.csv": "k\n1\n"},
         parameters={"title": HOSTILE[-9:]},
     )
     done = logdepth(study, "trace", "results/tiny/tables/x.csv")
@@ -560,8 +612,8 @@ def test_a_record_that_cannot_be_shown_is_refused(study):
 
 def test_records_in_a_circle_end(study):
     for one, other in (("a", "b"), ("b", "a"), ("a", "b")):
-        write_text(study / f"tables/{other}.csv", "hops\n1\n")
-        job(study, "fit", one, [study / f"tables/{other}.csv"], {f"tables/{one}.csv": "hops\n1\n"})
+        write_text(study / f"tables/{other}.csv", "k\n1\n")
+        job(study, "fit", one, [study / f"tables/{other}.csv"], {f"tables/{one}.csv": "k\n1\n"})
     for row in (None, "k=1"):
         names = by_name(trace(study / "tables/a.csv", row))
         assert {"tables/a.csv", "tables/b.csv"} <= set(names)
@@ -606,30 +658,30 @@ def test_tracing_imports_neither_snakemake_nor_torch_and_rich_for_the_terminal_a
     assert done.stdout.strip() == "set()"
 
 
-CELL = st.sampled_from(["0", "0.0", "1", "2", "all", "", "off"])
+CELL = st.sampled_from(["0", "0.0", "1", "2", "all", "", "eval"])
 
 
 @given(
-    chosen=st.lists(st.fixed_dictionaries({"depth": CELL, "seed": CELL, "hops": CELL}), max_size=4),
+    chosen=st.lists(st.fixed_dictionaries({"depth": CELL, "seed": CELL, "k": CELL}), max_size=4),
     rows=st.lists(st.tuples(CELL, CELL, CELL), max_size=8),
 )
 def test_rows_match_as_a_plain_search_says(chosen, rows):
-    table = Table(("seed", "hops", "error"), tuple(rows))
-    pooled = {"seed": any(r[0] == "all" for r in rows), "hops": any(r[1] == "all" for r in rows)}
+    table = Table(("seed", "k", "error"), tuple(rows))
+    pooled = {"seed": any(r[0] == "all" for r in rows), "k": any(r[1] == "all" for r in rows)}
 
     def agrees(key: str, value: str, cell: str) -> bool:
         return same(value, cell) or value == "" or (value == "all" and not pooled[key])
 
     expected = {
         i
-        for i, (seed, hops, _) in enumerate(rows)
-        if any(agrees("seed", c["seed"], seed) and agrees("hops", c["hops"], hops) for c in chosen)
+        for i, (seed, k, _) in enumerate(rows)
+        if any(agrees("seed", c["seed"], seed) and agrees("k", c["k"], k) for c in chosen)
     }
     assert (matching(chosen, table) or set()) == expected
 
 
 def test_tables_without_common_columns_are_used_whole():
-    assert matching([{"setting": "heads"}], Table(("hops",), (("1",),))) is None
+    assert matching([{"setting": "heads"}], Table(("k",), (("1",),))) is None
 
 
 def test_letters_give_way_to_columns_of_that_name(tmp_path):

@@ -2,7 +2,6 @@
 
 import itertools
 import multiprocessing
-import os
 import shutil
 import signal
 import sys
@@ -11,100 +10,68 @@ import time
 import pytest
 import torch
 
+from interruption import CPU, resumed, same, store
 from logdepth.cli.main import main
-from logdepth.config.run import FastModel, FastRecipe, PaperModel, PaperRecipe, Run, Task
+from logdepth.config.run import Run
 from logdepth.devices import bfloat16_factor
 from logdepth.errors import UserError
 from logdepth.files import sha256_of
-from logdepth.models.store import load_model
-from logdepth.models.transformer import Transformer, architecture
-from logdepth.tasks.hop import HopTask
-from logdepth.training.checkpoint import CheckpointStore
-from logdepth.training.interrupts import InterruptedTraining
+from logdepth.models.gpt2 import Gpt2
+from logdepth.models.softmax import Softmax
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.recipes.paper import PaperRecipe
+from logdepth.tasks.hop import Hop
 from logdepth.training.loop import train
-from logdepth.training.optimizers import optimizers, rate_factor
+from logdepth.training.store import load_model, run_of, save_model
 
-CPU = torch.device("cpu")
-TASK = Task(context=14, alphabet=4, max_hops=3)
-FAST = Run(
+TASK = Hop(context=14, alphabet=4, max_k=3)
+MUON = Run(
     task=TASK,
-    model=FastModel(form="fast", depth=2, heads=2, width=32, mlp_ratio=2),
-    training=FastRecipe(recipe="fast", steps=40, batch=16, warmup=5),
+    model=Softmax(depth=2, heads=2, width=32, mlp_ratio=2),
+    training=MuonRecipe(steps=40, batch=16, warmup=5),
     seed=1,
 )
-BFLOAT = FAST.model_copy(
-    update={"training": FAST.training.model_copy(update={"precision": "bfloat16"})}
+BFLOAT = MUON.model_copy(
+    update={"training": MUON.training.model_copy(update={"precision": "bfloat16"})}
 )
 PAPER = Run(
     task=TASK,
-    model=PaperModel(form="paper", depth=2, heads=2, width=32),
-    training=PaperRecipe(recipe="paper", steps=40, batch=16, warmup=5),
+    model=Gpt2(depth=2, heads=2, width=32),
+    training=PaperRecipe(steps=40, batch=16, warmup=5),
     seed=1,
 )
-RUNS = pytest.mark.parametrize("run", [FAST, BFLOAT, PAPER], ids=["fast", "bfloat16", "paper"])
+RUNS = pytest.mark.parametrize("run", [MUON, BFLOAT, PAPER], ids=["muon", "bfloat16", "paper"])
 
 
-def store(folder, definition="a" * 64):
-    return CheckpointStore(folder, definition)
-
-
-def same(a, b):
-    for name, tensor in a.model.state_dict().items():
-        assert torch.equal(tensor, b.model.state_dict()[name]), name
-    assert a.steps.equals(b.steps)
-    assert a.hops.equals(b.hops)
-
-
+# Between the first step and the last, each form and recipe: test_models.py.
 @RUNS
-def test_resumed_training_ends_in_the_same_bits(run, tmp_path, monkeypatch):
+def test_training_resumed_after_its_first_step_or_before_its_last(run, tmp_path):
     whole = train(run, device=CPU, checkpoints=store(tmp_path / "whole"))
-    for cut in (1, 17, 39):
-        checkpoints = store(tmp_path / str(cut))
-        with monkeypatch.context() as patch:
-            interrupt_after(patch, cut)
-            with pytest.raises(InterruptedTraining, match=f"SIGTERM after step {cut}"):
-                train(run, device=CPU, checkpoints=checkpoints)
-        torch.rand(5)  # a resumed process is in another random state
-        same(whole, train(run, device=CPU, checkpoints=checkpoints))
+    for cut in (1, 39):
+        same(whole, resumed(run, tmp_path / str(cut), cut))
 
 
-def test_interrupted_again_and_again(tmp_path, monkeypatch):
-    whole = train(PAPER, device=CPU, checkpoints=store(tmp_path / "whole"))
-    checkpoints = store(tmp_path / "cut")
-    for cut in (3, 4, 9, 30):
-        with monkeypatch.context() as patch:
-            interrupt_after(patch, cut)
-            with pytest.raises(InterruptedTraining):
-                train(PAPER, device=CPU, checkpoints=checkpoints)
-    same(whole, train(PAPER, device=CPU, checkpoints=checkpoints))
-
-
-def interrupt_after(patch, step):
-    """Send this process a SIGTERM while it computes the given step (counted over all runs)."""
-    from logdepth.training.metrics import Metrics
-
-    add = Metrics.add
-
-    def signalling(self, number, *rest):
-        if number + 1 == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        add(self, number, *rest)
-
-    patch.setattr(Metrics, "add", signalling)
+def test_interrupted_again_and_again(tmp_path):
+    # More steps than rows by k: after steps 4 and 30, an interval has not come to its end.
+    training = PAPER.training.model_copy(update={"steps": 130})
+    run = PAPER.model_copy(update={"training": training})
+    whole = train(run, device=CPU, checkpoints=store(tmp_path / "whole"))
+    assert set(range(1, 131)) - set(whole.by_k["step"]) >= {4, 30}
+    same(whole, resumed(run, tmp_path / "cut", 3, 4, 9, 30))
 
 
 def test_checkpoint_times_do_not_change_the_result(tmp_path):
-    often = train(FAST, device=CPU, checkpoints=store(tmp_path / "a"), checkpoint_seconds=0)
-    never = train(FAST, device=CPU, checkpoints=store(tmp_path / "b"))
+    often = train(MUON, device=CPU, checkpoints=store(tmp_path / "a"), checkpoint_seconds=0)
+    never = train(MUON, device=CPU, checkpoints=store(tmp_path / "b"))
     same(often, never)
     assert len(list((tmp_path / "a").iterdir())) == 2
     assert not (tmp_path / "b").exists()
 
 
 def test_the_same_run_twice_and_another_seed(tmp_path):
-    first, again = (train(FAST, device=CPU, checkpoints=store(tmp_path)) for _ in range(2))
+    first, again = (train(MUON, device=CPU, checkpoints=store(tmp_path)) for _ in range(2))
     same(first, again)
-    other = train(FAST.model_copy(update={"seed": 2}), device=CPU, checkpoints=store(tmp_path))
+    other = train(MUON.model_copy(update={"seed": 2}), device=CPU, checkpoints=store(tmp_path))
     assert not first.steps.equals(other.steps)
 
 
@@ -115,8 +82,8 @@ def test_killed_at_once_and_resumed(tmp_path, monkeypatch):
     forks.set_forkserver_preload(
         ["pytest", "torch._inductor.config", "logdepth.cli.train", "logdepth.training.loop"]
     )
-    training = FAST.training.model_copy(update={"steps": 100})
-    run = FAST.model_copy(update={"training": training}).model_dump_json()
+    training = MUON.training.model_copy(update={"steps": 100})
+    run = MUON.model_copy(update={"training": training}).model_dump_json()
 
     def start(folder, *options):
         arguments = ["--device", "cpu", "--run", run, "--output", str(folder), *options]
@@ -147,58 +114,46 @@ def test_killed_at_once_and_resumed(tmp_path, monkeypatch):
             continue
         assert process.exitcode == -signal.SIGKILL
         kills += 1
-    for name in ("model.safetensors", "run.json", "steps.csv", "hops.csv"):
+    for name in ("model.safetensors", "run.json", "steps.csv", "by_k.csv"):
         assert sha256_of(whole / name) == sha256_of(cut / name), name
     assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())
 
 
 def test_metrics(tmp_path):
-    result = train(FAST, device=CPU, checkpoints=store(tmp_path))
+    result = train(MUON, device=CPU, checkpoints=store(tmp_path))
     assert result.steps["step"].tolist() == list(range(1, 41))
     assert result.steps["loss"].iloc[-5:].mean() < result.steps["loss"].iloc[:5].mean()
-    assert set(result.hops["hops"]) == {0, 1, 2, 3}
-    assert result.hops["step"].max() == 40
-    assert result.hops["error"].between(0, 1).all()
+    assert set(result.by_k["k"]) == {0, 1, 2, 3}
+    assert result.by_k["step"].max() == 40
+    assert result.by_k["error"].between(0, 1).all()
 
 
-def test_the_fast_recipe_learns_one_hop(tmp_path):
-    run = FAST.model_copy(
-        update={"training": FAST.training.model_copy(update={"steps": 400, "batch": 32})}
+def test_the_muon_recipe_learns_one_hop(tmp_path):
+    run = MUON.model_copy(
+        update={"training": MUON.training.model_copy(update={"steps": 400, "batch": 32})}
     )
-    last = train(run, device=CPU, checkpoints=store(tmp_path)).hops.groupby("hops")["error"]
+    last = train(run, device=CPU, checkpoints=store(tmp_path)).by_k.groupby("k")["error"]
     assert last.nth(-1).iloc[0] == 0  # the identity
     assert last.apply(lambda errors: errors.iloc[-10:].mean())[1] < 0.05
 
 
 def test_a_diverging_run_stops_with_advice(tmp_path):
     update = {"adamw_rate": 1e30, "muon_rate": 1e30, "clip": 1e30}
-    run = FAST.model_copy(update={"training": FAST.training.model_copy(update=update)})
+    run = MUON.model_copy(update={"training": MUON.training.model_copy(update=update)})
     with pytest.raises(UserError, match=r"the loss is .* lower the learning rates"):
         train(run, device=CPU, checkpoints=store(tmp_path))
 
 
-@RUNS
-def test_optimisers_hold_every_parameter_once(run):
-    model = Transformer(architecture(run.task, run.model))
-    held = [
-        parameter
-        for optimizer in optimizers(model, run.training)
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    ]
-    assert sorted(map(id, held)) == sorted(map(id, model.parameters()))
-
-
 def test_the_papers_optimiser_is_the_authors():
-    models = [Transformer(architecture(TASK, PAPER.model)) for _ in range(2)]
+    models = [PAPER.model.build(TASK) for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
     # The authors give the rate alone.
     theirs = torch.optim.AdamW(models[1].parameters(), lr=1e-4, fused=True)
-    (ours,) = optimizers(models[0], PaperRecipe(recipe="paper"))
+    (ours,) = PaperRecipe().optimizers(models[0])
     for step in range(3):
         for model, optimizer in zip(models, (ours, theirs), strict=True):
             optimizer.zero_grad()
-            model.eval()(HopTask(14, 4, 3).batch(0, step, 4).tokens).square().mean().backward()
+            model.eval()(TASK.batch(0, step, 4).tokens).square().mean().backward()
             optimizer.step()
     for a, b in zip(*(model.parameters() for model in models), strict=True):
         assert torch.equal(a, b)
@@ -208,22 +163,23 @@ def test_schedule_is_huggingfaces():
     transformers = pytest.importorskip("transformers")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = transformers.get_linear_schedule_with_warmup(optimizer, 10, 100)
+    recipes = [kind(steps=100, warmup=10) for kind in (MuonRecipe, PaperRecipe)]
     for step in range(100):
-        assert rate_factor(step, 10, 100) == pytest.approx(schedule.get_last_lr()[0])
+        for recipe in recipes:
+            assert recipe.rate_factor(step) == pytest.approx(schedule.get_last_lr()[0])
         optimizer.step()
         schedule.step()
-    assert rate_factor(0, 0, 5) == 1.0
+    assert PaperRecipe(steps=5, warmup=0).rate_factor(0) == 1.0
 
 
 def test_models_are_stored_with_their_run(tmp_path):
-    from logdepth.models.store import save_model
-
-    model = Transformer(architecture(PAPER.task, PAPER.model))
+    model = PAPER.model.build(PAPER.task)
     for name in ("a", "b"):
         save_model(model, PAPER, tmp_path / name)
     assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b")
     loaded, run = load_model(tmp_path / "a", CPU)
-    assert run == PAPER
+    assert run == run_of(tmp_path / "a") == PAPER
+    assert not loaded.training
     assert all(
         torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True)
     )
@@ -232,17 +188,17 @@ def test_models_are_stored_with_their_run(tmp_path):
 def batches_of(run, monkeypatch, tmp_path):
     """Train and return the numbers of the batches that were drawn, and the result."""
     drawn = []
-    draw = HopTask.batch
+    draw = Hop.batch
 
     def noting(self, seed, step, *arguments, **options):
         drawn.append(step)
         return draw(self, seed, step, *arguments, **options)
 
-    monkeypatch.setattr(HopTask, "batch", noting)
+    monkeypatch.setattr(Hop, "batch", noting)
     return drawn, train(run, device=CPU, checkpoints=store(tmp_path))
 
 
-@pytest.mark.parametrize("run", [FAST, PAPER], ids=["fast", "paper"])
+@pytest.mark.parametrize("run", [MUON, PAPER], ids=["muon", "paper"])
 def test_a_finite_training_set_repeats_its_whole_batches(run, tmp_path, monkeypatch):
     training = run.training.model_copy(update={"samples": 50})
     drawn, _ = batches_of(run.model_copy(update={"training": training}), monkeypatch, tmp_path)

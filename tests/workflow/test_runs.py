@@ -20,29 +20,29 @@ from logdepth.files import sha256_of
 IMPORTING = """\
 study: mine
 title: Imported models
-task: {context: 10, alphabet: 4, max_hops: 2}
-evaluation: {sequences: 16, dropout: ["on", "off"]}
+task: {name: hop, context: 10, alphabet: 4, max_k: 2}
+evaluation: {sequences: 16, modes: [train, eval]}
 fit: {bootstrap: 12}
 alignment: {sequences: 3}
 experiments:
   authors:
     title: authors
-    model: {form: paper, heads: 2, width: 32}
+    model: {form: gpt2, heads: 2, width: 32}
     training: {recipe: paper}
     depths: [2, 3]
     imported: true
 figures:
-  by_hops: {draws: error_by_hops}
+  by_k: {draws: error_by_k}
   curves: {draws: training_curves}
-  heads: {draws: alignment, experiments: [authors], depth: 2, hops: 2}
-  more_heads: {draws: alignment, experiments: [authors], depth: 3, hops: 2}
+  heads: {draws: alignment, experiments: [authors], depth: 2, k: 2}
+  more_heads: {draws: alignment, experiments: [authors], depth: 3, k: 2}
 """
 
 
 def test_every_output_has_a_record_that_matches(finished):
     recorded = {}
     for record in finished.results.glob("provenance/*/*.json"):
-        if record.parent.name in ("environments", "sources"):
+        if record.parent.name in ("environments", "sources", "studies"):
             continue
         statement = json.loads(record.read_text())
         for subject in statement["subject"]:
@@ -53,8 +53,8 @@ def test_every_output_has_a_record_that_matches(finished):
         assert {"packages", "code"} <= roles
     assert recorded == finished.hashes()
     history = (finished.results / "provenance/history.jsonl").read_text().splitlines()
-    # Evaluation set, two runs trained and evaluated, four jobs of tables, three figures.
-    assert len(history) == 1 + 2 + 2 + 4 + 3
+    # Evaluation set, three runs trained and evaluated, four jobs of tables, three figures.
+    assert len(history) == 1 + 3 + 3 + 4 + 3
 
 
 def test_inputs_in_a_record_are_outputs_of_another(finished):
@@ -185,7 +185,7 @@ def test_the_log_of_a_failed_job_is_shown(fresh):
     done = fresh.snakemake("runs", "--until", "train", check=False)
     assert done.returncode != 0
     assert "lower the learning rates of its recipe" in done.stdout + done.stderr
-    assert not list(fresh.results.glob("runs/*/model.safetensors"))
+    assert not list(fresh.results.glob("runs/hop-attention-*/model.safetensors"))
 
 
 def test_a_checkpoint_folder_is_gone_when_the_study_is_finished(finished):
@@ -239,6 +239,6 @@ def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path):
     assert sha256_of(model) == before
     drawn = {path.stem for path in fresh.folder.glob("results/mine/figures/*.pdf")}
     # The deeper model was not imported, and with it two figures are left out.
-    assert drawn == {"by_hops", "heads"}
+    assert drawn == {"by_k", "heads"}
     # What is left of the study trains nothing, and what is there stays.
-    assert fresh.planned(*arguments) == {"describe": 1, "fit": 1}
+    assert fresh.planned(*arguments) == {"paper_tables": 1, "fit": 1}

@@ -9,14 +9,14 @@ from ruamel.yaml import YAML
 from checkout import make_checkout
 from command_line import logdepth, logdepth_here
 from logdepth.tables import read_table
-from logdepth.theory.catalog import CHECKS, JOBS
+from logdepth.theory.catalog import CHECKS, TABLES
 
 SMALL = """\
 study: tiny
 title: The theory, small
-task: {context: 12, alphabet: 4, max_hops: 4}
+task: {name: hop, context: 12, alphabet: 4, max_k: 4}
 seeds: [0]
-evaluation: {sequences: 16, dropout: ["off", "on"]}
+evaluation: {sequences: 16, modes: [eval, train]}
 fit: {bootstrap: 12}
 alignment: {sequences: 3}
 theory:
@@ -32,13 +32,13 @@ theory:
 experiments:
   compiled:
     title: by hand
-    model: {form: paper, heads: 2, width: 64}
+    model: {form: gpt2, heads: 2, width: 64}
     training: {recipe: compiled}
     depths: [2, 4]
   trained:
     title: trained
-    model: {form: fast, heads: 2, width: 16, mlp_ratio: 0}
-    training: {recipe: fast, steps: 30, batch: 8, warmup: 2}
+    model: {form: softmax, heads: 2, width: 16, mlp_ratio: 0}
+    training: {recipe: muon, steps: 30, batch: 8, warmup: 2}
     depths: [1]
 figures:
   fig01: {draws: mpc_execution}
@@ -77,7 +77,7 @@ def test_a_study_of_the_theory_from_nothing_to_its_claims(root, tmp_path):
     # All that was not asked for is left, each table and each figure, and nothing else.
     left = ("fig01", "fig03", "fig04", "fig05", "temperature", "precision", "attention_cost")
     figures = {f"figure_{name}": 1 for name in (*left, "protocol_rounds")}
-    tables = {"theory": len(JOBS) - len(MADE_TABLES), "curves": 1, "describe": 1}
+    tables = {"theory": len(TABLES) - len(MADE_TABLES), "training_table": 1, "paper_tables": 1}
     assert done.planned() == figures | tables
     done.edit("workflow/logdepth/theory/reductions.py", "% 2 or k < 6", "% 2 or k < 4")
     assert done.planned(MADE[0]) == {"theory": 1, "claims": 1}
@@ -85,8 +85,8 @@ def test_a_study_of_the_theory_from_nothing_to_its_claims(root, tmp_path):
     refused = done.snakemake("--dry-run", check=False)
     assert refused.returncode != 0
     assert (
-        "config/tiny.yaml: beside: results/none/tables/thresholds.csv: no such file; right "
-        "would be the folder of a finished study"
+        "config/tiny.yaml: beside: results/none/tables/thresholds.csv: no such file; expected "
+        "the folder of a finished study"
     ) in refused.stderr
 
 
@@ -112,15 +112,15 @@ def check_tables(done):
 
 def check_compiled_models(done):
     solved = pd.read_csv(done.results / "tables/solved_depths.csv")
-    compiled = solved[(solved["kind"] == "compiled") & (solved["dropout"] == "off")]
+    compiled = solved[(solved["kind"] == "compiled") & (solved["mode"] == "eval")]
     assert compiled["largest_solved"].tolist() == [1, 4]
     errors = pd.read_csv(done.results / "tables/errors.csv")
-    exact = errors[(errors["experiment"] == "compiled") & (errors["dropout"] == "off")]
-    assert (exact[exact["hops"] <= 2 ** (exact["depth"] - 2)]["error"] == 0).all()
-    assert (exact[exact["hops"] > 2 ** (exact["depth"] - 2)]["error"] > 0.2).all()
+    exact = errors[(errors["experiment"] == "compiled") & (errors["mode"] == "eval")]
+    assert (exact[exact["k"] <= 2 ** (exact["depth"] - 2)]["error"] == 0).all()
+    assert (exact[exact["k"] > 2 ** (exact["depth"] - 2)]["error"] > 0.2).all()
 
 
-@pytest.mark.parametrize("name", [name for name in JOBS if name not in MADE_TABLES])
+@pytest.mark.parametrize("name", [name for name in TABLES if name not in MADE_TABLES])
 def test_the_command_writes_every_other_table(name, tmp_path):
     settings = json.dumps(YAML(typ="safe").load(SMALL)["theory"])
     path = tmp_path / f"{name}.csv"

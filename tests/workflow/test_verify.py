@@ -31,7 +31,7 @@ EXITS = {
 FIGURE, ERRORS = "figures/depth_law.png", "tables/errors.csv"
 FIGURE_RECORD, ERRORS_RECORD = "provenance/figure/depth_law.json", "provenance/tabulate/tables.json"
 # What to replace in the table of errors by what.
-NUMBER = ("fast,2,off,1,0.", "fast,2,off,1,0.0")
+NUMBER = ("fast,2,eval,1,0.", "fast,2,eval,1,0.0")
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_number_changed_in_a_table(finished, verify):
 
 
 def test_a_figure_replaced_by_another(finished, verify):
-    other = finished.results / "figures/error_by_hops.png"
+    other = finished.results / "figures/error_by_k.png"
     shutil.copy2(other, finished.results / FIGURE)
     assert verify() == {FIGURE: ("modified", {"bytes"})}
 
@@ -97,7 +97,7 @@ def test_a_deleted_record(finished, verify):
 
 
 def test_a_record_copied_from_another_run(finished, verify):
-    one, other = sorted((finished.results / "provenance/train").iterdir())
+    one, other, *_ = sorted((finished.results / "provenance/train").iterdir())
     shutil.copy2(other, one)
     found = verify()
     name = one.relative_to(finished.results).as_posix()
@@ -156,7 +156,7 @@ def test_a_table_swapped_with_its_record_and_history_breaks_the_chain(finished, 
     forge_output(finished.results, ERRORS, ERRORS_RECORD)
     assert verify() == {
         f"figures/{name}.{kind}": ("broken chain", {"input"})
-        for name in ("error_by_hops",)
+        for name in ("error_by_k",)
         for kind in ("pdf", "png", "csv")
     }
 
@@ -245,13 +245,19 @@ def test_a_commit_that_is_gone(finished, verify):
     assert {reason for _, reasons in found.values() for reason in reasons} == {"commit"}
 
 
-@pytest.mark.parametrize("kind", ["txt", "json"])
-def test_a_lock_or_package_list_that_is_gone_or_altered(finished, verify, kind):
-    for path in (finished.results / "provenance/environments").glob(f"*.{kind}"):
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        ("environments/*.txt", "lock"),
+        ("environments/*.json", "packages"),
+        ("studies/*.json", "study"),
+    ],
+)
+def test_a_lock_package_list_or_study_that_is_gone_or_altered(finished, verify, kept, reason):
+    for path in (finished.results / "provenance").glob(kept):
         path.write_text(path.read_text() + "\n")
-    reason = {"txt": "lock", "json": "packages"}[kind]
     assert verify()[FIGURE] == ("broken chain", {reason})
-    for path in (finished.results / "provenance/environments").glob(f"*.{kind}"):
+    for path in (finished.results / "provenance").glob(kept):
         path.unlink()
     assert verify()[FIGURE] == ("broken chain", {reason})
 
@@ -372,11 +378,13 @@ def test_a_copy_is_verified_with_nothing_but_python(finished, root, tmp_path):
     copy = tmp_path / "verifier" / "logdepth"
     shutil.copytree(package / "audit", copy / "audit")
     (copy / "provenance").mkdir()
-    # docs/audit.md names these files.
-    for name in ("__init__", "canonical", "errors", "files", "provenance/__init__"):
+    # All that it imports.
+    names = ("__init__", "canonical", "errors", "files")
+    for name in (
+        *names,
+        *(f"provenance/{n}" for n in ("__init__", "definition", "format", "mark")),
+    ):
         shutil.copy(package / f"{name}.py", copy / f"{name}.py")
-    shutil.copy(package / "provenance/definition.py", copy / "provenance")
-    shutil.copy(package / "provenance/mark.py", copy / "provenance")
 
     def run() -> subprocess.CompletedProcess[str]:
         # No site packages, no environment: the standard library alone.
@@ -398,7 +406,7 @@ def test_a_copy_is_verified_with_nothing_but_python(finished, root, tmp_path):
     ("path", "message"),
     [
         ("nowhere", "nowhere: no such file or folder"),
-        ("config", "config: no study in it; right would be results"),
+        ("config", "config: no study in it; expected results"),
         ("README.md", "README.md: no folder above it is a study"),
         ("results/tiny/logs/fit/fits.log", "no record below results/tiny/provenance says how"),
     ],
@@ -412,7 +420,7 @@ def test_a_wrong_path_is_one_line(finished, monkeypatch, path, message):
 
 
 def test_a_word_that_allows_nothing_is_refused(finished):
-    with pytest.raises(UserError, match=r"--allow uncomitted: right would be one of .*uncommitted"):
+    with pytest.raises(UserError, match=r"--allow uncomitted: expected one of .*uncommitted"):
         main([str(finished.results), "--allow", "uncomitted"])
 
 
@@ -426,7 +434,7 @@ def test_what_is_published_verifies_without_its_weights(finished, verify, tmp_pa
     for _ in range(2):
         done = publish()
         assert done.returncode == 0, done.stderr
-        assert "3 outputs withheld" in done.stdout
+        assert "4 outputs withheld" in done.stdout
     assert not list(target.rglob("*.safetensors"))
     assert not (target / "tables/extra.csv").exists()
     assert verify(path=target) == {}

@@ -27,9 +27,7 @@ def prepare_device(name: str, threads: int) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"--device {name}: no such device here (right would be auto or cpu)"
-        ) from error
+        raise UserError(f"--device {name}: no such device here (expected auto or cpu)") from error
     return device
 
 

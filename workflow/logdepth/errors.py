@@ -2,4 +2,8 @@
 
 
 class UserError(Exception):
-    """Bad input; the message names the file, the key and what would be right."""
+    """Bad input; the message names the file, the key and what was expected."""
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used; the message names file, key and what was expected."""

@@ -1,7 +1,27 @@
+# Frozen sets, and what is measured of each model.
+rule evaluation_set:
+    output:
+        data=f"{RESULTS}/data/{{task}}.safetensors",
+        record=record_of("data", "{task}"),
+    log:
+        f"{RESULTS}/logs/data/{{task}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/data/{{task}}.tsv"
+    localrule: True
+    threads: 1
+    params:
+        **params_of("data/{task}"),
+    message:
+        "Freezing the evaluation set of {wildcards.task}"
+    shell:
+        "logdepth data {params.options} --output {output.data} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"
+
+
 rule evaluate:
     input:
         model=f"{RESULTS}/runs/{{run}}/model.safetensors",
-        data=f"{RESULTS}/data/evaluation.safetensors",
+        data=data_of,
     output:
         table=f"{RESULTS}/runs/{{run}}/evaluation.csv",
         record=record_of("evaluate", "{run}"),
@@ -11,143 +31,62 @@ rule evaluate:
         f"{RESULTS}/benchmarks/evaluate/{{run}}.tsv"
     threads: 1
     resources:
-        **requested(EVALUATION),
+        **resources_for(EVALUATION),
     params:
-        dropout=options("dropout", STUDY.evaluation.dropout),
-        seed=STUDY.evaluation.seed,
-        definition=defined_by("evaluate/{run}"),
+        **params_of("evaluate/{run}"),
     message:
         "Evaluating {wildcards.run}"
     shell:
         "logdepth evaluate --model {input.model} --data {input.data} --output {output.table} "
-        "{params.dropout} --seed {params.seed} --threads {threads} "
+        "{params.options} --threads {threads} "
         "--definition {params.definition} --record {output.record} > {log} 2>&1"
 
 
-rule tabulate:
+rule alignment:
     input:
-        expand(
-            "{results}/runs/{run}/{name}",
-            results=RESULTS,
-            run=RUNS,
-            name=["run.json", "evaluation.csv"],
-        ),
+        model=f"{RESULTS}/runs/{{run}}/model.safetensors",
+        data=data_of,
     output:
-        errors=report(
-            f"{RESULTS}/tables/errors.csv",
-            caption="../report/errors.rst",
-            category="Tables",
-            labels={"table": "errors by depth and k"},
-        ),
-        errors_by_run=f"{RESULTS}/tables/errors_by_run.csv",
-        record=record_of("tabulate", "tables"),
+        table=f"{RESULTS}/runs/{{run}}/alignment.csv",
+        record=record_of("alignment", "{run}"),
     log:
-        f"{RESULTS}/logs/tabulate/tables.log",
+        f"{RESULTS}/logs/alignment/{{run}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/tabulate/tables.tsv"
-    localrule: True
+        f"{RESULTS}/benchmarks/alignment/{{run}}.tsv"
     threads: 1
+    resources:
+        **resources_for(ATTENTION),
     params:
-        runs=runs_folder,
-        experiments=experiments_of(EXPERIMENTS),
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by("tabulate/tables"),
+        **params_of("alignment/{run}"),
     message:
-        "Writing the tables of errors"
+        "Aligning the heads of {wildcards.run} with find^j"
     shell:
-        "logdepth tabulate --runs {params.runs} {params.experiments} --output {params.folder} "
+        "logdepth attention --model {input.model} --data {input.data} --output {output.table} "
+        "{params.options} --threads {threads} "
         "--definition {params.definition} --record {output.record} > {log} 2>&1"
 
 
-rule curves:
+rule attention:
     input:
-        expand(
-            "{results}/runs/{run}/{name}",
-            results=RESULTS,
-            run=TRAINED,
-            name=["run.json", "hops.csv"],
-        ),
+        model=f"{RESULTS}/runs/{{run}}/model.safetensors",
+        data=data_of,
     output:
-        table=f"{RESULTS}/tables/training.csv",
-        record=record_of("curves", "training"),
+        table=f"{RESULTS}/runs/{{run}}/attention-k{{k}}.csv",
+        record=record_of("attention", "{run}-k{k}"),
     log:
-        f"{RESULTS}/logs/curves/training.log",
+        f"{RESULTS}/logs/attention/{{run}}-k{{k}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/curves/training.tsv"
-    localrule: True
+        f"{RESULTS}/benchmarks/attention/{{run}}-k{{k}}.tsv"
+    wildcard_constraints:
+        k="[0-9]+",
     threads: 1
+    resources:
+        **resources_for(ATTENTION),
     params:
-        runs=runs_folder,
-        experiments=experiments_of(CONTENTS.trained_experiments),
-        definition=defined_by("curves/training"),
+        **params_of("attention/{run}-k{k}"),
     message:
-        "Writing the table of training curves"
+        "Attention of {wildcards.run} on one string, asked for k = {wildcards.k}"
     shell:
-        "logdepth curves --runs {params.runs} {params.experiments} --output {output.table} "
-        "--definition {params.definition} --record {output.record} > {log} 2>&1"
-
-
-rule describe:
-    input:
-        expand("{results}/runs/{run}/run.json", results=RESULTS, run=RUNS),
-    output:
-        expand(
-            "{results}/tables/{table}.{kind}",
-            results=RESULTS,
-            table=DESCRIPTIONS,
-            kind=["csv", "md", "tex"],
-        ),
-        record=record_of("describe", "tables"),
-    log:
-        f"{RESULTS}/logs/describe/tables.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/describe/tables.tsv"
-    localrule: True
-    threads: 1
-    params:
-        runs=runs_folder,
-        experiments=experiments_of(EXPERIMENTS),
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by("describe/tables"),
-    message:
-        "Describing task, settings and models"
-    shell:
-        "logdepth describe --runs {params.runs} {params.experiments} --output {params.folder} "
-        "--definition {params.definition} --record {output.record} > {log} 2>&1"
-
-
-rule compare:
-    input:
-        expand(
-            "{results}/runs/{run}/{name}",
-            results=RESULTS,
-            run=RUNS,
-            name=["run.json", "evaluation.csv"],
-        ),
-        published=PUBLISHED,
-    output:
-        comparison=report(
-            f"{RESULTS}/tables/comparison.csv",
-            caption="../report/comparison.rst",
-            category="Tables",
-            labels={"table": "published and ours"},
-        ),
-        summary=f"{RESULTS}/tables/comparison_summary.csv",
-        record=record_of("compare", "comparison"),
-    log:
-        f"{RESULTS}/logs/compare/comparison.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/compare/comparison.tsv"
-    localrule: True
-    threads: 1
-    params:
-        runs=runs_folder,
-        experiments=experiments_of(EXPERIMENTS),
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
-        definition=defined_by("compare/comparison"),
-    message:
-        "Comparing with the published errors"
-    shell:
-        "logdepth compare --runs {params.runs} {params.experiments} "
-        "--published {input.published} --output {params.folder} "
+        "logdepth attention --model {input.model} --data {input.data} --output {output.table} "
+        "{params.options} --threads {threads} "
         "--definition {params.definition} --record {output.record} > {log} 2>&1"

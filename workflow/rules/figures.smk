@@ -1,16 +1,31 @@
 # A rule for each figure, so that each has its own caption and can be asked for alone.
-for FIGURE, SPEC in CONTENTS.figures.items():
+from logdepth.files import write_text
+
+
+def caption_of(kind):
+    """Path of the caption of a kind of figure, which is the docstring of its module."""
+    path = Path(RESULTS, "captions", f"{kind}.rst")
+    trace = (
+        "`Where this figure comes from <traces/{{ snakemake.params.figure }}.html>`__"
+    )
+    text = f"{KINDS[kind].caption}\n\n{trace}\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+    return str(path.resolve())
+
+
+for FIGURE, SPEC in FIGURES.items():
 
     rule:
         name:
             f"figure_{FIGURE}"
         input:
-            tables=tables_of(SPEC),
+            tables=figure_tables(SPEC),
         output:
             pdf=f"{RESULTS}/figures/{FIGURE}.pdf",
             png=report(
                 f"{RESULTS}/figures/{FIGURE}.png",
-                caption=f"../report/{SPEC.draws}.rst",
+                caption=caption_of(SPEC.draws),
                 category="Figures",
                 labels={"figure": FIGURE.replace("_", " "), "kind": "figure"},
             ),
@@ -23,17 +38,12 @@ for FIGURE, SPEC in CONTENTS.figures.items():
         localrule: True
         threads: 1
         params:
+            **params_of(f"figure/{FIGURE}"),
             figure=FIGURE,
-            spec=canonical_json(SPEC.model_dump(mode="json")),
-            tables=lambda wildcards, input: options("table", input.tables),
-            titles=options(
-                "title", [f"{name}={e.title}" for name, e in STUDY.experiments.items()]
-            ),
-            folder=lambda wildcards, output: os.path.dirname(output.pdf),
-            definition=defined_by(f"figure/{FIGURE}"),
+            inputs=lambda wildcards, input: repeated("table", input.tables),
         message:
             f"Drawing {FIGURE}"
         shell:
-            "logdepth figure {params.figure} --spec {params.spec:q} {params.tables} "
-            "{params.titles} --output {params.folder} --definition {params.definition} "
+            "logdepth figure {params.figure} {params.options} --study {params.study} "
+            "{params.inputs} --output {params.figures} --definition {params.definition} "
             "--record {output.record} > {log} 2>&1"

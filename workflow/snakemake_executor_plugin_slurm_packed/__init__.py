@@ -26,9 +26,9 @@ from typing import Any
 import snakemake_executor_plugin_slurm as slurm
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from logdepth.config.site import read_site
 from logdepth.errors import UserError
-from logdepth.planning.packs import Member, make_packs
+from logdepth.planning.packs import JobRequest, make_packs
+from logdepth.planning.site import read_site
 from snakemake_executor_plugin_slurm_packed.options import options_of, try_options
 from snakemake_executor_plugin_slurm_packed.packed import Packed, Resources
 
@@ -173,7 +173,7 @@ class Executor(slurm.Executor):  # type: ignore[misc]
     def _packs_of(self, jobs: list[Any]) -> list[Packed]:
         by_key = {str(job.jobid): job for job in jobs}
         members = [
-            Member(
+            JobRequest(
                 key,
                 seconds=float(job.resources.get("seconds", 60 * job.resources.runtime)),
                 share=job.resources.get("share", 1e6) / 1e6,

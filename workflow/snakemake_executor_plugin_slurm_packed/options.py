@@ -3,8 +3,8 @@
 import shlex
 import subprocess
 
-from logdepth.config.site import Site
 from logdepth.errors import UserError
+from logdepth.planning.site import Site
 
 
 def options_of(site: Site, *, gpu: bool) -> dict[str, str]:
@@ -40,7 +40,7 @@ def try_options(site: Site, *, gpu: bool) -> None:
             [*command, "--wrap=true"], capture_output=True, text=True, timeout=120
         )
     except FileNotFoundError as error:
-        raise UserError("sbatch: no such command; right would be a machine of a cluster") from error
+        raise UserError("sbatch: no such command; expected a machine of a cluster") from error
     except subprocess.TimeoutExpired as error:
         raise UserError("Slurm did not answer sbatch --test-only within 2 minutes") from error
     if tried.returncode:

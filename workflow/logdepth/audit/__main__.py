@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from logdepth.audit import report
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None, name: str = "python -m logdepth
     allowed = frozenset(options.allow)
     known = [*(state.value for state in State), *REASONS]
     for word in sorted(allowed - set(known)):
-        raise UserError(f"--allow {word}: right would be one of {', '.join(known)}")
+        raise UserError(f"--allow {word}: expected one of {', '.join(known)}")
     findings: list[Findings] = []
     for path in options.paths:
         findings += _verify_path(path, options)
@@ -45,7 +46,7 @@ def _verify_path(path: Path, options: argparse.Namespace) -> list[Findings]:
     if path.is_dir():
         folders = find_studies(path)
         if not folders:
-            raise UserError(f"{path}: no study in it; right would be results, or results/<study>")
+            raise UserError(f"{path}: no study in it; expected results, or results/<study>")
         return [_verify_study(folder, None, options) for folder in folders]
     folder = study_of(path)
     # The path as it was typed says where the study is, more readably than the resolved one.
@@ -76,12 +77,14 @@ def _expected(
     if repository is None:
         return None
     try:
-        from logdepth.audit.expected import expected_definitions
+        # By name: the audit knows no science, and does without where there is none.
+        module = import_module("logdepth.expected")
     except ImportError as error:
         notes.append(f"configuration not compared: {error.name} is not installed here")
         return None
+    expected: Callable[[Record], str | None] | None
     try:
-        expected = expected_definitions(study, repository)
+        expected = module.expected_definitions(study, repository)
     except UserError as error:
         notes.append(f"configuration not compared: {error}")
         return None
@@ -97,7 +100,7 @@ def _signers(options: argparse.Namespace, repository: Repository | None) -> Path
     if options.signers is not None or not options.signed:
         return options.signers if isinstance(options.signers, Path) else None
     if repository is None:
-        raise UserError("--signed: right would be --signers FILE as well, outside of a checkout")
+        raise UserError("--signed: expected --signers FILE as well, outside of a checkout")
     return repository.folder / "signers"
 
 

@@ -72,7 +72,7 @@ class Chain:
         repository, expected = self._checks.repository, self._checks.expected
         if repository is not None:
             recorded = self.source(record)
-            changed = [m for m, value in recorded.items() if repository.current(m) != value]
+            changed = [m for m, value in recorded.items() if value not in repository.current(m)]
             if changed:
                 details.append(("code", f"its code has changed since: {', '.join(changed)}"))
             for resource in record.external:
@@ -152,7 +152,7 @@ class Chain:
             return [("commit", f"its commit {record.commit[:12]} is not in {repository.folder}")]
         recorded = self.source(record)
         committed = repository.at(record.commit, list(recorded))
-        other = [module for module, value in recorded.items() if committed[module] != value]
+        other = [module for module, value in recorded.items() if value not in committed[module]]
         if other:
             return [("source", f"ran other code than {record.commit[:12]} has: {', '.join(other)}")]
         return []

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from logdepth.audit.differences import KINDS, Difference, differences, labels, same_outputs
 from logdepth.audit.records import Record
-from logdepth.audit.study import PROVENANCE, StudyFolder, is_study, open_study, study_of
+from logdepth.audit.study import StudyFolder, is_study, open_study, study_of
 from logdepth.errors import UserError
+from logdepth.provenance.format import PROVENANCE
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def open_side(path: Path) -> Side:
         jobs = {r.stage: r for r in study.records.values() if _title(r).partition("/")[2] == run}
         if not jobs:
             raise UserError(
-                f"{path}: no record is about it; right would be a study, an output, or "
+                f"{path}: no record is about it; expected a study, an output, or "
                 "results/<study>/runs/<run>"
             )
         return Side(path, study, jobs)

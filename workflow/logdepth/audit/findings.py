@@ -23,7 +23,7 @@ REASONS = (
     *("edited", "copied", "rollback", "malformed", "claimed"),
     *("record", "output", "foreign"),
     *("history", "signature"),
-    *("input", "source", "packages", "lock", "image", "commit", "uncommitted"),
+    *("input", "source", "packages", "study", "lock", "image", "commit", "uncommitted"),
     *("code", "configuration", "external"),
 )
 # 1 and 2 say that the command itself could not do its work.

@@ -10,9 +10,10 @@ from logdepth.audit.chain import Checks
 from logdepth.audit.findings import State
 from logdepth.audit.report import printable, require_intact
 from logdepth.audit.repository import find_repository
-from logdepth.audit.study import HISTORY, KEPT, PROVENANCE, StudyFolder, open_study
+from logdepth.audit.study import KEPT, StudyFolder, open_study
 from logdepth.audit.verify import verify
 from logdepth.errors import UserError
+from logdepth.provenance.format import HISTORY, PROVENANCE
 from logdepth.provenance.record import append_entry
 
 
@@ -38,7 +39,7 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
             if problem.state is State.BROKEN_CHAIN:
                 raise UserError(
                     f"{source}/{printable(name)}: {printable(problem.detail)}; what is published "
-                    "comes from a commit: right would be to run the study again in a clean clone"
+                    "comes from a commit: expected to run the study again in a clean clone"
                 )
     withheld = {
         output.name: output.sha256

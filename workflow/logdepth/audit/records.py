@@ -8,10 +8,12 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://slsa.dev/provenance/v1"
+from logdepth.provenance.format import PREDICATE, STATEMENT
+
 # A record of ten thousand inputs has about 2 MB.
 MAX_BYTES = 16 << 20
+# Bytes of a name and of a part of it; a system says of longer ones that it cannot look for them.
+_LONGEST_NAME, _LONGEST_PART = 2048, 255
 
 
 class BadRecordError(Exception):
@@ -25,7 +27,7 @@ class Resource:
     Attributes:
         name: path from the folder of the study; of an external file as it was typed.
         sha256: of its content; empty for the code.
-        role: output, input, external, packages, source, lock, image or code.
+        role: output, input, external, packages, source, study, lock, image or code.
         annotations: what else the record says of it.
     """
 
@@ -135,7 +137,7 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     for resource in resources:
         by_role.setdefault(resource.role, []).append(resource)
     code, image = (next(iter(by_role.get(role, ())), None) for role in ("code", "image"))
-    kept = [r for role in ("packages", "source", "lock") for r in by_role.get(role, ())]
+    kept = [r for role in ("packages", "source", "study", "lock") for r in by_role.get(role, ())]
     for resource in (*by_role.get("input", ()), *kept):
         check_name(resource.name)
     outputs = tuple(_resource(r, "output") for r in _get(statement, list, "subject"))
@@ -193,7 +195,14 @@ def _resource(found: Any, role: str | None) -> Resource:
         _check_hex(commit, 40, name)
         return Resource(name, "", role, {**annotations, "gitCommit": commit})
     _check_hex(sha256, 64, name)
+    _check_length(name)
     return Resource(name, sha256, role, annotations)
+
+
+def _check_length(name: str) -> None:
+    whole = name.encode("utf-8", "surrogatepass")
+    if len(whole) > _LONGEST_NAME or max(map(len, whole.split(b"/"))) > _LONGEST_PART:
+        raise BadRecordError(f"names {name[:40]!r} and so on, which is too long for a file")
 
 
 def _check_hex(value: Any, length: int, name: str) -> None:

@@ -30,7 +30,7 @@ def require_intact(findings: Findings) -> None:
             if problem.state in hurt or problem.reason in ("history", "signature"):
                 raise UserError(
                     f"{findings.folder}/{printable(name)}: {problem.state}: "
-                    f"{printable(problem.detail)}; right would be a study that logdepth audit "
+                    f"{printable(problem.detail)}; expected a study that logdepth audit "
                     "verify finds intact"
                 )
 

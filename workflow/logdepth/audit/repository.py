@@ -16,8 +16,8 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._at: dict[tuple[str, str], str | None] = {}
-        self._current: dict[str, str | None] = {}
+        self._at: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._current: dict[str, tuple[str, ...]] = {}
         self._commits: dict[str, bool] = {}
 
     @cached_property
@@ -41,23 +41,23 @@ class Repository:
         found = self._git("ls-tree", "-z", "--name-only", commit, f"{folder}/") or b""
         return sorted(name for name in found.decode().split("\0") if name)
 
-    def current(self, module: str) -> str | None:
-        """Return the hash of a module's code as it is now; None if there is no such module."""
+    def current(self, module: str) -> tuple[str, ...]:
+        """Return the hashes that records may have of a module as it is now; none without it."""
         if module not in self._current:
             files = [self.folder / path for path in _paths(module)]
             there = [file.read_bytes() for file in files if file.is_file()]
-            self._current[module] = _hash(there[0]) if there else None
+            self._current[module] = _hashes(there[0]) if there else ()
         return self._current[module]
 
-    def at(self, commit: str, modules: list[str]) -> dict[str, str | None]:
-        """Return the hash of the code of modules at a commit; None for those it has not."""
+    def at(self, commit: str, modules: list[str]) -> dict[str, tuple[str, ...]]:
+        """Return the hashes that records may have of modules at a commit; none without them."""
         unknown = [module for module in modules if (commit, module) not in self._at]
         if unknown:
             wanted = [f"{commit}:{path}" for module in unknown for path in _paths(module)]
             contents = iter(self._contents(wanted))
             for module in unknown:
                 found = [content for content in (next(contents), next(contents)) if content]
-                self._at[commit, module] = _hash(found[0]) if found else None
+                self._at[commit, module] = _hashes(found[0]) if found else ()
         return {module: self._at[commit, module] for module in modules}
 
     def _contents(self, names: list[str]) -> list[bytes | None]:
@@ -104,8 +104,10 @@ def _paths(module: str) -> tuple[str, str]:
     return f"{base}.py", f"{base}/__init__.py"
 
 
-def _hash(content: bytes) -> str | None:
+def _hashes(content: bytes) -> tuple[str, ...]:
+    """Return the hash of code as it is taken now, and as it was when messages counted."""
     try:
-        return code_hash(content.decode())
+        text = content.decode()
+        return code_hash(text), code_hash(text, with_messages=True)
     except (SyntaxError, UnicodeDecodeError, ValueError):
-        return None
+        return ()

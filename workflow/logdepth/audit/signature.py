@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from logdepth.audit.findings import Problem, State
-from logdepth.audit.study import PROVENANCE, StudyFolder
+from logdepth.audit.study import StudyFolder
 from logdepth.canonical import canonical_json
 from logdepth.errors import UserError
 from logdepth.files import atomic_path
+from logdepth.provenance.format import PROVENANCE
 
 FOLDER = f"{PROVENANCE}/signatures"
 NAMESPACE = "logdepth"
@@ -34,9 +35,9 @@ def sign(study: StudyFolder, key: Path) -> Path:
     """
     history = study.history
     if history.head is None:
-        raise UserError(f"{study.folder}: no history to sign; right would be a finished study")
+        raise UserError(f"{study.folder}: no history to sign; expected a finished study")
     if not key.is_file():
-        raise UserError(f"{key}: no such key; right would be --key ~/.ssh/id_ed25519, or another")
+        raise UserError(f"{key}: no such key; expected --key ~/.ssh/id_ed25519, or another")
     entries = len(history.hashes)
     head = {"type": _TYPE, "study": study.name, "entries": entries, "head": history.head}
     target = study.path(f"{FOLDER}/{entries:06d}-{history.head[:12]}.json")
@@ -66,7 +67,7 @@ def check_signatures(study: StudyFolder, signers: Path | None) -> tuple[list[Pro
     """
     if signers is not None and not signers.is_file():
         raise UserError(
-            f"{signers}: no such file; right would be a file with a line 'name key-type key' for "
+            f"{signers}: no such file; expected a file with a line 'name key-type key' for "
             "each who may sign"
         )
     problems: list[Problem] = []
@@ -126,8 +127,7 @@ def _ssh_keygen(*arguments: str, text: str = "") -> subprocess.CompletedProcess[
         )
     except FileNotFoundError as error:
         raise UserError(
-            "ssh-keygen: no such command, but signatures need it; right would be OpenSSH 8.2 or "
-            "newer"
+            "ssh-keygen: no such command, but signatures need it; expected OpenSSH 8.2 or newer"
         ) from error
 
 

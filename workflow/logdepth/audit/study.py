@@ -7,11 +7,10 @@ from pathlib import Path
 from logdepth.audit.history import History, read_history
 from logdepth.audit.records import MAX_BYTES, BadRecordError, Record, read_record
 from logdepth.errors import UserError
+from logdepth.provenance.format import HISTORY, PROVENANCE
 
-PROVENANCE = "provenance"
-HISTORY = f"{PROVENANCE}/history.jsonl"
 # Folders below provenance/ that hold no records.
-KEPT = ("environments", "sources", "signatures")
+KEPT = ("environments", "sources", "studies", "signatures")
 
 
 @dataclass
@@ -69,7 +68,7 @@ class StudyFolder:
         if record is None:
             raise UserError(
                 f"{self.path(name)}: no record below {self.folder / PROVENANCE} says how it was "
-                "made; right would be an output of the workflow, such as figures/depth_law.pdf"
+                "made; expected an output of the workflow, such as figures/depth_law.pdf"
             )
         return record
 
@@ -82,8 +81,7 @@ def open_study(folder: Path) -> StudyFolder:
     """
     if not is_study(folder):
         raise UserError(
-            f"{folder}: no study, it has no {HISTORY}; right would be a folder such as "
-            "results/laptop"
+            f"{folder}: no study, it has no {HISTORY}; expected a folder such as results/laptop"
         )
     study = StudyFolder(folder)
     for path in sorted((folder / PROVENANCE).glob("*/*.json")):
@@ -116,9 +114,7 @@ def study_of(path: Path) -> Path:
     for parent in (whole, *whole.parents):
         if is_study(parent):
             return parent
-    raise UserError(
-        f"{path}: no folder above it is a study; right would be a file in results/<study>"
-    )
+    raise UserError(f"{path}: no folder above it is a study; expected a file in results/<study>")
 
 
 def find_studies(path: Path) -> list[Path]:

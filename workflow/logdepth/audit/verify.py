@@ -9,12 +9,17 @@ from logdepth.audit.chain import Chain, Checks
 from logdepth.audit.findings import Findings, Problem, State
 from logdepth.audit.records import BadRecordError, Resource
 from logdepth.audit.signature import check_signatures
-from logdepth.audit.study import HISTORY, PROVENANCE, StudyFolder, has_link
+from logdepth.audit.study import StudyFolder, has_link
 from logdepth.files import sha256_of
+from logdepth.provenance.format import HISTORY, PROVENANCE
 
 # What the workflow leaves in the folder of a study and is no result.
-_BESIDE = ("benchmarks", "checkpoints", "logs", "report.html", "report.zip", "traces")
-_KEPT = (f"{PROVENANCE}/environments/", f"{PROVENANCE}/sources/")
+_BESIDE = (
+    *("benchmarks", "checkpoints", "logs", "report.html", "report.zip", "traces"),
+    # What the workflow hands to commands, who keep a copy, and what it counted.
+    *("study.json", "costs.json", "captions"),
+)
+_KEPT = (f"{PROVENANCE}/environments/", f"{PROVENANCE}/sources/", f"{PROVENANCE}/studies/")
 _SIGNATURES = f"{PROVENANCE}/signatures/"
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from logdepth.audit.differences import Difference, differences, same_outputs
 from logdepth.audit.history import Entry
 from logdepth.audit.records import BadRecordError, Record
-from logdepth.audit.study import HISTORY, StudyFolder, has_link
+from logdepth.audit.study import StudyFolder, has_link
 from logdepth.errors import UserError
 from logdepth.files import sha256_of
+from logdepth.provenance.format import HISTORY
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def versions(study: StudyFolder, name: str) -> list[Version]:
         found.append(Version(entry, record, sha256, changes, repeated, sha256 == now))
     if not found:
         raise UserError(
-            f"{path}: {study.path(HISTORY)} has never seen it; right would be an output of the "
+            f"{path}: {study.path(HISTORY)} has never seen it; expected an output of the "
             "workflow, or its record"
         )
     return found

@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Device, Output, Record, Threads
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import (
+    Definition,
+    Device,
+    ModeOption,
+    Output,
+    Record,
+    Threads,
+    checked_mode,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -19,13 +26,13 @@ def attention(
     data: Annotated[Path, typer.Option(help="The frozen evaluation set of its task.")],
     output: Output,
     sequences: Annotated[
-        int, typer.Option(min=1, help="Strings to average over: the first of the largest k.")
+        int, typer.Option(min=1, help="Sequences to average over: the first of the largest k.")
     ] = 10,
-    matrices: Annotated[
+    k: Annotated[
         int | None,
-        typer.Option(help="Write the matrices on the first string instead, asked for this k."),
+        typer.Option(help="Write the matrices on the first sequence instead, asked for this k."),
     ] = None,
-    dropout: Annotated[str, typer.Option(help="off, or on as in the published figures.")] = "off",
+    mode: ModeOption = "eval",
     seed: Annotated[int, typer.Option(help="Seed of dropout.")] = 0,
     device: Device = "auto",
     threads: Threads = 1,
@@ -33,52 +40,38 @@ def attention(
     record: Record = None,
 ) -> None:
     """Compare every head with every find^j, or write the attention matrices on one string."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    from logdepth import jobs
     from logdepth.devices import prepare_device
     from logdepth.errors import UserError
-    from logdepth.evaluation.attention import alignment_table, attention_table
-    from logdepth.models.store import load_model
+    from logdepth.evaluation.attention import alignment_table, attention_table, first_sequences
+    from logdepth.provenance.record import recorded
     from logdepth.tables import write_table
-    from logdepth.tasks.hop import HopTask
+    from logdepth.training.store import load_model, load_set, run_of
 
-    if dropout not in ("on", "off"):
-        raise UserError(f"--dropout {dropout}: right would be on or off")
+    run = run_of(model)
+    if not (run.task.has_pointers and run.model.has_attention):
+        raise UserError(f"{model}: has no attention that can be compared with find^j")
+    if k is not None and k not in run.task.ks:
+        raise UserError(f"--k {k}: expected {run.task.ks.start} to {run.task.ks.stop - 1}")
+    job = jobs.attention(run, sequences, k, checked_mode(mode), seed)
     where = prepare_device(device, threads)
-    job = Job(
-        stage="attention",
-        record=record,
-        definition=definition,
-        parameters={
-            "sequences": sequences,
-            "matrices": matrices,
-            "dropout": dropout,
-            "device": str(where),
-        },
+    with recorded(
+        job,
         inputs=[model, data],
         outputs=[output],
-        seeds={"dropout": seed},
-    )
-    with recorded(job):
-        trained, run = load_model(model, where)
-        hop = HopTask(run.task.context, run.task.alphabet, run.task.max_hops)
-        if matrices is not None and not 0 <= matrices <= hop.max_hops:
-            raise UserError(f"--matrices {matrices}: right would be 0 to {hop.max_hops}")
+        record=record,
+        definition=definition,
+        device=str(where),
+    ):
+        trained, _ = load_model(model, where)
         try:
-            tokens = load_file(data)["tokens"][-1]
-        except (SafetensorError, KeyError) as error:
-            raise UserError(f"{data}: not an evaluation set, or damaged ({error})") from error
-        if len(tokens) < sequences:
-            raise UserError(f"--sequences {sequences}: {data} has {len(tokens)} for each k")
-        strings = tokens[:sequences, 1:].long().to(where) - hop.first_symbol
-        if matrices is None:
-            table = alignment_table(
-                trained, run.task, strings, dropout=dropout == "on", seed=seed
-            ).assign(depth=run.model.depth)
-            write_table("alignment", table, output)
+            tokens = first_sequences(load_set(data), 1 if k is not None else sequences).to(where)
+        except ValueError as error:
+            raise UserError(f"{data}: {error}") from error
+        depth = run.model.depth
+        if k is None:
+            table = alignment_table(trained, run.task, tokens, mode=mode, seed=seed)
+            write_table("alignment", table.assign(depth=depth), output)
         else:
-            table = attention_table(
-                trained, run.task, strings[0], matrices, dropout=dropout == "on", seed=seed
-            ).assign(depth=run.model.depth, hops=matrices)
-            write_table("attention", table, output)
+            table = attention_table(trained, run.task, tokens[0], k, mode=mode, seed=seed)
+            write_table("attention", table.assign(depth=depth, k=k), output)

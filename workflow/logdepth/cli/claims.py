@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from logdepth.cli.options import Definition, Record
-from logdepth.provenance.record import Job, recorded
 
 
 def register(app: typer.Typer) -> None:
@@ -21,21 +20,16 @@ def claims(
     record: Record = None,
 ) -> None:
     """Write the table of all claims: theorem, size, instances, failures, command."""
+    from logdepth import jobs
     from logdepth.files import write_text
+    from logdepth.provenance.record import recorded
     from logdepth.tables import read_table, write_table
-    from logdepth.theory.checks.claims import markdown, merge
+    from logdepth.theory.checks.claims import command_for, markdown, merge
 
     files = [output / f"claims.{kind}" for kind in ("csv", "md")]
-    job = Job(
-        stage="claims",
-        record=record,
-        definition=definition,
-        parameters={"tables": [path.stem for path in table]},
-        inputs=table,
-        outputs=files,
-    )
-    commands = {path.stem: _command(path) for path in table}
-    with recorded(job):
+    job = jobs.claims([path.stem for path in table])
+    commands = {path.stem: command_for(path) for path in table}
+    with recorded(job, inputs=table, outputs=files, record=record, definition=definition):
         tables = {path.stem: read_table(path.stem, path) for path in table}
         merged = merge(tables, commands.__getitem__)
         write_table("claims", merged, files[0])
@@ -45,8 +39,3 @@ def claims(
     print(f"{len(merged)} claims, {tried} instances, {wrong} failures")
     for row in failed.itertuples():
         print(f"FAILED: {row.theorem}, {row.case}, {row.size}: {row.failures} of {row.instances}")
-
-
-def _command(table: Path) -> str:
-    """Return how to make the rows of a table again, in the folder of the clone."""
-    return f"snakemake {table} --configfile config/{table.parent.parent.name}.yaml"

@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.experiments import Experiments, Folder, experiment_runs, run_files
-from logdepth.cli.options import Definition, Record, read_settings
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Folder, Record, StudyOption, run_files
 
 
 def register(app: typer.Typer) -> None:
@@ -16,8 +14,8 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
+    study: StudyOption,
     runs: Folder,
-    experiment: Experiments,
     output: Annotated[
         Path, typer.Option(help="Folder for comparison.csv and comparison_summary.csv.")
     ],
@@ -28,28 +26,25 @@ def compare(
     record: Record = None,
 ) -> None:
     """Write the tables that compare the published errors with those of all runs."""
-    from logdepth.config.run import Run
+    from logdepth import jobs
     from logdepth.evaluation import comparison
     from logdepth.evaluation.counts import read_counts
-    from logdepth.tables import write_table
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
+    from logdepth.tables import read_table, write_table
 
-    experiments = experiment_runs(experiment)
+    summary = read_summary(study)
     files = [output / f"{name}.csv" for name in ("comparison", "comparison_summary")]
-    job = Job(
-        stage="compare",
+    with recorded(
+        jobs.compare(summary),
+        inputs=[published, *run_files(runs, summary.runs, "evaluation.csv")],
+        outputs=files,
         record=record,
         definition=definition,
-        parameters={"experiments": experiments},
-        inputs=[published, *run_files(runs, experiments, "run.json", "evaluation.csv")],
-        outputs=files,
-    )
-    with recorded(job):
-        definitions = {
-            name: read_settings(str(runs / name / "run.json"), Run, "run.json")
-            for names in experiments.values()
-            for name in names
-        }
-        counts = read_counts(runs, experiments)
-        table = comparison.compare(comparison.read_published(published), counts, definitions)
+        study=study,
+    ):
+        counts = read_counts(runs, summary.experiments)
+        theirs = read_table("published_errors", published)
+        table = comparison.compare(theirs, counts, summary.runs)
         write_table("comparison", table, files[0])
         write_table("comparison_summary", comparison.summary(table), files[1])

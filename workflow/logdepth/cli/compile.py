@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from logdepth.cli.options import Definition, Record, RunOption, read_settings
-from logdepth.provenance.record import Job, recorded
 
 
 def register(app: typer.Typer) -> None:
@@ -21,33 +20,20 @@ def compile_(
     record: Record = None,
 ) -> None:
     """Write down a transformer that answers hop_k by construction, with the recipe 'compiled'."""
-    from logdepth.canonical import canonical_json
-    from logdepth.config.run import CompiledRecipe, Run
+    from logdepth import jobs
+    from logdepth.config.run import Run
     from logdepth.errors import UserError
-    from logdepth.files import write_text
-    from logdepth.models.store import save_model
-    from logdepth.models.transformer import Transformer
-    from logdepth.theory.compiled import compile_model
+    from logdepth.provenance.record import recorded
+    from logdepth.theory.compiled import compiled
+    from logdepth.training.store import write_run
 
     spec = read_settings(run, Run, "--run")
-    if not isinstance(spec.training, CompiledRecipe):
+    if spec.training.is_trained:
         raise UserError(
-            f"--run: training.recipe is '{spec.training.recipe}'; right would be 'compiled', "
+            f"--run: training.recipe is '{spec.training.recipe}'; expected 'compiled', "
             "or 'logdepth train'"
         )
-    content = spec.model_dump(mode="json")
     files = [output / name for name in ("model.safetensors", "run.json")]
-    job = Job(
-        stage="compile",
-        record=record,
-        definition=definition,
-        parameters={"run": content},
-        inputs=[],
-        outputs=files,
-    )
-    with recorded(job):
-        built = compile_model(spec.task, spec.model)
-        model = Transformer(built.spec)
-        model.load_state_dict(built.weights)
-        save_model(model, spec, files[0])
-        write_text(files[1], canonical_json(content) + "\n")
+    job = jobs.compile_(spec)
+    with recorded(job, inputs=[], outputs=files, record=record, definition=definition):
+        write_run(output, spec, compiled(spec).network(), {})

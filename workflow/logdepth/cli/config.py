@@ -30,6 +30,8 @@ def config(
     """Check a study, list its runs, or print the schema or the documented default."""
     from logdepth.config.documents import default_text, schema_text
     from logdepth.config.study import load_study
+    from logdepth.errors import ConfigError
+    from logdepth.resolved import resolve
 
     if action is Action.SCHEMA:
         print(schema_text(), end="")
@@ -41,10 +43,14 @@ def config(
         )
     else:
         study = load_study(file)
+        try:
+            resolve(study)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from error
         if action is Action.RUNS:
-            print("\n".join([*study.all_runs(), *study.compiled_runs()]))
+            print("\n".join([*study.trained_runs(), *study.compiled_runs()]))
         else:
-            runs = f"{len(study.all_runs())} runs"
+            runs = f"{len(study.trained_runs())} runs"
             if compiled := study.compiled_runs():
                 runs += f" and {len(compiled)} compiled models"
-            print(f"{file}: {runs} in {len(study.experiments)} experiments")
+            print(f"{file}: {runs} in {len(study.variants)} experiments")

@@ -2,9 +2,7 @@
 
 import typer
 
-from logdepth.cli.experiments import Experiments, Folder, experiment_runs, run_files
-from logdepth.cli.options import Definition, Output, Record
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Folder, Output, Record, StudyOption, run_files
 
 
 def register(app: typer.Typer) -> None:
@@ -13,24 +11,27 @@ def register(app: typer.Typer) -> None:
 
 
 def curves(
+    study: StudyOption,
     runs: Folder,
-    experiment: Experiments,
     output: Output,
     definition: Definition = "",
     record: Record = None,
 ) -> None:
     """Write the table of training curves."""
-    from logdepth.evaluation.training import training_table
+    from logdepth import jobs
+    from logdepth.evaluation.training_curves import training_table
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
     from logdepth.tables import write_table
 
-    experiments = experiment_runs(experiment)
-    job = Job(
-        stage="curves",
+    summary = read_summary(study)
+    trained = {run.identifier: run for some in summary.trained.values() for run in some}
+    with recorded(
+        jobs.curves(summary),
+        inputs=run_files(runs, trained, "by_k.csv"),
+        outputs=[output],
         record=record,
         definition=definition,
-        parameters={"experiments": experiments},
-        inputs=run_files(runs, experiments, "run.json", "hops.csv"),
-        outputs=[output],
-    )
-    with recorded(job):
-        write_table("training", training_table(runs, experiments), output)
+        study=study,
+    ):
+        write_table("training", training_table(runs, summary.trained), output)

@@ -1,11 +1,10 @@
-"""``logdepth data``: write a frozen evaluation set."""
+"""``logdepth data``: write the frozen evaluation set of a task."""
 
 from typing import Annotated
 
 import typer
 
 from logdepth.cli.options import Definition, Output, Record, read_settings
-from logdepth.provenance.record import Job, recorded
 
 
 def register(app: typer.Typer) -> None:
@@ -15,9 +14,12 @@ def register(app: typer.Typer) -> None:
 
 def data(
     task: Annotated[str, typer.Option(help="The task, as JSON.")],
-    hops: Annotated[str, typer.Option(help="Values of k, separated by commas.")],
+    k: Annotated[list[int], typer.Option(help="A value of k; may be repeated.")],
     sequences: Annotated[int, typer.Option(help="Sequences for each k.")],
     seed: Annotated[int, typer.Option(help="Seed of the set.")],
+    stream: Annotated[
+        str, typer.Option(help="evaluation, or selection for trials: independent of one another.")
+    ],
     output: Output,
     definition: Definition = "",
     record: Record = None,
@@ -25,23 +27,22 @@ def data(
     """Write the frozen evaluation set of a task."""
     from safetensors.torch import save
 
-    from logdepth.config.run import Task
+    from logdepth import jobs
+    from logdepth.config.run import AnyTask
     from logdepth.errors import UserError
-    from logdepth.evaluation.errors import evaluation_set
+    from logdepth.evaluation.error_rates import evaluation_set
     from logdepth.files import atomic_path
+    from logdepth.provenance.record import recorded
 
-    spec = read_settings(task, Task, "--task")
-    values = tuple(int(k) for k in hops.split(",") if k.isdecimal())
-    if len(values) < len(hops.split(",")) or max(values) > spec.max_hops:
-        raise UserError(f"--hops {hops}: right would be numbers from 0 to {spec.max_hops}: 0,1,2")
-    job = Job(
-        stage="data",
-        record=record,
-        definition=definition,
-        parameters={"task": spec.model_dump(), "hops": list(values), "sequences": sequences},
-        inputs=[],
-        outputs=[output],
-        seeds={"evaluation set": seed},
-    )
-    with recorded(job), atomic_path(output) as temporary:
-        temporary.write_bytes(save(evaluation_set(spec, values, sequences, seed)))
+    spec = read_settings(task, AnyTask, "--task")
+    if unknown := set(k) - set(spec.ks):
+        known = f"{spec.ks.start} to {spec.ks.stop - 1}"
+        raise UserError(f"--k {unknown.pop()}: expected numbers from {known}")
+    if stream not in ("evaluation", "selection"):
+        raise UserError(f"--stream {stream}: expected evaluation or selection")
+    job = jobs.data(spec, k, sequences, seed, stream)
+    with (
+        recorded(job, inputs=[], outputs=[output], record=record, definition=definition),
+        atomic_path(output) as temporary,
+    ):
+        temporary.write_bytes(save(evaluation_set(spec, tuple(k), sequences, seed, stream)))

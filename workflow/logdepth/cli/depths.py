@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.experiments import pairs
-from logdepth.cli.options import Definition, Output, Record, read_settings
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Output, Record, StudyOption, read_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -16,15 +14,12 @@ def register(app: typer.Typer) -> None:
 
 
 def depths(
+    study: StudyOption,
     thresholds: Annotated[Path, typer.Option(help="The study's table thresholds.csv.")],
-    title: Annotated[list[str], typer.Option(help="EXPERIMENT=TITLE of each to show.")],
     output: Output,
-    compiled: Annotated[
-        list[str] | None, typer.Option(help="An experiment whose models are compiled.")
-    ] = None,
     beside: Annotated[
         list[str] | None,
-        typer.Option(help="Of another study, as JSON: results, experiment, dropout, title."),
+        typer.Option(help="Of another study, as JSON: results, experiment, mode, title."),
     ] = None,
     published: Annotated[
         Path | None, typer.Option(help="Table of the published errors, where the task is theirs.")
@@ -35,28 +30,26 @@ def depths(
     """Write what each depth solves, for this study's experiments and those beside them."""
     import pandas as pd
 
-    from logdepth.config.study import Beside
+    from logdepth import jobs
+    from logdepth.config.study import OtherStudy
     from logdepth.fitting.depths import depths_beside, own_depths, published_depths
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
     from logdepth.tables import read_table, write_table
 
-    others = [read_settings(text, Beside, "--beside") for text in beside or []]
+    summary = read_summary(study)
+    others = [read_settings(text, OtherStudy, "--beside") for text in beside or []]
     files = [Path(other.results, "tables", "thresholds.csv") for other in others]
-    titles = pairs(title, "--title")
-    job = Job(
-        stage="depths",
-        record=record,
-        definition=definition,
-        parameters={
-            "titles": titles,
-            "compiled": compiled or [],
-            "beside": [other.model_dump(mode="json") for other in others],
-        },
+    with recorded(
+        jobs.depths(summary, others),
         inputs=[thresholds, *dict.fromkeys(files), *([published] if published else [])],
         outputs=[output],
-    )
-    with recorded(job):
+        record=record,
+        definition=definition,
+        study=study,
+    ):
         own = read_table("thresholds", thresholds)
-        found = [own_depths(own, titles, compiled or [])]
+        found = [own_depths(own, summary.titles, summary.compiled)]
         if published:
             errors = read_table("published_errors", published)
             found.append(published_depths(errors, own["threshold"].iloc[0]))

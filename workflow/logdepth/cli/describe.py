@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.experiments import Experiments, Folder, experiment_runs, run_files
-from logdepth.cli.options import Definition, Record
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Record, StudyOption
 
 
 def register(app: typer.Typer) -> None:
@@ -16,45 +14,28 @@ def register(app: typer.Typer) -> None:
 
 
 def describe(
-    runs: Folder,
-    experiment: Experiments,
+    study: StudyOption,
     output: Annotated[Path, typer.Option(help="Folder for table1 to table3, .csv, .md and .tex.")],
     definition: Definition = "",
     record: Record = None,
 ) -> None:
-    """Write the tables of the task, of the settings and of the models (paper: Tables 1 to 3)."""
-    from logdepth.evaluation.description import (
-        models_table,
-        read_runs,
-        settings_table,
-        task_table,
-    )
+    """Write the tables of the tasks, of the settings and of the models (paper: Tables 1 to 3)."""
+    from logdepth import jobs
+    from logdepth.evaluation.paper_tables import models_table, settings_table, task_table, written
     from logdepth.files import write_text
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
 
-    experiments = experiment_runs(experiment)
+    summary = read_summary(study)
     makers = {"table1": task_table, "table2": settings_table, "table3": models_table}
-    job = Job(
-        stage="describe",
+    with recorded(
+        jobs.describe(summary),
+        inputs=[],
+        outputs=[output / f"{name}.{kind}" for name in makers for kind in ("csv", "md", "tex")],
         record=record,
         definition=definition,
-        parameters={"experiments": experiments},
-        inputs=run_files(runs, experiments, "run.json"),
-        outputs=[output / f"{name}.{kind}" for name in makers for kind in ("csv", "md", "tex")],
-    )
-    with recorded(job):
-        found = read_runs(runs, experiments)
+        study=study,
+    ):
         for name, make in makers.items():
-            table = make(found)
-            write_text(output / f"{name}.csv", table.to_csv(index=False))
-            write_text(output / f"{name}.md", table.to_markdown(index=False) + "\n")
-            # Underscores of settings' names are text; formulas are already LaTeX.
-            latex = table.map(lambda cell: cell if "$" in str(cell) else _escaped(cell))
-            latex.columns = [_escaped(column) for column in latex.columns]
-            write_text(output / f"{name}.tex", latex.to_latex(index=False, escape=False))
-
-
-def _escaped(cell: object) -> str:
-    text = str(cell)
-    for sign in "_&%#":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+            for kind, text in written(make(summary.experiments)).items():
+                write_text(output / f"{name}.{kind}", text)

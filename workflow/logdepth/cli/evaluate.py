@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Device, Output, Record, Threads
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Device, Output, Record, Threads, checked_mode
 
 
 def register(app: typer.Typer) -> None:
@@ -18,8 +17,8 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="A model.safetensors that train wrote.")],
     data: Annotated[Path, typer.Option(help="The frozen evaluation set of its task.")],
     output: Output,
-    dropout: Annotated[
-        list[str], typer.Option(help="off, or on as in the published evaluation; may be repeated.")
+    mode: Annotated[
+        list[str], typer.Option(help="eval, or train as in the published evaluation; repeatable.")
     ],
     seed: Annotated[int, typer.Option(help="Seed of dropout while evaluating.")] = 0,
     device: Device = "auto",
@@ -28,40 +27,22 @@ def evaluate(
     record: Record = None,
 ) -> None:
     """Count the wrong answers of a model on every sequence of a frozen set."""
-    import pandas as pd
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    from logdepth import jobs
     from logdepth.devices import prepare_device
-    from logdepth.errors import UserError
-    from logdepth.evaluation.errors import count_errors
-    from logdepth.files import write_text
-    from logdepth.models.store import load_model
+    from logdepth.evaluation import error_rates
+    from logdepth.files import write_csv
+    from logdepth.provenance.record import recorded
+    from logdepth.training.store import load_model, load_set, run_of
 
-    if unknown := set(dropout) - {"on", "off"}:
-        raise UserError(f"--dropout {unknown.pop()}: right would be on or off")
+    job = jobs.evaluate(run_of(model), [checked_mode(word) for word in mode], seed)
     where = prepare_device(device, threads)
-    job = Job(
-        stage="evaluate",
-        record=record,
-        definition=definition,
-        parameters={"dropout": dropout, "device": str(where)},
+    with recorded(
+        job,
         inputs=[model, data],
         outputs=[output],
-        seeds={"dropout": seed},
-    )
-    with recorded(job):
-        trained, run = load_model(model, where)
-        try:
-            frozen = load_file(data)
-        except SafetensorError as error:
-            raise UserError(f"{data}: not an evaluation set, or damaged ({error})") from error
-        tables = [
-            count_errors(trained, run.task, frozen, dropout=setting == "on", seed=seed).assign(
-                dropout=setting
-            )
-            for setting in dropout
-        ]
-        table = pd.concat(tables, ignore_index=True)
-        columns = ["dropout", "hops", "sequence", "wrong", "symbols"]
-        write_text(output, table[columns].to_csv(index=False))
+        record=record,
+        definition=definition,
+        device=str(where),
+    ):
+        trained, _ = load_model(model, where)
+        write_csv(output, error_rates.evaluate(trained, load_set(data), mode, seed))

@@ -6,51 +6,53 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.experiments import pairs
-from logdepth.cli.options import Definition, Record, read_settings
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Record, StudyOption, read_settings
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("figure")(figure)
+    app.command("figure")(draw)
 
 
-def figure(
+def draw(
     name: Annotated[str, typer.Argument(help="Name of the files to write, such as fig02.")],
-    spec: Annotated[
+    figure: Annotated[
         str, typer.Option(help='What it draws, as in a study\'s figures: {"draws": "depth_law"}.')
     ],
+    study: StudyOption,
     table: Annotated[list[Path], typer.Option(help="A table it is drawn from; may be repeated.")],
     output: Annotated[Path, typer.Option(help="Folder for the .pdf, .png and .csv.")],
-    title: Annotated[
-        list[str] | None, typer.Option(help="EXPERIMENT=TITLE; may be repeated.")
-    ] = None,
     definition: Definition = "",
     record: Record = None,
 ) -> None:
     """Draw one figure: PDF, PNG and the CSV of what it shows."""
+    from logdepth import jobs
     from logdepth.config.figures import FigureSpec
-    from logdepth.figures import style
+    from logdepth.errors import UserError
+    from logdepth.figures import KINDS, style
     from logdepth.figures.selection import select
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
     from logdepth.tables import read_table
 
-    titles = pairs(title or [], "--title")
-    wanted = read_settings(spec, FigureSpec, "--spec")
-    module = import_module(f"logdepth.figures.{wanted.draws}")
+    spec = read_settings(figure, FigureSpec, "--figure")
+    if spec.draws not in KINDS:
+        known = ", ".join(KINDS)
+        raise UserError(f"--figure: no kind of figure '{spec.draws}'; expected one of {known}")
+    summary = read_summary(study)
+    module = import_module(f"logdepth.figures.{spec.draws}")
     files = [output / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")]
-    job = Job(
-        stage="figure",
-        record=record,
-        definition=definition,
-        parameters={"figure": wanted.model_dump(mode="json"), "titles": titles},
+    with recorded(
+        jobs.figure(spec, summary),
         inputs=table,
         outputs=files,
-        modules=(module.__name__,),
-    )
-    with recorded(job) as mark:
-        # attention-hops16.csv is a table of attention.
+        record=record,
+        definition=definition,
+        study=study,
+    ) as mark:
+        # attention-k16.csv is a table of attention.
         kinds = {path.stem.partition("-")[0]: path for path in table}
         tables = {kind: read_table(kind, path) for kind, path in kinds.items()}
-        data = module.prepare(select(tables, wanted), titles)
+        shown = style.Shown(summary.titles, jobs.reach(summary))
+        data = module.prepare(select(tables, spec), shown)
         style.save(module.draw(data), data, *files, mark=str(mark))

@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.experiments import Experiments, Folder, experiment_runs, run_files
-from logdepth.cli.options import Definition, Record
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Folder, Record, StudyOption, run_files
 
 
 def register(app: typer.Typer) -> None:
@@ -16,8 +14,8 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(
+    study: StudyOption,
     runs: Folder,
-    experiment: Experiments,
     threshold: Annotated[
         list[float], typer.Option(help="Error below which a k is solved; the first one is fitted.")
     ],
@@ -28,26 +26,23 @@ def fit(
     record: Record = None,
 ) -> None:
     """Write what each depth solves, and the laws of its growth."""
+    from logdepth import jobs
     from logdepth.evaluation.counts import read_counts
     from logdepth.fitting.tables import Settings, scaling_table, thresholds_table
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
     from logdepth.tables import write_table
 
-    experiments = experiment_runs(experiment)
-    job = Job(
-        stage="fit",
+    summary = read_summary(study)
+    with recorded(
+        jobs.fit(summary, threshold, bootstrap, seed),
+        inputs=run_files(runs, summary.runs, "evaluation.csv"),
+        outputs=[output / "thresholds.csv", output / "scaling.csv"],
         record=record,
         definition=definition,
-        parameters={
-            "experiments": experiments,
-            "thresholds": threshold,
-            "bootstrap": bootstrap,
-        },
-        inputs=run_files(runs, experiments, "run.json", "evaluation.csv"),
-        outputs=[output / "thresholds.csv", output / "scaling.csv"],
-        seeds={"bootstrap": seed},
-    )
-    with recorded(job):
-        counts = read_counts(runs, experiments)
+        study=study,
+    ):
+        counts = read_counts(runs, summary.experiments)
         settings = Settings(tuple(threshold), bootstrap, seed)
         thresholds = thresholds_table(counts, settings)
         scaling = scaling_table(counts, settings)
@@ -55,6 +50,6 @@ def fit(
         write_table("scaling", scaling, output / "scaling.csv")
     for row in scaling[scaling["growth"] == "exponential"].itertuples():
         print(
-            f"{row.experiment} (dropout {row.dropout}): log2 k* grows by {row.slope:.2f} "
+            f"{row.experiment} (mode {row.mode}): log2 k* grows by {row.slope:.2f} "
             f"[{row.slope_low:.2f}, {row.slope_high:.2f}] a layer; {row.verdict}"
         )

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logdepth.provenance.record import Job, recorded
-
 if TYPE_CHECKING:
-    from logdepth.models.released import Released
+    from logdepth.released import Released
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +33,12 @@ def import_(
     ] = None,
 ) -> None:
     """Take over released models; none is written unless all can be read."""
-    from logdepth.canonical import canonical_json
+    from logdepth import jobs
     from logdepth.errors import UserError
-    from logdepth.files import remove_leftovers, write_text
-    from logdepth.models.released import read_released
-    from logdepth.models.store import save_model
-    from logdepth.models.transformer import Transformer, architecture
+    from logdepth.files import remove_leftovers
+    from logdepth.provenance.record import recorded
+    from logdepth.released import read_released
+    from logdepth.training.store import write_run
 
     found: dict[str, tuple[Path, Released]] = {}
     for folder in folders:
@@ -49,37 +47,32 @@ def import_(
         if name in found:
             raise UserError(
                 f"{folder}: the same run as {found[name][0]} ({name}); "
-                "right would be to import only one of them into a folder"
+                "expected only one of them in a folder"
             )
         there = output / "runs" / name / "model.safetensors"
         if there.exists() and not _holds(there, released):
             raise UserError(
                 f"{there}: imported before, with other weights than {folder} has; "
-                "right would be another --output, or to remove the old model first"
+                "expected another --output, or the old model removed first"
             )
         found[name] = folder, released
     for name, (_, released) in found.items():
         run = released.run
-        content = run.model_dump(mode="json")
-        files = [output / "runs" / name / part for part in ("model.safetensors", "run.json")]
-        job = Job(
-            stage="import",
+        folder = output / "runs" / name
+        remove_leftovers(folder)
+        with recorded(
+            jobs.import_(run),
+            inputs=released.paths,
+            outputs=[folder / "model.safetensors", folder / "run.json"],
             record=output / "provenance" / "import" / f"{name}.json",
             definition="",
-            parameters={"run": content},
-            inputs=released.paths,
-            outputs=files,
-            seeds={"run": run.seed},
-        )
-        remove_leftovers(files[0].parent)
-        with recorded(job):
-            model = Transformer(architecture(run.task, run.model))
-            model.load_state_dict(released.weights)
-            save_model(model, run, files[0])
-            write_text(files[1], canonical_json(content) + "\n")
+        ):
+            network = run.model.build(run.task)
+            network.load_state_dict(released.weights)
+            write_run(folder, run, network, {})
         print(
-            f"{name}: depth {run.model.depth}, heads {run.model.heads}, width {run.model.width}, "
-            f"{run.training.trained_steps} steps, weights sha256 {released.sha256[:12]}"
+            f"{name}: {run.model.label()}, {run.training.trained_steps} steps, "
+            f"weights sha256 {released.sha256[:12]}"
         )
 
 

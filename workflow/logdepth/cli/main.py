@@ -5,32 +5,18 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
 from logdepth.errors import UserError
-from logdepth.provenance.definition import command_module
 
-COMMANDS = (
-    "config",
-    "data",
-    "train",
-    "compile",
-    "import",
-    "evaluate",
-    "attention",
-    "tabulate",
-    "curves",
-    "compare",
-    "describe",
-    "fit",
-    "theory",
-    "claims",
-    "depths",
-    "figure",
-    "plan",
-    "audit",
-)
+# A file in this folder with a function ``register`` is a command; ``import_`` for ``import``.
+COMMANDS = {
+    path.stem.removesuffix("_"): f"logdepth.cli.{path.stem}"
+    for path in sorted(Path(__file__).parent.glob("*.py"))
+    if "\ndef register(" in path.read_text(encoding="utf-8")
+} | {"audit": "logdepth.cli.audit"}
 
 
 def main() -> None:
@@ -46,7 +32,7 @@ def main() -> None:
     )
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in [asked] if asked in COMMANDS else COMMANDS:
-        import_module(command_module(name)).register(app)
+        import_module(COMMANDS[name]).register(app)
     try:
         app(prog_name="logdepth")
     except (UserError, OSError) as error:

@@ -8,9 +8,9 @@ import typer
 
 if TYPE_CHECKING:
     from logdepth.config.run import Run
-    from logdepth.config.site import Site
     from logdepth.config.study import Study
     from logdepth.planning.calibrate import Calibration
+    from logdepth.planning.site import Site
 
 
 def register(app: typer.Typer) -> None:
@@ -42,12 +42,12 @@ def plan(
     """Say what a study will cost: runs, time, memory, disk and Slurm jobs."""
     import os
 
-    from logdepth.config.site import read_site
     from logdepth.config.study import load_study
     from logdepth.errors import UserError
-    from logdepth.planning.devices import find_device
+    from logdepth.planning.gpus import find_device
+    from logdepth.planning.site import read_site
 
-    study = load_study(file)
+    study = load_study(file).assumed()
     gpu = find_device(device)
     named = {"LOGDEPTH_SITE": str(site)} if site else {}
     cluster = read_site(Path("site.yaml"), os.environ | named)
@@ -55,7 +55,7 @@ def plan(
     if line:
         _print_line(study, seconds, cluster)
         return
-    runs = list(study.all_runs().values())
+    runs = list(study.trained_runs().values())
     if not runs:
         raise UserError(f"{file}: nothing to plan, all its models are imported or compiled")
 
@@ -92,7 +92,7 @@ def _print_line(study: "Study", seconds: float, site: "Site") -> None:
     """Print what a study still has to train here, and how long it takes."""
     from logdepth.planning import report
 
-    runs = study.all_runs()
+    runs = study.trained_runs()
     folder = Path("results", study.study, "runs")
     finished = [key for key in runs if (folder / key / "model.safetensors").exists()]
     left = [run for key, run in runs.items() if key not in finished]
@@ -114,7 +114,7 @@ def _calibrated(study: "Study", runs: "list[Run]", seconds: float) -> "Calibrati
     from logdepth.training.interrupts import InterruptedTraining
 
     prepare_device("cpu", 1)
-    halves = any(run.recipe.precision == "bfloat16" for run in runs)
+    halves = any(run.training.precision == "bfloat16" for run in runs)
     if halves and (warning := bfloat16_warning()):
         print(f"{study.study}: {warning}", file=sys.stderr, flush=True)
     try:

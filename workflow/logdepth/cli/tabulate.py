@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.experiments import Experiments, Folder, experiment_runs, run_files
-from logdepth.cli.options import Definition, Record
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Folder, Record, StudyOption, run_files
 
 
 def register(app: typer.Typer) -> None:
@@ -16,29 +14,29 @@ def register(app: typer.Typer) -> None:
 
 
 def tabulate(
+    study: StudyOption,
     runs: Folder,
-    experiment: Experiments,
     output: Annotated[Path, typer.Option(help="Folder for errors.csv and errors_by_run.csv.")],
     definition: Definition = "",
     record: Record = None,
 ) -> None:
     """Write the tables of errors."""
+    from logdepth import jobs
     from logdepth.evaluation.counts import errors_by_depth, errors_by_run, read_counts
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
     from logdepth.tables import write_table
 
-    experiments = experiment_runs(experiment)
-    names = ("errors", "errors_by_run")
-    job = Job(
-        stage="tabulate",
+    summary = read_summary(study)
+    makers = {"errors": errors_by_depth, "errors_by_run": errors_by_run}
+    with recorded(
+        jobs.tabulate(summary),
+        inputs=run_files(runs, summary.runs, "evaluation.csv"),
+        outputs=[output / f"{name}.csv" for name in makers],
         record=record,
         definition=definition,
-        parameters={"experiments": experiments},
-        inputs=run_files(runs, experiments, "run.json", "evaluation.csv"),
-        outputs=[output / f"{name}.csv" for name in names],
-    )
-    with recorded(job):
-        counts = read_counts(runs, experiments)
-        for name, table in zip(
-            names, (errors_by_depth(counts), errors_by_run(counts)), strict=True
-        ):
-            write_table(name, table, output / f"{name}.csv")
+        study=study,
+    ):
+        counts = read_counts(runs, summary.experiments)
+        for name, make in makers.items():
+            write_table(name, make(counts), output / f"{name}.csv")

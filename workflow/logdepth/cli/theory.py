@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from logdepth.cli.options import Definition, Output, Record, Threads, read_settings
-from logdepth.provenance.record import Job, recorded
 
 
 def register(app: typer.Typer) -> None:
@@ -21,40 +20,42 @@ def theory(
     settings: Annotated[
         str, typer.Option(help="Sizes, as in a study's theory: JSON, or a file.")
     ] = "{}",
-    model: Annotated[
-        list[Path] | None,
-        typer.Option(help="A model.safetensors to run as a protocol; may be repeated."),
+    study: Annotated[
+        Path | None,
+        typer.Option(help="The study.json of the models that a table about models runs."),
     ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder with a folder for each run.")] = None,
     threads: Threads = 1,
     definition: Definition = "",
     record: Record = None,
 ) -> None:
     """Run what a theorem says, or measure what its construction needs."""
+    from logdepth import jobs
     from logdepth.config.theory import Theory
     from logdepth.devices import prepare_device
     from logdepth.errors import UserError
+    from logdepth.provenance.record import recorded
+    from logdepth.resolved import read_summary
     from logdepth.tables import write_table
-    from logdepth.theory.catalog import JOBS, OF_MODELS
+    from logdepth.theory.catalog import OF_MODELS, TABLES
 
-    if name not in JOBS:
-        raise UserError(f"no table '{name}'; right would be one of {', '.join(JOBS)}")
-    if (name in OF_MODELS) != bool(model):
-        raise UserError(
-            f"{name}: {'needs at least one' if name in OF_MODELS else 'takes no'} --model"
-        )
+    if name not in TABLES:
+        raise UserError(f"no table '{name}'; expected one of {', '.join(TABLES)}")
+    if (name in OF_MODELS) != bool(study and runs):
+        takes = "needs" if name in OF_MODELS else "takes no"
+        raise UserError(f"{name}: {takes} --study and --runs")
     wanted = read_settings(settings, Theory, "--settings")
     prepare_device("cpu", threads)
-    module = import_module(JOBS[name])
-    job = Job(
-        stage="theory",
+    module = import_module(TABLES[name])
+    summary = read_summary(study) if study else None
+    models = [(runs or Path()) / run / "model.safetensors" for run in jobs.models_of(summary)]
+    with recorded(
+        jobs.theory(name, wanted, summary),
+        inputs=models,
+        outputs=[output],
         record=record,
         definition=definition,
-        parameters={"table": name, "settings": wanted.model_dump(mode="json")},
-        inputs=model or [],
-        outputs=[output],
-        seeds={"instances": wanted.seed},
-        modules=(module.__name__,),
-    )
-    with recorded(job):
-        table = module.table(wanted, model) if model else module.table(wanted)
+        study=study,
+    ):
+        table = module.table(wanted, models) if summary else module.table(wanted)
         write_table(name, table, output)

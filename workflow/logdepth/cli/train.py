@@ -6,16 +6,7 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import (
-    Definition,
-    Device,
-    Record,
-    RunOption,
-    Threads,
-    read_settings,
-)
-from logdepth.provenance.definition import hash_of
-from logdepth.provenance.record import Job, recorded
+from logdepth.cli.options import Definition, Device, Record, RunOption, Threads, read_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +18,7 @@ def train(
     run: RunOption,
     output: Annotated[
         Path,
-        typer.Option(help="Folder for model.safetensors, run.json, steps.csv and hops.csv."),
+        typer.Option(help="Folder for model.safetensors, run.json, steps.csv and by_k.csv."),
     ],
     checkpoints: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints; <output>/checkpoints by default.")
@@ -47,37 +38,38 @@ def train(
     record: Record = None,
 ) -> None:
     """Train one run, from its newest checkpoint if it was interrupted."""
-    from logdepth.canonical import canonical_json, digest
+    from logdepth import jobs
+    from logdepth.canonical import digest
     from logdepth.config.run import Run
     from logdepth.devices import bfloat16_warning, prepare_device
-    from logdepth.files import remove_leftovers, write_text
-    from logdepth.models.store import save_model
+    from logdepth.files import remove_leftovers
+    from logdepth.provenance.definition import hash_of
+    from logdepth.provenance.record import recorded
     from logdepth.training.checkpoint import CheckpointStore
     from logdepth.training.interrupts import InterruptedTraining
     from logdepth.training.loop import train as train_run
+    from logdepth.training.store import write_run
 
     spec = read_settings(run, Run, "--run")
-    content = spec.model_dump(mode="json")
     where = prepare_device(device, threads)
     store = CheckpointStore(
-        checkpoints or output / "checkpoints", hash_of(definition) or digest(content)
+        checkpoints or output / "checkpoints", hash_of(definition) or digest(spec.content)
     )
-    files = [output / name for name in ("model.safetensors", "run.json", "steps.csv", "hops.csv")]
-    job = Job(
-        stage="train",
-        record=record,
-        definition=definition,
-        parameters={"run": content, "device": str(where)},
-        inputs=[],
-        outputs=files,
-        seeds={"run": spec.seed},
-    )
+    names = ("model.safetensors", "run.json", "steps.csv", "by_k.csv")
     for folder in (output, store.folder):
         remove_leftovers(folder)
-    if where.type == "cpu" and spec.recipe.precision == "bfloat16" and (line := bfloat16_warning()):
+    asks_for_halves = spec.training.is_trained and spec.training.precision == "bfloat16"
+    if where.type == "cpu" and asks_for_halves and (line := bfloat16_warning()):
         print(f"logdepth train: {line}", file=sys.stderr)
     try:
-        with recorded(job):
+        with recorded(
+            jobs.train(spec),
+            inputs=[],
+            outputs=[output / name for name in names],
+            record=record,
+            definition=definition,
+            device=str(where),
+        ):
             trained = train_run(
                 spec,
                 device=where,
@@ -85,10 +77,7 @@ def train(
                 checkpoint_seconds=checkpoint_seconds,
                 deterministic=where.type == "cpu" if deterministic is None else deterministic,
             )
-            save_model(trained.model, spec, files[0])
-            write_text(files[1], canonical_json(content) + "\n")
-            for path, table in zip(files[2:], (trained.steps, trained.hops), strict=True):
-                write_text(path, table.to_csv(index=False, float_format="%.6g"))
+            write_run(output, spec, trained.model, {"steps": trained.steps, "by_k": trained.by_k})
     except InterruptedTraining as interrupted:
         print(f"logdepth train: {interrupted}; run it again to go on", file=sys.stderr)
         sys.exit(128 + interrupted.signum)

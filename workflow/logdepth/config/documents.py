@@ -6,33 +6,39 @@ from typing import Any
 from pydantic import BaseModel
 
 from logdepth.config.figures import FigureSpec
-from logdepth.config.run import CompiledRecipe, FastModel, FastRecipe, PaperModel, PaperRecipe, Task
 from logdepth.config.study import Experiment, Study
 from logdepth.config.theory import Theory
+from logdepth.models import MODELS
+from logdepth.models.gpt2 import Gpt2
+from logdepth.models.softmax import Softmax
+from logdepth.recipes.compiled import Compiled
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.recipes.paper import PaperRecipe
+from logdepth.tasks.hop import Hop
 
 _EXAMPLE = Study(
     study="default",
     title="Every setting with its default",
-    task=Task(),
+    task=Hop(),
     theory=Theory(),
     experiments={
-        "fast": Experiment(
+        "muon": Experiment(
             title="the project's own recipe",
-            model=FastModel(form="fast"),
-            training=FastRecipe(recipe="fast"),
+            model=Softmax(),
+            training=MuonRecipe(),
             depths=(1, 2, 3, 4),
         ),
         "paper": Experiment(
             title="the authors' recipe",
-            model=PaperModel(form="paper"),
-            training=PaperRecipe(recipe="paper"),
+            model=Gpt2(),
+            training=PaperRecipe(),
             depths=(2, 3, 4, 5, 6),
             at_depth={6: {"training.steps": 200_001, "training.stop_after": 100_001}},
         ),
         "compiled": Experiment(
             title="weights written by hand",
-            model=FastModel(form="fast", width=128),
-            training=CompiledRecipe(recipe="compiled"),
+            model=Softmax(width=128),
+            training=Compiled(),
             depths=(2, 3, 4, 5, 6),
         ),
     },
@@ -44,8 +50,8 @@ _DERIVED = {("model", "depth")}
 def schema_text() -> str:
     """Return the JSON schema of a study, for editors."""
     schema = Study.model_json_schema()
-    for name in ("FastModel", "PaperModel"):
-        del schema["$defs"][name]["properties"]["depth"]
+    for name in MODELS.names():
+        del schema["$defs"][MODELS.settings(name).__name__]["properties"]["depth"]
     return json.dumps(schema, indent=2) + "\n"
 
 

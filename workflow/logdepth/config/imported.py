@@ -4,15 +4,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from logdepth.config.run import Run, mistakes
-from logdepth.config.study import ConfigError, Study
+from logdepth.config.run import Run
+from logdepth.config.study import Study
+from logdepth.errors import ConfigError
+from logdepth.settings import mistakes
 
 
 def imported_runs(study: Study, folder: Path) -> dict[str, list[Run]]:
     """Return the imported runs of each experiment, by depth and then by seed.
 
-    A run belongs to an experiment when heads, width, training samples and depth are the
-    experiment's; runs that fit nowhere are left alone.
+    A run belongs to an experiment when its task, model and training samples are the experiment's;
+    runs that fit nowhere are left alone.
 
     Args:
         study: with experiments that are ``imported``.
@@ -21,27 +23,28 @@ def imported_runs(study: Study, folder: Path) -> dict[str, list[Run]]:
     Raises:
         ConfigError: a run.json is damaged, or nothing at all was imported.
     """
-    experiments = {name: e for name, e in study.experiments.items() if e.imported}
-    if not experiments:
+    variants = {name: e for name, e in study.variants.items() if e.imported}
+    if not variants:
         return {}
     found = [_read(path) for path in sorted(folder.glob("*/run.json"))]
-    found = [run for run in found if run.origin == "released" and run.task == study.task]
     result: dict[str, list[Run]] = {}
-    for name, spec in experiments.items():
+    for name, spec in variants.items():
         result[name] = sorted(
             (
                 run
                 for run in found
-                if run.model.depth in spec.depths
-                and (run.model.heads, run.model.width) == (spec.model.heads, spec.model.width)
-                and run.training.samples == spec.training.samples
+                if run.origin == "released"
+                and run.task == study.task_of(spec)
+                and run.model.depth in spec.depths
+                and run.model == spec.model.model_copy(update={"depth": run.model.depth})
+                and run.training.train_samples == spec.training.train_samples
             ),
             key=lambda run: (run.model.depth, run.seed),
         )
     if not any(result.values()):
         raise ConfigError(
             f"{folder}: no imported model for the study '{study.study}'; "
-            "right would be: logdepth import FOLDER, with a folder the authors released"
+            "expected logdepth import FOLDER before, with a folder the authors released"
         )
     return result
 

@@ -1,6 +1,8 @@
 """A study: experiments, how they are evaluated and fitted. One YAML file in config/."""
 
+import itertools
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -8,15 +10,14 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from logdepth.config.fields import Name, Switch
-from logdepth.config.figures import OF_THEORY, FigureSpec
-from logdepth.config.run import CompiledRecipe, Model, Recipe, Run, Settings, Task, mistakes
+from logdepth.config.fields import Mode, Name
+from logdepth.config.figures import FigureSpec
+from logdepth.config.former import former_words
+from logdepth.config.run import AnyModel, AnyRecipe, AnyTask, Run
 from logdepth.config.theory import Theory
-from logdepth.errors import UserError
-
-
-class ConfigError(UserError):
-    """A configuration that cannot be used; the message names file, key and what would be right."""
+from logdepth.errors import ConfigError
+from logdepth.settings import Settings, mistakes
+from logdepth.tasks.base import Task
 
 
 class Evaluation(Settings):
@@ -26,10 +27,17 @@ class Evaluation(Settings):
     """Sequences of the frozen set for each k."""
     seed: int = Field(0, ge=0)
     """Seed of the frozen sets; their stream is never trained on."""
-    hops: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    k: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Values of k; all of the task's if left out."""
-    dropout: tuple[Switch, ...] = Field(("off",), min_length=1)
-    """Whether dropout is active while evaluating; "on" is how the published errors were made."""
+    modes: tuple[Mode, ...] = Field(("eval",), min_length=1)
+    """Modes of the network; "train", with dropout, is how the published errors were made."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        for key, values in (("k", self.k or ()), ("modes", self.modes)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key} names a value twice: {list(values)}")
+        return self
 
 
 class Fit(Settings):
@@ -48,21 +56,36 @@ class Alignment(Settings):
 
     sequences: int = Field(10, ge=1)
     """Sequences to average over: the first of the frozen set, the same for every k."""
-    dropout: Switch = "off"
-    """Whether dropout is active; "on" is how the published heat maps were made."""
+    mode: Mode = "eval"
+    """Mode of the network; "train", with dropout, is how the published heat maps were made."""
 
 
-class Beside(Settings):
+class OtherStudy(Settings):
     """An experiment of a finished study, with the same task."""
 
     results: str
     """Folder of the study, such as results/published/speedrun."""
     experiment: Name
     """Name of the experiment there."""
-    dropout: Switch = "off"
-    """Dropout setting of its evaluation."""
+    mode: Mode = "eval"
+    """Mode of its evaluation."""
     title: str
     """Name in figures."""
+
+
+class Select(Settings):
+    """Trials of every combination of a sweep, of which the best is then trained in earnest.
+
+    Errors of trials are measured on sequences of a stream of their own, which is neither trained
+    nor evaluated on.
+    """
+
+    steps: int | None = Field(None, ge=1)
+    """Steps of a trial; as many as the experiment's if left out."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    """Seeds of the trials."""
+    sequences: int = Field(128, ge=2)
+    """Sequences for each k that trials are measured on."""
 
 
 class Experiment(Settings):
@@ -70,21 +93,30 @@ class Experiment(Settings):
 
     title: str
     """Name in figures."""
-    model: Model
+    task: AnyTask | None = None
+    """The task, if it is not the study's."""
+    model: AnyModel
     """The model; its depth comes from ``depths``."""
-    training: Recipe
+    training: AnyRecipe
     """The recipe."""
     depths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     """Depths L to train."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Seeds of its runs, if they are not the study's."""
     at_depth: dict[int, dict[str, Any]] = Field(default_factory=dict)
     """Changes for single depths, as {depth: {"training.steps": 5000}}."""
+    sweep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    """Values of other settings, as {"model.width": [64, 128]}: an experiment for each combination,
+    named with the values."""
+    select: Select | None = None
+    """Choose one combination of the sweep by trials, in place of training all of them."""
     imported: bool = False
     """Whether the models come from ``logdepth import`` instead of training."""
 
     @property
     def is_compiled(self) -> bool:
         """Whether the models are written down instead of trained."""
-        return isinstance(self.training, CompiledRecipe)
+        return not self.training.is_trained
 
     @model_validator(mode="after")
     def _depths(self) -> Self:
@@ -96,6 +128,16 @@ class Experiment(Settings):
             raise ValueError(f"depths names a depth twice: {list(self.depths)}")
         if extra := sorted(set(self.at_depth) - set(self.depths)):
             raise ValueError(f"at_depth names depth {extra[0]}, which is not among depths")
+        if empty := [path for path, values in self.sweep.items() if not values]:
+            raise ValueError(f"sweep.{empty[0]}: expected at least one value")
+        tried = self.select.seeds if self.select else ()
+        for key, seeds in (("seeds", self.seeds or ()), ("select.seeds", tried)):
+            if len(set(seeds)) < len(seeds):
+                raise ValueError(f"{key} names a seed twice: {list(seeds)}")
+        if self.select and not self.sweep:
+            raise ValueError("select: nothing to choose from; expected a sweep of some setting")
+        if self.select and (self.imported or self.is_compiled):
+            raise ValueError("select: expected models that are trained")
         return self
 
 
@@ -106,8 +148,8 @@ class Study(Settings):
     """Name of the study; its results lie in results/<study>/."""
     title: str
     """One line about the study, for the report."""
-    task: Task
-    """The task of all its experiments."""
+    task: AnyTask
+    """The task of all experiments that name no other."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
     """One run for each seed, depth and experiment."""
     evaluation: Evaluation = Evaluation()
@@ -118,14 +160,14 @@ class Study(Settings):
     """How attention is compared with find^j."""
     theory: Theory | None = None
     """How much of the theory is run; nothing if left out."""
-    beside: tuple[Beside, ...] = ()
+    beside: tuple[OtherStudy, ...] = ()
     """Experiments of finished studies that construction_depth shows beside those of this one."""
     figures: dict[Name, FigureSpec] = Field(
         default={
             name: FigureSpec(draws=name)
             for name in (
                 "depth_law",
-                "error_by_hops",
+                "error_by_k",
                 "error_by_depth",
                 "error_heatmap",
                 "training_curves",
@@ -140,107 +182,195 @@ class Study(Settings):
     def _runs(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds names a seed twice: {list(self.seeds)}")
-        for k in self.evaluation.hops or ():
-            if k > self.task.max_hops:
+        for name, variant in (self.variants | self.trials).items():
+            task = self.task_of(variant)
+            if unknown := set(self.evaluation.k or ()) - set(task.ks):
                 raise ValueError(
-                    f"evaluation.hops has {k}, but the hop tokens of the task end at "
-                    f"task.max_hops, which is {self.task.max_hops}"
+                    f"evaluation.k has {min(unknown)}, but experiments.{name} has the task "
+                    f"{task.label()} with k from {task.ks.start} to {task.ks.stop - 1}"
                 )
+            self._runs_of(name, variant)
         for name in self.experiments:
-            self.runs(name)
-        for name, figure in self.figures.items():
-            self._check_figure(name, figure)
+            self.trial_runs(name)
         return self
 
-    def _check_figure(self, name: str, figure: FigureSpec) -> None:
-        where = f"figures.{name}"
-        if figure.draws in OF_THEORY and self.theory is None:
-            raise ValueError(
-                f"{where}: {figure.draws} shows a table of the theory; right would be a setting "
-                "'theory', such as theory: {}"
-            )
-        for experiment in figure.experiments:
-            if experiment not in self.experiments:
-                raise ValueError(
-                    f"{where}.experiments: no experiment '{experiment}'; "
-                    f"right would be {', '.join(self.experiments)}"
-                )
-            depths = self.experiments[experiment].depths
-            if figure.depth is not None and figure.depth not in depths:
-                raise ValueError(f"{where}.depth: {experiment} has the depths {list(depths)}")
-        if figure.hops is not None and figure.hops > self.task.max_hops:
-            raise ValueError(
-                f"{where}.hops is {figure.hops}, but task.max_hops is {self.task.max_hops}"
-            )
-        if figure.dropout is not None and figure.dropout not in self.evaluation.dropout:
-            raise ValueError(
-                f"{where}.dropout is '{figure.dropout}', which evaluation.dropout does not have"
-            )
+    @cached_property
+    def variants(self) -> dict[str, Experiment]:
+        """The experiments, those that sweep settings once for each combination of values.
 
-    def runs(self, experiment: str) -> list[Run]:
-        """Return the runs of an experiment, by depth and then by seed; none if imported.
+        A variant is named after its experiment and what differs: wide_width64_rate0_02.
+        """
+        return {
+            variant: changed
+            for name, experiment in self.experiments.items()
+            for variant, changed in _swept(name, experiment)
+            if not experiment.select
+        }
+
+    @cached_property
+    def trials(self) -> dict[str, Experiment]:
+        """What is tried of experiments that select, by the same names as variants."""
+        return {
+            variant: changed
+            for name, experiment in self.experiments.items()
+            for variant, changed in _swept(name, experiment)
+            if experiment.select
+        }
+
+    def variants_of(self, experiment: str) -> list[str]:
+        """Return the names of an experiment's variants (or trials): one if it sweeps nothing."""
+        if experiment not in self.experiments:
+            return []
+        return [name for name, _ in _swept(experiment, self.experiments[experiment])]
+
+    def trial_runs(self, experiment: str) -> dict[str, list[Run]]:
+        """Return the runs of each trial of an experiment that selects."""
+        select = self.experiments[experiment].select
+        if select is None:
+            return {}
+        return {
+            name: self._runs_of(name, _tried(experiment, self.trials[name], select))
+            for name in self.variants_of(experiment)
+        }
+
+    def decided(self, chosen: Mapping[str, str]) -> "Study":
+        """Return the study with what was chosen; experiments without a choice are left out.
+
+        Args:
+            chosen: the trial of each experiment that selects.
+        """
+        experiments = {}
+        for name, experiment in self.experiments.items():
+            if not experiment.select:
+                experiments[name] = experiment
+            elif name in chosen:
+                trial = self.trials[chosen[name]]
+                experiments[name] = trial.model_copy(update={"title": experiment.title})
+        return self._with(experiments)
+
+    def assumed(self) -> "Study":
+        """Return the study as it is planned: with every trial, and the first of each as chosen."""
+        selecting = {name: e.select for name, e in self.experiments.items() if e.select}
+        first = self.decided({name: self.variants_of(name)[0] for name in selecting})
+        trials = {
+            f"{trial}_trial": _tried(name, self.trials[trial], select)
+            for name, select in selecting.items()
+            for trial in self.variants_of(name)
+        }
+        return self._with(first.experiments | trials)
+
+    def _with(self, experiments: dict[str, Experiment]) -> "Study":
+        # A copy would take along what is cached of the old experiments.
+        return Study.model_construct(**{**dict(self), "experiments": experiments})
+
+    def task_of(self, experiment: Experiment) -> Task:
+        """Return the task of an experiment."""
+        return experiment.task or self.task
+
+    def ks(self, task: Task) -> tuple[int, ...]:
+        """Return the evaluated values of k of a task, in ascending order."""
+        return tuple(sorted(self.evaluation.k)) if self.evaluation.k else tuple(task.ks)
+
+    def runs(self, variant: str) -> list[Run]:
+        """Return the runs of a variant, by depth and then by seed; none if imported.
 
         Nothing is random in a compiled model: it has one run a depth.
 
         Raises:
             ValueError: a depth or a change makes an impossible run.
         """
-        spec = self.experiments[experiment]
-        if spec.imported:
-            return []
-        return [
-            self._run(experiment, depth, seed)
-            for depth in sorted(spec.depths)
-            for seed in ((0,) if spec.is_compiled else self.seeds)
-        ]
+        return self._runs_of(variant, self.variants[variant])
 
-    def all_runs(self) -> dict[str, Run]:
+    def trained_runs(self) -> dict[str, Run]:
         """Return every run to train by its identifier; experiments may share runs."""
-        return self._runs_of(is_compiled=False)
+        return self._all_runs(is_compiled=False)
 
     def compiled_runs(self) -> dict[str, Run]:
         """Return every run to compile by its identifier."""
-        return self._runs_of(is_compiled=True)
+        return self._all_runs(is_compiled=True)
 
-    def _runs_of(self, *, is_compiled: bool) -> dict[str, Run]:
+    def _runs_of(self, name: str, spec: Experiment) -> list[Run]:
+        if spec.imported:
+            return []
+        return [
+            self._run(name, spec, depth, seed)
+            for depth in sorted(spec.depths)
+            for seed in ((0,) if spec.is_compiled else spec.seeds or self.seeds)
+        ]
+
+    def _all_runs(self, *, is_compiled: bool) -> dict[str, Run]:
         runs = [
             run
-            for name, spec in self.experiments.items()
+            for name, spec in self.variants.items()
             if spec.is_compiled is is_compiled
             for run in self.runs(name)
         ]
         return {run.identifier: run for run in runs}
 
-    @property
-    def evaluated_hops(self) -> tuple[int, ...]:
-        """Values of k in ascending order."""
-        hops = self.evaluation.hops
-        return tuple(sorted(hops)) if hops else tuple(range(self.task.max_hops + 1))
-
-    def _run(self, experiment: str, depth: int, seed: int) -> Run:
-        spec = self.experiments[experiment]
+    def _run(self, name: str, spec: Experiment, depth: int, seed: int) -> Run:
         definition: dict[str, Any] = {
-            "task": self.task.model_dump(),
+            "task": self.task_of(spec).model_dump(),
             "model": spec.model.model_dump() | {"depth": depth},
             "training": spec.training.model_dump(),
             "seed": seed,
         }
         for path, value in spec.at_depth.get(depth, {}).items():
-            *parents, key = path.split(".")
-            place: Any = definition
-            for parent in parents:
-                place = place.get(parent) if isinstance(place, dict) else None
-            if not isinstance(place, dict) or key not in place:
-                raise ValueError(
-                    f"experiments.{experiment}.at_depth.{depth}: no setting '{path}' "
-                    "(for example: training.steps)"
-                )
-            place[key] = value
+            _set(definition, path, value, f"experiments.{name}.at_depth.{depth}")
         try:
             return Run.model_validate(definition)
         except ValidationError as error:
-            where = f"experiments.{experiment} at depth {depth}"
+            where = f"experiments.{name} at depth {depth}"
             raise ValueError(f"{where}: {mistakes(error)[0]}") from error
+
+
+def _swept(name: str, experiment: Experiment) -> list[tuple[str, Experiment]]:
+    if not experiment.sweep:
+        return [(name, experiment)]
+    plain = experiment.model_dump(exclude={"sweep", "select"})
+    # An experiment sets it from its depths.
+    del plain["model"]["depth"]
+    result = []
+    for values in itertools.product(*experiment.sweep.values()):
+        chosen = dict(zip(experiment.sweep, values, strict=True))
+        words = {path.rpartition(".")[2]: value for path, value in chosen.items()}
+        definition = plain | {key: dict(plain[key]) for key in ("model", "training")}
+        if definition["task"]:
+            definition["task"] = dict(definition["task"])
+        for path, value in chosen.items():
+            _set(definition, path, value, f"experiments.{name}.sweep")
+        definition["title"] += f" ({', '.join(f'{word} {value}' for word, value in words.items())})"
+        suffix = "".join(f"_{word}{_plain(value)}" for word, value in words.items())
+        try:
+            result.append((f"{name}{suffix}", Experiment.model_validate(definition)))
+        except ValidationError as error:
+            raise ValueError(f"experiments.{name}.sweep: {mistakes(error)[0]}") from error
+    return result
+
+
+def _tried(name: str, trial: Experiment, select: Select) -> Experiment:
+    """Return a trial of an experiment with the steps and seeds that trials have."""
+    steps = {"steps": select.steps} if select.steps else {}
+    try:
+        training = trial.training.changed(steps)
+    except ValidationError as error:
+        raise ValueError(f"experiments.{name}.select: {mistakes(error)[0]}") from error
+    return trial.model_copy(update={"training": training, "seeds": select.seeds})
+
+
+def _plain(value: Any) -> str:
+    """Return a value as part of a name: letters, digits and _."""
+    return "".join(c if c.isalnum() else "_" for c in str(value).lower())
+
+
+def _set(definition: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Set a value within a definition, by the keys that lead there."""
+    *parents, key = path.split(".")
+    place: Any = definition
+    for parent in parents:
+        place = place.get(parent) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or key not in place:
+        raise ValueError(f"{where}: no setting '{path}' (for example: training.steps)")
+    place[key] = value
 
 
 def load_study(path: Path) -> Study:
@@ -249,6 +379,30 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigError: missing, not YAML, or not a study.
     """
+    return read_study(_content(path), str(path), path.parent)
+
+
+def read_study(config: Mapping[str, Any], source: str, folder: Path = Path("config")) -> Study:
+    """Check a configuration and return it as a study.
+
+    Args:
+        config: content of the configuration file.
+        source: its path, for messages.
+        folder: with the studies that it may extend.
+
+    Raises:
+        ConfigError: with a line for each mistake, naming file and key.
+    """
+    content = _extended(dict(config), source, folder)
+    if former := former_words(content):
+        raise ConfigError("\n".join(f"{source}: {line}" for line in former))
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{source}: {line}" for line in mistakes(error))) from error
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -256,21 +410,32 @@ def load_study(path: Path) -> Study:
     except YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: right would be 'key: value' lines, as in config/default.yaml")
-    return read_study(content, str(path))
+        raise ConfigError(f"{path}: expected 'key: value' lines, as in config/default.yaml")
+    return content
 
 
-def read_study(config: Mapping[str, Any], source: str) -> Study:
-    """Check a configuration and return it as a study.
+def _extended(config: dict[str, Any], source: str, folder: Path) -> dict[str, Any]:
+    """Return a configuration with what it does not say taken from the study that it extends."""
+    name = config.pop("extends", None)
+    if name is None:
+        return config
+    base = folder / f"{name}.yaml"
+    if not isinstance(name, str) or not base.is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+        raise ConfigError(f"{source}: extends: no study '{name}'; expected one of {known}")
+    content = _content(base)
+    if "extends" in content:
+        raise ConfigError(
+            f"{source}: extends: {base} extends another itself; expected one that does not"
+        )
+    merged: dict[str, Any] = _merged(content, config)
+    return merged
 
-    Args:
-        config: content of the configuration file.
-        source: its path, for messages.
 
-    Raises:
-        ConfigError: with a line for each mistake, naming file and key.
-    """
-    try:
-        return Study.model_validate(dict(config))
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {line}" for line in mistakes(error))) from error
+def _merged(base: Any, changes: Any) -> Any:
+    """Return one value with the changes of another: mappings key by key, null takes a key away."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    merged = {key: _merged(base.get(key), value) for key, value in changes.items()}
+    both: dict[str, Any] = {**base, **merged}
+    return {key: value for key, value in both.items() if value is not None}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from logdepth.config.run import Settings
+from logdepth.settings import Settings
 
 Size = Annotated[int, Field(ge=1)]
 Machines = Annotated[int, Field(ge=4)]

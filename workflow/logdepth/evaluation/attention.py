@@ -7,14 +7,25 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from logdepth.config.run import Task
 from logdepth.models import layers
-from logdepth.models.transformer import Transformer
-from logdepth.tasks.hop import HopTask, hop_positions
+from logdepth.models.network import Network
+from logdepth.tasks.base import Task
+
+
+def first_sequences(data: dict[str, torch.Tensor], count: int) -> torch.Tensor:
+    """Return the first sequences of the largest k of a frozen set, int64 (count, context).
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    tokens = data["tokens"][-1]
+    if len(tokens) < count:
+        raise ValueError(f"{len(tokens)} sequences for each k, but {count} are asked for")
+    return tokens[:count].long()
 
 
 @torch.no_grad()
-def attention_weights(model: Transformer, tokens: torch.Tensor) -> torch.Tensor:
+def attention_weights(model: Network, tokens: torch.Tensor) -> torch.Tensor:
     """Return the attention matrix of every head.
 
     In training mode dropout acts on the matrices as well, as HuggingFace's GPT-2 returns them.
@@ -26,37 +37,31 @@ def attention_weights(model: Transformer, tokens: torch.Tensor) -> torch.Tensor:
     Returns:
         float32 (depth, batch, heads, n, n); a row for each query.
     """
-    rate = model.spec.dropout if model.training else 0.0
     with _products(model) as products:
         model(tokens)
     return torch.stack(
         [
             layers.dropout(layers.attention_matrix(query.float(), key.float()), rate)
-            for query, key, _ in products
+            for rate, (query, key, _) in products
         ]
     )
 
 
-def find_matrices(strings: torch.Tensor, alphabet: int, jumps: int) -> torch.Tensor:
-    """Return the 0/1 matrix of find^j for each j from 0 to ``jumps``.
+def pointer_matrices(task: Task, tokens: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return the 0/1 matrix of where each position looks after j steps, j from 0 to ``steps``.
 
     Args:
-        strings: int64 (batch, n) of symbols.
-        alphabet: number of symbols.
-        jumps: largest j.
+        task: with pointers; those of hop_k are find^j.
+        tokens: int64 (batch, n).
+        steps: largest j.
 
     Returns:
-        float32 (jumps + 1, batch, n + 1, n + 1), with a first row and column for the hop token;
-        entry (i, find^j(i)) is 1, and a position with no j-th hop has an empty row.
+        float32 (steps + 1, batch, n, n); a position that looks nowhere has an empty row.
     """
-    size, n = strings.shape
-    matrices = []
-    for j in range(jumps + 1):
-        reached = hop_positions(strings, torch.full((size,), j), alphabet)
-        # The column after the last is "nowhere".
-        matrix = F.one_hot(reached, n + 1)[..., :n].float()
-        matrices.append(F.pad(matrix, (1, 0, 1, 0)))
-    return torch.stack(matrices)
+    n = tokens.shape[1]
+    # The last column is "nowhere", which is -1.
+    reached = (task.pointers(tokens, j) % (n + 1) for j in range(steps + 1))
+    return torch.stack([F.one_hot(positions, n + 1)[..., :n].float() for positions in reached])
 
 
 def cosine(attention: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
@@ -66,10 +71,10 @@ def cosine(attention: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
 
     Args:
         attention: (batch, heads, n, n).
-        matrices: (jumps, batch, n, n) of 0 and 1.
+        matrices: (steps, batch, n, n) of 0 and 1.
 
     Returns:
-        (jumps, batch, heads).
+        (steps, batch, heads).
     """
     return _over_sizes(_shared(attention, matrices), attention, matrices)
 
@@ -97,31 +102,29 @@ def _over_sizes(
 
 @torch.no_grad()
 def alignment_table(
-    model: Transformer, task: Task, strings: torch.Tensor, *, dropout: bool, seed: int = 0
+    model: Network, task: Task, tokens: torch.Tensor, *, mode: str, seed: int = 0
 ) -> pd.DataFrame:
-    """Compare every head with every find^j, for every k that the model can be asked for.
+    """Compare every head with the pointers of every j, for every k that can be asked for.
 
-    The same strings serve every k, as in the authors' notebook; only the hop token changes.
+    The same sequences serve every k, as in the authors' notebook, each asked for all of them.
 
     Args:
         model: on the device to use.
-        task: of the run.
-        strings: int64 (batch, n) of symbols, on the same device.
-        dropout: whether dropout is active, as in the published figures.
+        task: of the run, one with pointers.
+        tokens: int64 (batch, context), on the same device.
+        mode: "eval", or "train" for active dropout, as in the published figures.
         seed: of dropout.
 
     Returns:
-        A row a layer, head (both from 1), k and j: layer, head, hops, jumps, cosine, printed; means
-        over the strings.
+        A row a layer, head (both from 1), k and j: layer, head, k, j, cosine, printed; means
+        over the sequences.
     """
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
-    matrices = find_matrices(strings.cpu(), task.alphabet, task.max_hops).to(strings.device)
+    matrices = pointer_matrices(task, tokens.cpu(), task.max_k).to(tokens.device)
     torch.manual_seed(seed)
-    model.train(dropout)
+    model.train(mode == "train")
     rows = []
-    for k in range(task.max_hops + 1):
-        tokens = hop.encode(strings, strings.new_full((len(strings),), k)).tokens
-        for layer, attention in enumerate(attention_weights(model, tokens), 1):
+    for k in task.ks:
+        for layer, attention in enumerate(attention_weights(model, task.asked(tokens, k)), 1):
             cosines, printed = (
                 measure(attention, matrices).mean(1).tolist()
                 for measure in (cosine, printed_alignment)
@@ -132,42 +135,39 @@ def alignment_table(
                 for j in range(len(matrices))
             ]
     model.eval()
-    return pd.DataFrame(rows, columns=["layer", "head", "hops", "jumps", "cosine", "printed"])
+    return pd.DataFrame(rows, columns=["layer", "head", "k", "j", "cosine", "printed"])
 
 
 @torch.no_grad()
 def attention_table(
-    model: Transformer,
+    model: Network,
     task: Task,
-    string: torch.Tensor,
-    hops: int,
+    tokens: torch.Tensor,
+    k: int,
     *,
-    dropout: bool,
+    mode: str,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return every head's attention on one string.
+    """Return every head's attention on one sequence.
 
     Args:
         model: on the device to use.
-        task: of the run.
-        string: int64 (n,) of symbols without equal neighbours, on the same device.
-        hops: k that the model is asked for.
-        dropout: whether dropout is active.
+        task: of the run, one with pointers.
+        tokens: int64 (context,), on the same device.
+        k: that the model is asked for.
+        mode: "eval", or "train" for active dropout.
         seed: of dropout.
 
     Returns:
-        A row a layer, head (both from 1), query and key <= query (from 0, the hop token):
-        layer, head, query, key, weight, jumps; jumps is the j with find^j(query) = key, of which
-        there is one at most, or -1.
+        A row a layer, head (both from 1), query and key <= query (from 0): layer, head, query, key,
+        weight, j; j is the least number of steps after which the query looks at the key, or -1.
     """
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
     torch.manual_seed(seed)
-    model.train(dropout)
-    tokens = hop.encode(string[None], string.new_full((1,), hops)).tokens
-    weights = attention_weights(model, tokens)[:, 0].cpu()
+    model.train(mode == "train")
+    weights = attention_weights(model, task.asked(tokens[None], k))[:, 0].cpu()
     model.eval()
-    matrices = find_matrices(string[None].cpu(), task.alphabet, task.context)[:, 0]
-    jumps = torch.where(matrices.any(0), matrices.argmax(0), -1)
+    matrices = pointer_matrices(task, tokens[None].cpu(), task.context)[:, 0]
+    steps = torch.where(matrices.any(0), matrices.argmax(0), -1)
     query, key = torch.tril_indices(task.context, task.context)
     return pd.concat(
         [
@@ -178,7 +178,7 @@ def attention_table(
                     "query": query,
                     "key": key,
                     "weight": weights[layer, head, query, key],
-                    "jumps": jumps[query, key],
+                    "j": steps[query, key],
                 }
             )
             for layer in range(weights.shape[0])
@@ -189,12 +189,14 @@ def attention_table(
 
 
 @contextmanager
-def _products(model: Transformer) -> Iterator[list[tuple[torch.Tensor, ...]]]:
-    """Collect query, key and value of each layer while the model runs."""
-    products: list[tuple[torch.Tensor, ...]] = []
+def _products(model: Network) -> Iterator[list[tuple[float, tuple[torch.Tensor, ...]]]]:
+    """Collect dropout, and query, key and value, of each layer while the model runs."""
+    products: list[tuple[float, tuple[torch.Tensor, ...]]] = []
     handles = [
         layer.query_key_value.register_forward_hook(
-            lambda _module, _inputs, output, layer=layer: products.append(layer.split(output))
+            lambda _module, _inputs, output, layer=layer: products.append(
+                (layer.dropout if layer.training else 0.0, layer.split(output))
+            )
         )
         for layer in model.modules()
         if isinstance(layer, layers.Attention)

@@ -3,21 +3,20 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from logdepth.config.run import Run, Task
-from logdepth.evaluation.conditions import conditions_of
+from logdepth.config.run import Run
+from logdepth.evaluation.agreement import Seeds, design_effects, score, seed_variances, tolerance
 from logdepth.evaluation.counts import Counts
 from logdepth.evaluation.intervals import sequence_interval, wilson_interval
-from logdepth.evaluation.score import Seeds, design_effects, score, seed_variances, tolerance
-from logdepth.tables import read_table
+from logdepth.evaluation.paper_differences import conditions_of
+from logdepth.tasks.hop import Hop
 
 # The authors' task and evaluation (paper: section 4.2; their notebooks).
-TASK = Task(context=99, alphabet=4, max_hops=16)
+TASK = Hop(context=99, alphabet=4, max_k=16)
 SEQUENCES = 100
 
 _SETTING = ["depth", "heads", "width", "train_samples"]
@@ -28,18 +27,6 @@ _UNMEASURED: dict[str, Any] = {
 }
 
 
-def read_published(path: Path) -> pd.DataFrame:
-    """Read the published errors: one model a setting, 100 sequences for each k, dropout on.
-
-    Returns:
-        A row a cell: depth, heads, width, train_samples ("inf" or a number, as text), hops, error.
-
-    Raises:
-        UserError: missing, not such a table, or a cell stands there twice.
-    """
-    return read_table("published_errors", path)
-
-
 def compare(
     published: pd.DataFrame, counts: Sequence[Counts], runs: Mapping[str, Run]
 ) -> pd.DataFrame:
@@ -47,35 +34,36 @@ def compare(
 
     A run is compared if its task is the authors' and its depth, heads, width and training samples
     are the published ones. The published sample is taken to have, for each sequence, as many
-    independent answers as ours has, and z is that of ``score.score``. A verdict other than
-    "agrees" needs a |z| that one of all cells compared under the same dropout setting would exceed
+    independent answers as ours has, and z is that of ``agreement.score``. A verdict other than
+    "agrees" needs a |z| that one of all cells compared in the same mode would exceed
     with a chance of 5 %. The models the authors released are the published ones, and so have no
     variance over seeds; the variance of a model trained with a single seed is unknown, z leaves it
     out, and ``conditions`` says so.
 
     Args:
-        published: from ``read_published``.
+        published: a row a cell: depth, heads, width, train_samples ("inf" or a number), k and
+            error; one model a setting, 100 sequences for each k, dropout on.
         counts: of all experiments.
         runs: the definition of each run in ``counts``, by identifier.
 
     Returns:
-        A row for each published cell, dropout setting of any count, and experiment that measured
+        A row for each published cell, mode of any count, and experiment that measured
         it; one with the verdict "not measured" where none did. Intervals are 95 % over sequences;
         that of an error nobody measured again takes each sequence for one answer.
     """
     settings = dict(list(published.groupby(_SETTING, sort=False)))
-    measured = [(part.dropout, _measured(part, runs, settings)) for part in counts]
+    measured = [(part.mode, _measured(part, runs, settings)) for part in counts]
     rows: list[dict[str, Any]] = []
     for setting, cells in settings.items():
-        for dropout in dict.fromkeys(part.dropout for part in counts):
-            ours = [m[setting] for of, m in measured if of == dropout and setting in m]
-            for hops, error in zip(cells["hops"], cells["error"], strict=True):
+        for mode in dict.fromkeys(part.mode for part in counts):
+            ours = [m[setting] for of, m in measured if of == mode and setting in m]
+            for k, error in zip(cells["k"], cells["error"], strict=True):
                 cell = dict(zip(_SETTING, setting, strict=True))
-                cell |= {"hops": hops, "dropout": dropout, "published": error}
-                found = [experiment[hops] for experiment in ours if hops in experiment]
+                cell |= {"k": k, "mode": mode, "published": error}
+                found = [experiment[k] for experiment in ours if k in experiment]
                 rows += [cell | columns for columns in found or [_nothing(error)]]
     table = pd.DataFrame(rows, columns=[*_COLUMNS])
-    limit = table.groupby("dropout")["z"].transform(lambda z: tolerance(z.count()))
+    limit = table.groupby("mode")["z"].transform(lambda z: tolerance(z.count()))
     z = table["z"]
     table["verdict"] = np.select(
         [z.isna(), z < -limit, z > limit], ["not measured", "lower", "higher"], "agrees"
@@ -84,34 +72,34 @@ def compare(
 
 
 def summary(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each experiment and dropout setting with a cell that was compared.
+    """Return a row for each experiment and mode with a cell that was compared.
 
     Returns:
         cells, and how many agree or are lower or higher; largest |z| and root mean square of z,
         which is about 1 where nothing but chance differs; tolerance is the |z| still agreeing.
     """
     measured = comparison[comparison["z"].notna()]
-    limits = {str(name): tolerance(len(part)) for name, part in measured.groupby("dropout")}
+    limits = {str(name): tolerance(len(part)) for name, part in measured.groupby("mode")}
     rows = [
         {
             "experiment": experiment,
-            "dropout": dropout,
+            "mode": mode,
             "cells": len(part),
             **{word: int((part["verdict"] == word).sum()) for word in _VERDICTS},
             "largest_z": part["z"].abs().max(),
             "rms_z": math.sqrt(np.square(part["z"]).mean()),
-            "tolerance": limits[str(dropout)],
+            "tolerance": limits[str(mode)],
         }
-        for (experiment, dropout), part in measured.groupby(["experiment", "dropout"], sort=False)
+        for (experiment, mode), part in measured.groupby(["experiment", "mode"], sort=False)
     ]
-    columns = ["experiment", "dropout", "cells", *_VERDICTS, "largest_z", "rms_z", "tolerance"]
+    columns = ["experiment", "mode", "cells", *_VERDICTS, "largest_z", "rms_z", "tolerance"]
     return pd.DataFrame(rows, columns=columns)
 
 
 _VERDICTS = ("agrees", "lower", "higher")
 _COLUMNS = (
     *_SETTING,
-    *("hops", "dropout", "experiment", "origin", "recipe", "conditions"),
+    *("k", "mode", "experiment", "origin", "recipe", "conditions"),
     *("published", "published_low", "published_high", "ours", "ours_low", "ours_high"),
     *("seeds", "sequences", "z"),
 )
@@ -120,8 +108,8 @@ _COLUMNS = (
 def _setting(run: Run) -> tuple[Any, ...] | None:
     if run.task != TASK:
         return None
-    samples = "inf" if run.training.samples is None else str(run.training.samples)
-    return run.model.depth, run.model.heads, run.model.width, samples
+    samples = str(run.training.train_samples or "inf")
+    return run.model.depth, getattr(run.model, "heads", None), run.model.width, samples
 
 
 def _measured(
@@ -131,7 +119,7 @@ def _measured(
     answered = part.symbols.sum(1) > 0
     part = replace(
         part,
-        hops=part.hops[answered],
+        ks=part.ks[answered],
         wrong=part.wrong[:, answered],
         symbols=part.symbols[answered],
     )
@@ -165,27 +153,27 @@ def _cells(
     # Of one model as published, and of all of ours together.
     published_sizes = SEQUENCES / sequences * answers / design_effects(wrong, symbols)
     our_sizes = asked.sum(1) / design_effects(together[None], asked)
-    published: dict[int, float] = dict(zip(cells["hops"], cells["error"], strict=True))
+    published: dict[int, float] = dict(zip(cells["k"], cells["error"], strict=True))
     result: dict[int, dict[str, Any]] = {}
-    for k, hops in enumerate(part.hops.tolist()):
-        if hops not in published:
+    for place, k in enumerate(part.ks.tolist()):
+        if k not in published:
             continue
-        sizes = published_sizes[k], our_sizes[k]
-        theirs = wilson_interval(published[hops], sizes[0])
-        low, high = sequence_interval(together[k], asked[k])
-        result[hops] = {
+        sizes = published_sizes[place], our_sizes[place]
+        theirs = wilson_interval(published[k], sizes[0])
+        low, high = sequence_interval(together[place], asked[place])
+        result[k] = {
             "experiment": part.experiment,
             "origin": run.origin,
             "recipe": run.training.recipe,
-            "conditions": conditions_of(run, part.dropout, alone=count == 1),
+            "conditions": conditions_of(run, part.mode, alone=count == 1),
             "published_low": theirs[0],
             "published_high": theirs[1],
-            "ours": errors[k],
+            "ours": errors[place],
             "ours_low": low,
             "ours_high": high,
             "seeds": count,
             "sequences": sequences,
-            "z": score(published[hops], errors[k], sizes, seeds, k),
+            "z": score(published[k], errors[place], sizes, seeds, place),
         }
     return result
 

@@ -1,6 +1,6 @@
 """The counts of a study's runs, as tables and as arrays."""
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,27 +15,27 @@ from logdepth.evaluation.intervals import seed_interval, sequence_interval
 
 @dataclass(frozen=True)
 class Counts:
-    """Wrong answers of the runs of one experiment under one dropout setting.
+    """Wrong answers of the runs of one experiment in one mode.
 
     Attributes:
         experiment: its name.
-        dropout: "on" or "off".
+        mode: "eval", or "train" for active dropout.
         runs: (R,) identifiers.
         depths: (R,) depth of each run.
         seeds: (R,) seed of each run.
-        alphabet: number of symbols of the task.
-        hops: (K,) values of k, ascending.
+        chance: error of a uniform guess at the task.
+        ks: (K,) values of k, ascending.
         wrong: (R, K, S) wrong answers of each sequence.
         symbols: (K, S) answers of each sequence, the same for every run.
     """
 
     experiment: str
-    dropout: str
+    mode: str
     runs: list[str]
     depths: NDArray[np.int64]
     seeds: NDArray[np.int64]
-    alphabet: int
-    hops: NDArray[np.int64]
+    chance: float
+    ks: NDArray[np.int64]
     wrong: NDArray[np.float64]
     symbols: NDArray[np.float64]
 
@@ -48,27 +48,25 @@ class Counts:
         return errors
 
 
-def read_counts(runs_folder: Path, experiments: dict[str, list[str]]) -> list[Counts]:
+def read_counts(runs_folder: Path, experiments: Mapping[str, Sequence[Run]]) -> list[Counts]:
     """Read the evaluations of a study.
 
     Args:
-        runs_folder: holds <run>/run.json and <run>/evaluation.csv.
-        experiments: identifiers of the runs of each experiment.
+        runs_folder: holds <run>/evaluation.csv.
+        experiments: the runs of each experiment.
 
     Raises:
         UserError: the runs of an experiment were not evaluated on the same sequences.
     """
     result = []
-    for experiment, identifiers in experiments.items():
-        runs = [_read_run(runs_folder / name / "run.json") for name in identifiers]
+    for experiment, runs in experiments.items():
+        identifiers = [run.identifier for run in runs]
         tables = [_read_evaluation(runs_folder / name / "evaluation.csv") for name in identifiers]
-        for dropout in tables[0]["dropout"].unique():
-            cubes = [_cube(table[table["dropout"] == dropout]) for table in tables]
-            hops, _, symbols = cubes[0]
-            for name, (other_hops, _, other_symbols) in zip(identifiers, cubes, strict=True):
-                if not (
-                    np.array_equal(hops, other_hops) and np.array_equal(symbols, other_symbols)
-                ):
+        for mode in tables[0]["mode"].unique():
+            cubes = [_cube(table[table["mode"] == mode]) for table in tables]
+            ks, _, symbols = cubes[0]
+            for name, (other_ks, _, other_symbols) in zip(identifiers, cubes, strict=True):
+                if not (np.array_equal(ks, other_ks) and np.array_equal(symbols, other_symbols)):
                     raise UserError(
                         f"{runs_folder / name}/evaluation.csv: not the sequences on which "
                         f"{identifiers[0]} was evaluated; evaluate both on one set"
@@ -76,12 +74,12 @@ def read_counts(runs_folder: Path, experiments: dict[str, list[str]]) -> list[Co
             result.append(
                 Counts(
                     experiment=experiment,
-                    dropout=str(dropout),
+                    mode=str(mode),
                     runs=identifiers,
                     depths=np.array([run.model.depth for run in runs]),
                     seeds=np.array([run.seed for run in runs]),
-                    alphabet=runs[0].task.alphabet,
-                    hops=hops,
+                    chance=runs[0].task.chance,
+                    ks=ks,
                     wrong=np.stack([wrong for _, wrong, _ in cubes]),
                     symbols=symbols,
                 )
@@ -94,21 +92,21 @@ def errors_by_run(counts: list[Counts]) -> pd.DataFrame:
     rows = []
     for part in counts:
         for r, errors in enumerate(part.errors()):
-            for k, error in enumerate(errors):
-                low, high = sequence_interval(part.wrong[r, k], part.symbols[k])
+            for place, error in enumerate(errors):
+                low, high = sequence_interval(part.wrong[r, place], part.symbols[place])
                 rows.append(
                     {
                         "experiment": part.experiment,
                         "run": part.runs[r],
                         "depth": part.depths[r],
                         "seed": part.seeds[r],
-                        "dropout": part.dropout,
-                        "hops": part.hops[k],
+                        "mode": part.mode,
+                        "k": part.ks[place],
                         "error": error,
                         "sequences_low": low,
                         "sequences_high": high,
                         "sequences": part.symbols.shape[1],
-                        "symbols": int(part.symbols[k].sum()),
+                        "symbols": int(part.symbols[place].sum()),
                     }
                 )
     return pd.DataFrame(rows)
@@ -121,40 +119,36 @@ def errors_by_depth(counts: list[Counts]) -> pd.DataFrame:
         errors = part.errors()
         for depth in np.unique(part.depths):
             chosen = part.depths == depth
-            for k, hops in enumerate(part.hops):
+            for place, k in enumerate(part.ks):
                 # Every seed answers the same sequences, so that a sequence is one draw for all.
-                wrong = part.wrong[chosen, k].sum(0)
-                symbols = part.symbols[k] * chosen.sum()
+                wrong = part.wrong[chosen, place].sum(0)
+                symbols = part.symbols[place] * chosen.sum()
                 sequences_low, sequences_high = sequence_interval(wrong, symbols)
-                seeds_low, seeds_high = seed_interval(errors[chosen, k])
+                seeds_low, seeds_high = seed_interval(errors[chosen, place])
                 rows.append(
                     {
                         "experiment": part.experiment,
                         "depth": depth,
-                        "dropout": part.dropout,
-                        "hops": hops,
-                        "error": errors[chosen, k].mean(),
+                        "mode": part.mode,
+                        "k": k,
+                        "error": errors[chosen, place].mean(),
                         "sequences_low": sequences_low,
                         "sequences_high": sequences_high,
                         "seeds_low": seeds_low,
                         "seeds_high": seeds_high,
                         "seeds": int(chosen.sum()),
                         "sequences": part.symbols.shape[1],
-                        "symbols": int(part.symbols[k].sum()),
+                        "symbols": int(part.symbols[place].sum()),
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def _read_run(path: Path) -> Run:
-    return Run.model_validate(json.loads(path.read_text()))
-
-
 def _read_evaluation(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype={"dropout": str})
-    wanted = ["dropout", "hops", "sequence", "wrong", "symbols"]
+    table = pd.read_csv(path, dtype={"mode": str})
+    wanted = ["mode", "k", "sequence", "wrong", "symbols"]
     if missing := [column for column in wanted if column not in table]:
-        raise UserError(f"{path}: no column '{missing[0]}'; right would be {', '.join(wanted)}")
+        raise UserError(f"{path}: no column '{missing[0]}'; expected {', '.join(wanted)}")
     return table
 
 
@@ -162,7 +156,7 @@ def _cube(
     table: pd.DataFrame,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return values of k (K,), wrong answers (K, S) and answers (K, S)."""
-    cells = table.set_index(["hops", "sequence"])
+    cells = table.set_index(["k", "sequence"])
     wrong = cells["wrong"].unstack("sequence")  # noqa: PD010 - each cell stands once
     symbols = cells["symbols"].unstack("sequence")  # noqa: PD010
     return wrong.index.to_numpy(), wrong.to_numpy(float), symbols.to_numpy(float)

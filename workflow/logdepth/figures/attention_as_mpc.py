@@ -1,4 +1,12 @@
-"""A layer of a transformer as rounds of a protocol (paper: Figure 5)."""
+"""A layer of a transformer as rounds of a protocol (paper: Figure 5).
+
+A causal attention head as rounds of a protocol: a column for each local computation, with the
+machines that work in it, and lines as wide as the messages have words. Rows lie packed on the first
+machines and go to a machine for each token; trees copy queries, keys and values to a machine for
+each pair, and the parts of the softmax return over the query trees. Grey is the share of a token's
+attention that a part stands for, also written in the boxes that merge two; numbers in brackets are
+the outputs. Below is what the busiest machine sends and receives, at most *s* words.
+"""
 
 from typing import Any
 
@@ -7,7 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from logdepth.figures.drawing import Point, box, groups, label, message, page, rows, write_traffic
-from logdepth.figures.style import WIDE_INCHES
+from logdepth.figures.style import WIDE_INCHES, Shown
+
+TABLES = ("attention_as_mpc",)
 
 # From the left, a column for each local computation; from the top, a band for each token.
 X = (0.4, 1.32, 2.28, 3.42, 4.5, 5.42, 6.4)
@@ -26,7 +36,7 @@ LINES: dict[str, dict[str, Any]] = {
 }
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return the table attention_as_mpc as it is."""
     return tables["attention_as_mpc"]
 

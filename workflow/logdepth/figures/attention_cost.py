@@ -1,4 +1,11 @@
-"""Rounds and machines of attention as a protocol against M (paper: Theorems 3.4 and C.1)."""
+r"""Rounds and machines of attention as a protocol against M (paper: Theorems 3.4 and C.1).
+
+One layer of attention as a protocol: rounds, and machines, against the tokens *M*. Lines are
+formulas, 2\ *D* + 3 rounds for trees of depth *D*, and the machines of Theorem C.1 with a tree for
+queries and one for keys and values; markers are executions under enforced limits (machines that
+took part), which agreed with softmax to rounding. With words *s* a power of *M*, the rounds do not
+grow. Blocks of *B* tokens on a machine save its square in machines.
+"""
 
 from collections.abc import Iterator
 
@@ -8,10 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from logdepth.figures.style import MARKERS, WIDE_INCHES, ordered_colours, power_axis
+from logdepth.figures.style import MARKERS, WIDE_INCHES, Shown, ordered_colours, power_axis
+
+TABLES = ("attention_cost",)
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return a row per M, exponent of the branching, and tokens of a block.
 
     Columns: tokens (M), exponent, tile (B), rounds and machines of the formulas, rounds_run and

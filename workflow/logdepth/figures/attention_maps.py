@@ -1,15 +1,22 @@
-"""Attention matrices of a head of each layer, with find^j laid over (paper: Figure 10)."""
+r"""Attention matrices of a head of each layer, with find^j laid over (paper: Figure 10).
+
+The attention matrix of one head of each layer on one string: grey is attention, rings mark the
+positions that find\ :sup:`j` names. Where the rings are filled, the head looks exactly there.
+"""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from logdepth.figures.style import WIDE_INCHES
+from logdepth.figures.style import WIDE_INCHES, Shown
+
+TABLES = ("attention", "alignment")
+OPTIONS = ("depth", "k", "heads")
 
 COLUMNS = 3
 DECISIVE = 0.5
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return the matrices of the chosen heads; by default the farthest-reaching of each layer.
 
     That is the head of the largest j whose cosine is above a half, or of the largest cosine.
@@ -19,15 +26,15 @@ def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.Data
     """
     alignment = tables["alignment"]
     if "heads" in tables:
-        heads = tables["heads"].merge(alignment, on=["layer", "head", "jumps"])
+        heads = tables["heads"].merge(alignment, on=["layer", "head", "j"])
     else:
-        searched = alignment[alignment["jumps"] > 0].reset_index(drop=True)
-        searched["reach"] = searched["jumps"].where(searched["cosine"] > DECISIVE, 0)
+        searched = alignment[alignment["j"] > 0].reset_index(drop=True)
+        searched["reach"] = searched["j"].where(searched["cosine"] > DECISIVE, 0)
         searched = searched.sort_values(["layer", "reach", "cosine"])
         heads = searched.drop_duplicates("layer", keep="last")
-    heads = heads.rename(columns={"jumps": "matched"})[["layer", "head", "matched", "cosine"]]
+    heads = heads.rename(columns={"j": "matched"})[["layer", "head", "matched", "cosine"]]
     table = tables["attention"].merge(heads, on=["layer", "head"])
-    kept = (table["weight"] >= 5e-4) | (table["jumps"] == table["matched"])
+    kept = (table["weight"] >= 5e-4) | (table["j"] == table["matched"])
     return table[kept].reset_index(drop=True)
 
 
@@ -44,7 +51,7 @@ def draw(data: pd.DataFrame) -> Figure:
         matrix = part.pivot_table(index="query", columns="key", values="weight")
         matrix = matrix.reindex(index=range(size), columns=range(size)).fillna(0)
         image = axis.imshow(matrix, cmap="Greys", vmin=0, vmax=1, interpolation="none")
-        found = part[part["jumps"] == matched]
+        found = part[part["j"] == matched]
         axis.plot(found["key"], found["query"], "o", ms=2.6, mew=0.5, mfc="none", mec="C3")
         axis.grid(visible=False)
         cosine = part["cosine"].iloc[0]
@@ -53,9 +60,9 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.set_yticks(range(0, size, 25))
     for axis in axes[len(groups) :]:
         axis.set_axis_off()
-    depth, hops = data["depth"].iloc[0], data["hops"].iloc[0]
+    depth, k = data["depth"].iloc[0], data["k"].iloc[0]
     figure.suptitle(
-        f"$L={depth}$, asked for $k={hops}$: layer.head, ringed find$^j$ (its cosine)", fontsize=9
+        f"$L={depth}$, asked for $k={k}$: layer.head, ringed find$^j$ (its cosine)", fontsize=9
     )
     figure.supxlabel("key position", fontsize=8)
     figure.supylabel("query position", fontsize=8)

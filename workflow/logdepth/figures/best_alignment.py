@@ -1,30 +1,38 @@
-"""The find^j that each head matches best, for each k (paper: Figures 14 and 15)."""
+r"""The find^j that each head matches best, for each k (paper: Figures 14 and 15).
+
+For each head and each *k* the model can be asked for, the *j* whose find\ :sup:`j` its attention
+matches best. The colour and the number say *j*, the opacity how well it matches (the cosine).
+Deeper layers reach larger *j*, about twice as large with each layer.
+"""
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from logdepth.figures.style import WIDE_INCHES, head_axis
+from logdepth.figures.style import WIDE_INCHES, Shown, head_axis
+
+TABLES = ("alignment",)
+OPTIONS = ("depth",)
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return, for each head and k >= 1, the j >= 1 of the largest cosine, and that cosine."""
     table = tables["alignment"]
-    table = table[(table["jumps"] > 0) & (table["hops"] > 0)]
-    best = table.loc[table.groupby(["layer", "head", "hops"])["cosine"].idxmax()]
-    columns = ["depth", "layer", "head", "hops", "jumps", "cosine"]
+    table = table[(table["j"] > 0) & (table["k"] > 0)]
+    best = table.loc[table.groupby(["layer", "head", "k"])["cosine"].idxmax()]
+    columns = ["depth", "layer", "head", "k", "j", "cosine"]
     return best[columns].reset_index(drop=True)
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """Draw heads downwards and k to the right; hue and number say j, opacity the cosine."""
-    j = data.pivot_table(index=["layer", "head"], columns="hops", values="jumps")
-    strength = data.pivot_table(index=["layer", "head"], columns="hops", values="cosine")
+    j = data.pivot_table(index=["layer", "head"], columns="k", values="j")
+    strength = data.pivot_table(index=["layer", "head"], columns="k", values="cosine")
     figure = Figure(figsize=(WIDE_INCHES, 0.8 + 0.16 * len(j)))
     axis = figure.subplots()
     # Equal steps in j would leave 1, 2 and 3 alike, where most heads are.
-    shades = mpl.colormaps["turbo"](0.05 + 0.9 * np.log2(j) / np.log2(max(2, data["hops"].max())))
+    shades = mpl.colormaps["turbo"](0.05 + 0.9 * np.log2(j) / np.log2(max(2, data["k"].max())))
     shades[..., 3] = strength.clip(0, 1)
     axis.set_facecolor("white")
     axis.imshow(shades, aspect="auto")

@@ -1,4 +1,10 @@
-"""The published errors beside ours, and how far apart they are."""
+"""The published errors beside ours, and how far apart they are.
+
+The published errors beside ours, for each depth and *k*. The published numbers come from one model
+a setting and 100 sequences for each *k*, evaluated with dropout still active; *z* is the difference
+over its standard error, and a verdict is given at a family-wise error of 5 % over all cells
+compared.
+"""
 
 from typing import Any
 
@@ -13,11 +19,15 @@ from matplotlib.lines import Line2D
 from logdepth.errors import UserError
 from logdepth.figures.style import (
     COLUMN_INCHES,
+    IN_WORDS,
     MARKERS,
+    Shown,
     error_axis,
     ordered_colours,
     with_titles,
 )
+
+TABLES = ("comparison",)
 
 # Beyond any tolerance for 425 cells or fewer, so that what differs has a strong colour.
 _FARTHEST = 6.0
@@ -26,29 +36,29 @@ _VERDICTS = {"lower": "v", "higher": "^"}
 _APART = 0.13
 
 
-def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], shown: Shown) -> pd.DataFrame:
     """Return the cells with k >= 1 that were compared, with the title of each experiment.
 
     Raises:
         UserError: nothing was compared, so that there is nothing to draw.
     """
     table = tables["comparison"]
-    table = table[(table["verdict"] != "not measured") & (table["hops"] > 0)]
+    table = table[(table["verdict"] != "not measured") & (table["k"] > 0)]
     if table.empty:
         raise UserError(
             "table comparison: no run has the task and size of a published model; nothing to draw"
         )
     columns = [
-        *("experiment", "dropout", "depth", "hops"),
+        *("experiment", "mode", "depth", "k"),
         *("published", "published_low", "published_high"),
         *("ours", "ours_low", "ours_high", "z", "verdict"),
     ]
     # As the study orders its experiments; the table goes by published model.
-    order = {name: place for place, name in enumerate(titles)}
+    order = {name: place for place, name in enumerate(shown.titles)}
     table = table.sort_values(
         "experiment", key=lambda names: names.map(order).fillna(len(order)), kind="stable"
     )
-    return with_titles(table[columns], titles).reset_index(drop=True)
+    return with_titles(table[columns], shown.titles).reset_index(drop=True)
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -58,7 +68,7 @@ def draw(data: pd.DataFrame) -> Figure:
     sequences. A triangle marks a cell in which ours is lower or higher than chance explains.
     """
     experiments = list(dict.fromkeys(data["experiment"]))
-    settings = sorted(data["dropout"].unique(), reverse=True)  # on, as published, comes first
+    settings = sorted(data["mode"].unique(), reverse=True)  # train, as published, comes first
     depths = sorted(data["depth"].unique())
     figure = Figure(figsize=(COLUMN_INCHES * len(settings), 0.9 + 3.6 * len(experiments)))
     axes = figure.subplots(
@@ -68,18 +78,18 @@ def draw(data: pd.DataFrame) -> Figure:
         height_ratios=[2.6, 0.35 + 0.15 * len(depths)] * len(experiments),
     )
     for row, experiment in enumerate(experiments):
-        for column, dropout in enumerate(settings):
+        for column, mode in enumerate(settings):
             upper, lower = axes[2 * row : 2 * row + 2, column]
-            chosen = (data["experiment"] == experiment) & (data["dropout"] == dropout)
+            chosen = (data["experiment"] == experiment) & (data["mode"] == mode)
             part = data[chosen]
             if part.empty:
                 upper.set_axis_off()
                 lower.set_axis_off()
                 continue
-            hops = sorted(part["hops"].unique())
-            _errors(upper, part, hops, depths)
-            _scores(lower, part, hops)
-            upper.set_title(f"{part['title'].iloc[0]}, dropout {dropout}")
+            ks = sorted(part["k"].unique())
+            _errors(upper, part, ks, depths)
+            _scores(lower, part, ks)
+            upper.set_title(f"{part['title'].iloc[0]}, {IN_WORDS[mode]}")
     figure.legend(handles=_handles(depths), loc="outside upper center", ncols=2 * len(settings) + 1)
     figure.colorbar(
         ScalarMappable(Normalize(-_FARTHEST, _FARTHEST), "PuOr_r"),
@@ -92,10 +102,10 @@ def draw(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def _errors(axis: Axes, part: pd.DataFrame, hops: list[int], depths: list[int]) -> None:
+def _errors(axis: Axes, part: pd.DataFrame, ks: list[int], depths: list[int]) -> None:
     colours = ordered_colours(depths)
     for depth, curve in part.groupby("depth"):
-        place = np.searchsorted(hops, curve["hops"])
+        place = np.searchsorted(ks, curve["k"])
         for source, side in (("published", -_APART), ("ours", _APART)):
             # Rounding may put an end of an interval on the wrong side of the error by a digit.
             below = (curve[source] - curve[f"{source}_low"]).clip(lower=0)
@@ -108,7 +118,7 @@ def _errors(axis: Axes, part: pd.DataFrame, hops: list[int], depths: list[int]) 
                 elinewidth=0.7,
                 **_look(source, depths.index(depth)),  # type: ignore[arg-type]
             )
-    _hop_ticks(axis, hops)
+    _k_ticks(axis, ks)
     axis.tick_params(axis="x", labelbottom=False)
     error_axis(axis, part[["published", "ours"]].max(axis=1))
 
@@ -120,15 +130,15 @@ def _look(source: str, place: int) -> dict[str, Any]:
     return {"ls": "-", "marker": marker, "ms": 2.5, "lw": 0.9}
 
 
-def _scores(axis: Axes, part: pd.DataFrame, hops: list[int]) -> None:
-    table = part.pivot_table(index="depth", columns="hops", values="z")
+def _scores(axis: Axes, part: pd.DataFrame, ks: list[int]) -> None:
+    table = part.pivot_table(index="depth", columns="k", values="z")
     norm = Normalize(-_FARTHEST, _FARTHEST)
     axis.imshow(table, norm=norm, cmap="PuOr_r", aspect="auto")
     axis.grid(visible=False)
     for verdict, marker in _VERDICTS.items():
         cells = part[part["verdict"] == verdict]
         axis.plot(
-            np.searchsorted(hops, cells["hops"]),
+            np.searchsorted(ks, cells["k"]),
             np.searchsorted(table.index, cells["depth"]),
             ls="none",
             color="black",
@@ -139,13 +149,13 @@ def _scores(axis: Axes, part: pd.DataFrame, hops: list[int]) -> None:
         )
     axis.set_yticks(range(len(table.index)), table.index)
     axis.set_ylabel("depth $L$")
-    _hop_ticks(axis, hops)
-    axis.set_xlabel("hops $k$")
+    _k_ticks(axis, ks)
+    axis.set_xlabel("$k$")
 
 
-def _hop_ticks(axis: Axes, hops: list[int]) -> None:
-    axis.set_xlim(-0.5, len(hops) - 0.5)
-    axis.set_xticks(range(len(hops)), [str(k) for k in hops], fontsize=6.5)
+def _k_ticks(axis: Axes, ks: list[int]) -> None:
+    axis.set_xlim(-0.5, len(ks) - 0.5)
+    axis.set_xticks(range(len(ks)), [str(k) for k in ks], fontsize=6.5)
 
 
 def _handles(depths: list[int]) -> list[Line2D]:

@@ -1,4 +1,11 @@
-"""Largest solvable k against depth, the fitted growth, and the theory (paper: section 4)."""
+r"""Largest solvable k against depth, the fitted growth, and the theory (paper: section 4).
+
+Largest solved *k* against depth, on a log scale. Open markers are single runs, filled ones the
+error pooled over seeds with a 95 % interval from resampling seeds and sequences; triangles are
+bounds, where all or none of the *k* tried were solved. The blue line is the fitted exponential
+growth, grey lines the other two laws; the dashed line is what a theorem promises for the task, if
+there is one: for hop_k, that depth floor(log\ :sub:`2` *k*) + 2 is enough, as the paper states.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +15,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from logdepth.figures.style import depth_axis, panels, with_titles
+from logdepth.figures.style import Shown, depth_axis, panels, with_titles
 from logdepth.fitting.growth import LAWS
+
+TABLES = ("thresholds", "scaling")
+USES = ("reach",)
 
 _MARKER = {"exact": "o", "lower bound": "^", "upper bound": "v"}
 _MEANING = {
@@ -20,26 +30,26 @@ _MEANING = {
 _LINE = {"exponential": "-", "linear": ":", "power": "-."}
 
 
-def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], shown: Shown) -> pd.DataFrame:
     """Return, for the first threshold, a row a run, depth, or fitted law at a depth.
 
-    Columns: experiment, title, dropout, kind ("run", "depth", "theory" or a law's name), depth,
-    log2_hops, low, high, value ("exact" or which bound), slope and verdict of a law.
+    Columns: experiment, title, mode, kind ("run", "depth", "theory" or a law's name), depth,
+    log2_k, low, high, value ("exact" or which bound), slope and verdict of a law.
     """
     thresholds, scaling = tables["thresholds"], tables["scaling"]
     first = thresholds["threshold"] == scaling["threshold"].iloc[0]
     points = thresholds[first].copy()
     points["kind"] = np.where(points["seed"] == "all", "depth", "run")
-    points = points.rename(columns={"log2_hops_low": "low", "log2_hops_high": "high"})
+    points = points.rename(columns={"log2_k_low": "low", "log2_k_high": "high"})
     rows = [points]
-    for (experiment, dropout), part in points.groupby(["experiment", "dropout"], sort=False):
+    for (experiment, mode), part in points.groupby(["experiment", "mode"], sort=False):
         fine = np.linspace(part["depth"].min() - 0.3, part["depth"].max() + 0.3, 61)
-        common = {"experiment": experiment, "dropout": dropout}
-        # Depth floor(log2 k) + 2 suffices, so that depth L reaches every k below 2**(L-1).
-        layers = np.arange(max(2, part["depth"].min()), part["depth"].max() + 1)
-        theory = {"depth": layers, "log2_hops": np.log2(2.0 ** (layers - 1) - 1)}
+        common = {"experiment": experiment, "mode": mode}
+        span = range(part["depth"].min(), part["depth"].max() + 1)
+        bound = {d: k for d, k in shown.reach.get(str(experiment), {}).items() if d in span}
+        theory = {"depth": list(bound), "log2_k": np.log2(list(bound.values()))}
         rows.append(pd.DataFrame(common | {"kind": "theory"} | theory))
-        laws = scaling[(scaling["experiment"] == experiment) & (scaling["dropout"] == dropout)]
+        laws = scaling[(scaling["experiment"] == experiment) & (scaling["mode"] == mode)]
         for law in laws.itertuples():
             if np.isnan(law.slope):
                 continue
@@ -47,23 +57,23 @@ def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataF
             fitted = {
                 "kind": law.growth,
                 "depth": fine,
-                "log2_hops": curve,
+                "log2_k": curve,
                 "slope": law.slope,
                 "slope_low": law.slope_low,
                 "slope_high": law.slope_high,
                 "verdict": law.verdict,
             }
             rows.append(pd.DataFrame(common | fitted))
-    columns = ["experiment", "dropout", "kind", "depth", "seed", "log2_hops", "low", "high"]
+    columns = ["experiment", "mode", "kind", "depth", "seed", "log2_k", "low", "high"]
     columns += ["value", "slope", "slope_low", "slope_high", "verdict"]
-    return with_titles(pd.concat(rows, ignore_index=True).reindex(columns=columns), titles)
+    return with_titles(pd.concat(rows, ignore_index=True).reindex(columns=columns), shown.titles)
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """Draw runs as small markers and depths as large ones; triangles mark bounds."""
     figure, parts = panels(data, height=3.2)
     # The panels share their y axis.
-    top = int(np.ceil(data.loc[data["kind"] != "theory", "log2_hops"].max()))
+    top = int(np.ceil(data.loc[data["kind"] != "theory", "log2_k"].max()))
     ticks = range(max(top, 2) + 1)
     for axis, part in parts:
         _draw_lines(axis, part)
@@ -88,12 +98,12 @@ def _draw_lines(axis: Axes, part: pd.DataFrame) -> None:
     theory = part[part["kind"] == "theory"]
     axis.plot(
         theory["depth"],
-        theory["log2_hops"],
+        theory["log2_k"],
         color="0.35",
         ls="--",
         marker="_",
         ms=9,
-        label=r"theory: $\lfloor\log_2 k\rfloor + 2 \leq L$",
+        label="solved, says the theory",
     )
     for law, style in _LINE.items():
         line = part[part["kind"] == law]
@@ -106,7 +116,7 @@ def _draw_lines(axis: Axes, part: pd.DataFrame) -> None:
             axis.set_title(f"{axis.get_title()}\n{grows}")
         axis.plot(
             line["depth"],
-            line["log2_hops"],
+            line["log2_k"],
             color="C0" if claimed else "0.6",
             ls=style,
             lw=1.5 if claimed else 1.0,
@@ -122,7 +132,7 @@ def _draw_runs(axis: Axes, runs: pd.DataFrame) -> None:
         some = runs[runs["value"] == value]
         axis.plot(
             some["depth"] + some["seed"].map(shifts),
-            some["log2_hops"],
+            some["log2_k"],
             ls="",
             marker=marker,
             ms=3.5,
@@ -137,11 +147,11 @@ def _draw_depths(axis: Axes, depths: pd.DataFrame) -> None:
         some = depths[depths["value"] == value]
         if some.empty:
             continue
-        below = (some["log2_hops"] - some["low"]).clip(lower=0)
-        above = (some["high"] - some["log2_hops"]).clip(lower=0)
+        below = (some["log2_k"] - some["low"]).clip(lower=0)
+        above = (some["high"] - some["log2_k"]).clip(lower=0)
         axis.errorbar(
             some["depth"],
-            some["log2_hops"],
+            some["log2_k"],
             yerr=(below, above) if value == "exact" else None,
             ls="",
             marker=marker,

@@ -1,4 +1,12 @@
-"""A round of a protocol as a layer of a transformer (paper: Figure 4)."""
+"""A round of a protocol as a layer of a transformer (paper: Figure 4).
+
+A round of a protocol as a layer of a transformer, as a product of matrices: row *i* of the
+attention *A* averages rows of the values *V* above and gives row *i* of *AV* below. Each token
+computes the messages of its machine within its query, key and value. Filled markers are the scores
+that attention follows: 1 with the tokens that send to *i*, else the 3/4 of the start token (s, a
+square). The packets that are alone in a column and addressed to *i* are the messages that machine
+*i* gets, listed on the right as source and word; red lines follow one token.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from logdepth.figures.drawing import groups, label, page, rows
-from logdepth.figures.style import WIDE_INCHES
+from logdepth.figures.style import WIDE_INCHES, Shown
+
+TABLES = ("mpc_as_attention",)
 
 START = -1
 ROW, COLUMN, CELL = 0.155, 0.0573, 0.135
@@ -25,7 +35,7 @@ KEPT, OTHER, CORRUPTED, EXAMPLE = "C0", "0.8", "0.15", "C3"
 Heights = dict[float, float]
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return the table mpc_as_attention as it is."""
     return tables["mpc_as_attention"]
 

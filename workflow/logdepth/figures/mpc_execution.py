@@ -1,4 +1,11 @@
-"""A protocol run on machines: local computations, messages, the answer (paper: Figure 1)."""
+"""A protocol run on machines: local computations, messages, the answer (paper: Figure 1).
+
+A run of a protocol that tells one cycle from two: a lane for each machine, in the order of the
+vertices along their cycles, and a column for each local computation. A number is the least vertex
+that the machine knows of its cycle; a box is filled, and a message bold, once that is the least of
+the whole cycle. What a machine knows about doubles with each round, so that *R* grows as log *n*.
+Below is what the busiest machine keeps, sends and receives, all of it at most *s* words.
+"""
 
 import math
 
@@ -17,7 +24,9 @@ from logdepth.figures.drawing import (
     rows,
     write_traffic,
 )
-from logdepth.figures.style import WIDE_INCHES
+from logdepth.figures.style import WIDE_INCHES, Shown
+
+TABLES = ("mpc_execution",)
 
 # From the top; from the left, with a column for each round.
 TOP, LANE, GAP, BOTTOM = 0.66, 0.21, 0.2, 0.78
@@ -29,7 +38,7 @@ OTHER = {"ec": "0.75", "lw": 0.5}
 ByMachine = dict[int, float]
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return the table mpc_execution as it is."""
     return tables["mpc_execution"]
 

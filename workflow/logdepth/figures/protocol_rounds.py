@@ -1,4 +1,13 @@
-"""Rounds of the protocols against n, k and the diameter (paper: section 2, Corollary 3.3)."""
+r"""Rounds of the protocols against n, k and the diameter (paper: section 2, Corollary 3.3).
+
+Rounds (local computations) of protocols executed under enforced limits on words sent, received and
+stored, every answer compared with an independent one, against the size of the input, and those of
+hop\ :sub:`k` against *k*: two more for each doubling, as the transformer needs one more layer.
+Dashed lines are the formulas. Right: iterations (five exchanges each) of hooking and shortcutting
+until the components of a graph are found: the most over three namings of the vertices, bars down to
+the fewest. Proved is at most *D*; what is measured is log\ :sub:`2` *D* + 1 or less. It is not the
+*O*\ (log *D*) algorithm that Corollary 3.3 uses.
+"""
 
 import math
 from typing import Any
@@ -9,7 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from logdepth.figures.style import MARKERS, WIDE_INCHES, ordered_colours, power_axis
+from logdepth.figures.style import MARKERS, WIDE_INCHES, Shown, ordered_colours, power_axis
+
+TABLES = ("protocol_rounds", "component_rounds")
 
 LABELS = {
     "cycle components": "components of cycles",
@@ -21,7 +32,7 @@ LABELS = {
 }
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return a row per point of each panel.
 
     Columns: panel ("size", "hops" or "diameter"), curve (protocol, or family of graphs), size (n),

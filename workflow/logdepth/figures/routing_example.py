@@ -1,4 +1,12 @@
-"""What a token receives from a routing head, column by column (paper: Figure 3)."""
+"""What a token receives from a routing head, column by column (paper: Figure 3).
+
+What one attention head brings to token 0. Above, the query of token 0 scores 1 with the keys of the
+tokens that send to it, 3/4 with the start token's and less with all others, so that it averages its
+two senders. Below, both write a packet in several columns for each of their messages, labelled with
+its destination; bars are the packets heard in each column of the average, times the number of
+senders. From a column with one packet, token 0 reads it and keeps it if it is addressed to token 0;
+a blank column says nothing, and where two packets meet, nothing can be read.
+"""
 
 import math
 
@@ -8,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from logdepth.figures.drawing import Point, box, groups, label, page, rows
-from logdepth.figures.style import WIDE_INCHES
+from logdepth.figures.style import WIDE_INCHES, Shown
+
+TABLES = ("routing_example",)
 
 HEIGHT = 4.32
 # From the left: right end of the names of rows; first column of the values, their pitch, and the
@@ -24,7 +34,7 @@ CHIP = (0.19, 0.165)
 COLOURS = {"C0": "white", "C1": "black"}
 
 
-def prepare(tables: dict[str, pd.DataFrame], _titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], _shown: Shown) -> pd.DataFrame:
     """Return the table routing_example as it is."""
     return tables["routing_example"]
 

@@ -16,9 +16,9 @@ def select(tables: dict[str, pd.DataFrame], spec: FigureSpec) -> dict[str, pd.Da
     """
     wanted: dict[str, list[Any]] = {
         "experiment": list(spec.experiments),
-        "dropout": [spec.dropout] if spec.dropout else [],
+        "mode": [spec.mode] if spec.mode else [],
         "depth": [spec.depth] if spec.depth is not None else [],
-        "hops": [spec.hops] if spec.hops is not None else [],
+        "k": [spec.k] if spec.k is not None else [],
     }
     result = {}
     for name, table in tables.items():
@@ -31,5 +31,5 @@ def select(tables: dict[str, pd.DataFrame], spec: FigureSpec) -> dict[str, pd.Da
             raise UserError(f"table {name}: no row with {asked or 'anything'}; nothing to draw")
         result[name] = chosen.reset_index(drop=True)
     if spec.heads is not None:
-        result["heads"] = pd.DataFrame(spec.heads, columns=["layer", "head", "jumps"])
+        result["heads"] = pd.DataFrame(spec.heads, columns=["layer", "head", "j"])
     return result

@@ -1,6 +1,7 @@
 """The look of all figures, and writing them so that equal data give equal bytes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,28 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from logdepth.files import atomic_path, write_text
+from logdepth.files import atomic_path, write_csv
 
 MARKERS = "osD^vPX*<>"
 COLUMN_INCHES = 3.4
 WIDE_INCHES = 6.8
 RESOLUTION = 200
+# Modes of evaluation, as figures say them.
+IN_WORDS = {"train": "dropout on", "eval": "dropout off"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What figures say of experiments besides what is in tables.
+
+    Attributes:
+        titles: of each experiment.
+        reach: by experiment and depth, the largest k that the theory says is solved.
+    """
+
+    titles: dict[str, str]
+    reach: dict[str, dict[int, int]] = field(default_factory=dict)
+
 
 mpl.use("agg")
 mpl.rcParams.update(
@@ -48,10 +65,10 @@ def ordered_colours(values: Sequence[int]) -> dict[Any, tuple[float, float, floa
 def panels(
     data: pd.DataFrame, *, height: float = 2.6, sharey: bool = True
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """Return a figure with a column for each experiment and a row for each dropout setting.
+    """Return a figure with a column for each experiment and a row for each mode.
 
     Args:
-        data: with columns experiment, title and dropout.
+        data: with columns experiment, title and mode.
         height: of a row, in inches.
         sharey: whether all panels have one y axis.
 
@@ -59,32 +76,32 @@ def panels(
         The figure, and each panel with its part of the data.
     """
     experiments = list(dict.fromkeys(data["experiment"]))
-    settings = list(dict.fromkeys(data["dropout"]))
+    settings = list(dict.fromkeys(data["mode"]))
     figure = Figure(figsize=(COLUMN_INCHES * len(experiments), height * len(settings)))
     axes = figure.subplots(len(settings), len(experiments), squeeze=False, sharey=sharey)
     result = []
-    for row, dropout in enumerate(settings):
+    for row, mode in enumerate(settings):
         for column, experiment in enumerate(experiments):
-            chosen = (data["experiment"] == experiment) & (data["dropout"] == dropout)
+            chosen = (data["experiment"] == experiment) & (data["mode"] == mode)
             part = data[chosen]
             axis = axes[row, column]
             if part.empty:
                 axis.set_axis_off()
                 continue
             title = str(part["title"].iloc[0])
-            axis.set_title(title if len(settings) == 1 else f"{title}, dropout {dropout}")
+            axis.set_title(title if len(settings) == 1 else f"{title}, {IN_WORDS[mode]}")
             result.append((axis, part))
     return figure, result
 
 
-def hop_axis(axis: Axes, hops: NDArray[np.int64]) -> None:
+def k_axis(axis: Axes, ks: NDArray[np.int64]) -> None:
     """Make x a log2 axis of k with a label at each power of two."""
     axis.set_xscale("log", base=2)
-    ticks = [2**i for i in range(int(np.log2(max(hops))) + 1)]
+    ticks = [2**i for i in range(int(np.log2(max(ks))) + 1)]
     axis.set_xticks(ticks, [str(t) for t in ticks])
-    axis.set_xticks(sorted(set(hops) - set(ticks)), minor=True)
+    axis.set_xticks(sorted(set(ks) - set(ticks)), minor=True)
     axis.tick_params(axis="x", which="minor", labelbottom=False)
-    axis.set_xlabel("hops $k$")
+    axis.set_xlabel("$k$")
 
 
 def with_titles(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
@@ -94,10 +111,10 @@ def with_titles(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     return result
 
 
-def searches(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataFrame:
+def searches(tables: dict[str, pd.DataFrame], shown: Shown) -> pd.DataFrame:
     """Return the errors at k >= 1, with titles; hop_0 repeats the string and is no search."""
     errors = tables["errors"]
-    return with_titles(errors[errors["hops"] > 0], titles)
+    return with_titles(errors[errors["k"] > 0], shown.titles)
 
 
 def error_lines(data: pd.DataFrame, *, x: str, line: str, symbol: str) -> tuple[Figure, list[Axes]]:
@@ -174,12 +191,7 @@ def save(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: Path, *,
     ):
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format=file_format, dpi=RESOLUTION, metadata=metadata)
-    write_data(data, csv)
-
-
-def write_data(data: pd.DataFrame, path: Path) -> None:
-    """Write the data of a figure as CSV, with six significant digits."""
-    write_text(path, data.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_csv(csv, data)
 
 
 def error_axis(axis: Axes, errors: pd.Series) -> None:

@@ -1,28 +1,35 @@
-"""Error on the training batches against step, by depth, for k = 1, 2, 4 and so on."""
+"""Error on the training batches against step, by depth, for k = 1, 2, 4 and so on.
+
+Error on the training batches, measured before each batch was learnt from, against the step. Every
+batch is fresh, so that this is an error on unseen data. Lines are means over seeds, bands span the
+seeds.
+"""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from logdepth.figures.style import error_axis, ordered_colours, with_titles
+from logdepth.figures.style import Shown, error_axis, ordered_colours, with_titles
+
+TABLES = ("training",)
 
 
-def prepare(tables: dict[str, pd.DataFrame], titles: dict[str, str]) -> pd.DataFrame:
+def prepare(tables: dict[str, pd.DataFrame], shown: Shown) -> pd.DataFrame:
     """Return the rows of the table whose k is a power of two."""
     training = tables["training"]
-    chosen = training["hops"].map(lambda k: k > 0 and k & (k - 1) == 0)
-    return with_titles(training[chosen], titles)
+    chosen = training["k"].map(lambda k: k > 0 and k & (k - 1) == 0)
+    return with_titles(training[chosen], shown.titles)
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """Draw a row for each experiment and a column for each k; bands span the seeds."""
     experiments = list(dict.fromkeys(data["experiment"]))
-    hops = sorted(data["hops"].unique())
+    ks = sorted(data["k"].unique())
     colours = ordered_colours(sorted(data["depth"].unique()))
-    figure = Figure(figsize=(1.75 * len(hops) + 0.6, 1.9 * len(experiments)))
-    axes = figure.subplots(len(experiments), len(hops), squeeze=False, sharex="row", sharey=True)
+    figure = Figure(figsize=(1.75 * len(ks) + 0.6, 1.9 * len(experiments)))
+    axes = figure.subplots(len(experiments), len(ks), squeeze=False, sharex="row", sharey=True)
     for (row, column), axis in np.ndenumerate(axes):
-        here = (data["experiment"] == experiments[row]) & (data["hops"] == hops[column])
+        here = (data["experiment"] == experiments[row]) & (data["k"] == ks[column])
         part = data[here]
         for depth, curve in part.groupby("depth"):
             colour = colours[int(depth)]
@@ -30,7 +37,7 @@ def draw(data: pd.DataFrame) -> Figure:
                 curve["step"], curve["lowest"], curve["highest"], color=colour, alpha=0.2, lw=0
             )
             axis.plot(curve["step"], curve["error"], color=colour, label=f"$L={depth}$")
-        axis.set_title(f"$k={hops[column]}$")
+        axis.set_title(f"$k={ks[column]}$")
         axis.set_xlabel("step")
         error_axis(axis, data["error"])
         title = str(data.loc[data["experiment"] == experiments[row], "title"].iloc[0])

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from logdepth.config.study import Beside
+from logdepth.config.study import OtherStudy
 from logdepth.errors import UserError
 from logdepth.fitting.thresholds import largest_solved
 
@@ -23,7 +23,7 @@ def own_depths(
         compiled: names of those whose models are written down, the others being trained.
 
     Returns:
-        Columns title, kind ("compiled" or "trained"), dropout, depth, largest_solved, value
+        Columns title, kind ("compiled" or "trained"), mode, depth, largest_solved, value
         ("exact" or which bound) and threshold.
     """
     kinds = {name: "compiled" if name in set(compiled) else "trained" for name in titles}
@@ -34,18 +34,18 @@ def own_depths(
     return pd.concat(parts, ignore_index=True)[_COLUMNS]
 
 
-def depths_beside(thresholds: pd.DataFrame, beside: Beside) -> pd.DataFrame:
+def depths_beside(thresholds: pd.DataFrame, beside: OtherStudy) -> pd.DataFrame:
     """Return what each depth of an experiment of another study solves, as ``own_depths``.
 
     Raises:
-        UserError: the other study has no such experiment or dropout setting.
+        UserError: the other study has no such experiment or mode.
     """
     found = _pooled(thresholds, beside.experiment)
-    found = found[found["dropout"] == beside.dropout]
+    found = found[found["mode"] == beside.mode]
     if found.empty:
         raise UserError(
             f"{beside.results}/tables/thresholds.csv: no experiment '{beside.experiment}' with "
-            f"dropout {beside.dropout}; right would be one of "
+            f"mode {beside.mode}; expected one of "
             f"{', '.join(dict.fromkeys(thresholds['experiment']))}"
         )
     return found.assign(title=beside.title, kind="trained")[_COLUMNS]
@@ -60,16 +60,16 @@ def published_depths(published: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """
     chosen = published[(published[list(_PUBLISHED)] == pd.Series(_PUBLISHED)).all(axis=1)]
     rows = []
-    for depth, curve in chosen[chosen["hops"] > 0].groupby("depth"):
-        ordered = curve.sort_values("hops")
+    for depth, curve in chosen[chosen["k"] > 0].groupby("depth"):
+        ordered = curve.sort_values("k")
         solved, _, bound = largest_solved(
-            ordered["hops"].to_numpy(), ordered["error"].to_numpy(), threshold
+            ordered["k"].to_numpy(), ordered["error"].to_numpy(), threshold
         )
-        rows.append(("as published", "trained", "on", depth, solved, bound.value, threshold))
+        rows.append(("as published", "trained", "train", depth, solved, bound.value, threshold))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-_COLUMNS = ["title", "kind", "dropout", "depth", "largest_solved", "value", "threshold"]
+_COLUMNS = ["title", "kind", "mode", "depth", "largest_solved", "value", "threshold"]
 
 
 def _pooled(thresholds: pd.DataFrame, experiment: str) -> pd.DataFrame:

@@ -69,13 +69,13 @@ class Observations:
 
     Attributes:
         depth: (n,) the depths.
-        log_hops: (n,) log2 k*, or a bound on it.
+        log_k: (n,) log2 k*, or a bound on it.
         error: (n,) standard deviation of each value, in octaves.
         bound: (n,) Bound of each value.
     """
 
     depth: Array
-    log_hops: Array
+    log_k: Array
     error: Array
     bound: list[Bound]
 
@@ -83,7 +83,7 @@ class Observations:
         """Return the observations but for one."""
         keep = np.delete(np.arange(len(self.depth)), place)
         bound = [self.bound[i] for i in keep]
-        return Observations(self.depth[keep], self.log_hops[keep], self.error[keep], bound)
+        return Observations(self.depth[keep], self.log_k[keep], self.error[keep], bound)
 
     def mask(self, bound: Bound) -> NDArray[np.bool_]:
         """Return where the values are of the given kind."""
@@ -130,7 +130,7 @@ def fit_growth(law: str, data: Observations) -> GrowthFit | None:
 
     def loss(parameters: Array) -> float:
         intercept, slope = parameters
-        z = (data.log_hops - predict(data.depth, intercept, slope)) / data.error
+        z = (data.log_k - predict(data.depth, intercept, slope)) / data.error
         return float(
             0.5 * np.square(z[exact]).sum()
             + constant
@@ -139,7 +139,7 @@ def fit_growth(law: str, data: Observations) -> GrowthFit | None:
         )
 
     # A least-squares line through the values starts the search.
-    x, y = data.depth[exact], data.log_hops[exact]
+    x, y = data.depth[exact], data.log_k[exact]
     if law == "power":
         x = np.log2(x)
     if law == "linear":
@@ -157,9 +157,7 @@ def leave_one_depth_out(law: str, data: Observations) -> float:
     fix the law.
     """
     misses = []
-    for i, (depth, value, bound) in enumerate(
-        zip(data.depth, data.log_hops, data.bound, strict=True)
-    ):
+    for i, (depth, value, bound) in enumerate(zip(data.depth, data.log_k, data.bound, strict=True)):
         fit = fit_growth(law, data.without(i))
         if fit is None:
             return math.nan

@@ -41,20 +41,20 @@ def thresholds_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
     """
     rows = []
     for part in counts:
-        hops, errors, places = _curves(part)
+        ks, errors, places = _curves(part)
         draws = list(resamples(part, settings.bootstrap, settings.seed))
         for depth in np.unique(part.depths):
             chosen = np.flatnonzero(part.depths == depth)
             curves = {str(part.seeds[r]): errors[r] for r in chosen}
             curves["all"] = errors[chosen].mean(0)
             for seed, curve in curves.items():
-                midpoint, width = logistic_fit(hops, curve, 1 - 1 / part.alphabet)
+                midpoint, width = logistic_fit(ks, curve, part.chance)
                 for threshold in settings.thresholds:
-                    solved, log_hops, bound = largest_solved(hops, curve, threshold)
+                    solved, log_k, bound = largest_solved(ks, curve, threshold)
                     low = high = math.nan
                     if seed == "all":
                         drawn = [
-                            largest_solved(hops, d.errors[chosen][:, places].mean(0), threshold)[1]
+                            largest_solved(ks, d.errors[chosen][:, places].mean(0), threshold)[1]
                             for d in draws
                         ]
                         low, high = percentile_interval(np.array(drawn))
@@ -62,13 +62,13 @@ def thresholds_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
                         {
                             "experiment": part.experiment,
                             "depth": depth,
-                            "dropout": part.dropout,
+                            "mode": part.mode,
                             "seed": seed,
                             "threshold": threshold,
                             "largest_solved": solved,
-                            "log2_hops": log_hops,
-                            "log2_hops_low": low,
-                            "log2_hops_high": high,
+                            "log2_k": log_k,
+                            "log2_k_low": low,
+                            "log2_k_high": high,
                             "value": bound.value,
                             "logistic_midpoint": midpoint,
                             "logistic_width": width,
@@ -82,13 +82,13 @@ def scaling_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
     threshold = settings.thresholds[0]
     rows = []
     for part in counts:
-        hops, errors, places = _curves(part)
-        data = _observations(part.depths, hops, errors, threshold)
+        ks, errors, places = _curves(part)
+        data = _observations(part.depths, ks, errors, threshold)
         again = [
-            _observations(part.depths, hops, draw.errors[:, places], threshold)
+            _observations(part.depths, ks, draw.errors[:, places], threshold)
             for draw in resamples(part, settings.bootstrap, settings.seed)
         ]
-        scatter = np.std([draw.log_hops for draw in again], axis=0)
+        scatter = np.std([draw.log_k for draw in again], axis=0)
         error = np.hypot(scatter, data.error)
         data, *again = (replace(observed, error=error) for observed in (data, *again))
         fits = {law: fit_growth(law, data) for law in LAWS}
@@ -99,7 +99,7 @@ def scaling_table(counts: list[Counts], settings: Settings) -> pd.DataFrame:
             rows.append(
                 {
                     "experiment": part.experiment,
-                    "dropout": part.dropout,
+                    "mode": part.mode,
                     "growth": law,
                     "slope": fit.slope if fit else math.nan,
                     "slope_low": low,
@@ -121,22 +121,22 @@ def _curves(
     counts: Counts,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Return k >= 1 and the errors there, and their places among all k; hop_0 is no search."""
-    places = np.flatnonzero(counts.hops > 0)
-    return counts.hops[places], counts.errors()[:, places], places
+    places = np.flatnonzero(counts.ks > 0)
+    return counts.ks[places], counts.errors()[:, places], places
 
 
 def _observations(
     depths: NDArray[np.int64],
-    hops: NDArray[np.int64],
+    ks: NDArray[np.int64],
     errors: NDArray[np.float64],
     threshold: float,
 ) -> Observations:
     """Return the value of each depth from its pooled error; its own error is the resolution."""
     levels = np.unique(depths)
-    solved = [largest_solved(hops, errors[depths == d].mean(0), threshold) for d in levels]
+    solved = [largest_solved(ks, errors[depths == d].mean(0), threshold) for d in levels]
     return Observations(
         depth=levels.astype(float),
-        log_hops=np.array([log_hops for _, log_hops, _ in solved]),
+        log_k=np.array([log_k for _, log_k, _ in solved]),
         error=np.array([resolution(k) for k, _, _ in solved]),
         bound=[bound for _, _, bound in solved],
     )

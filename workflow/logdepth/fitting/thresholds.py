@@ -18,7 +18,7 @@ class Bound(Enum):
 
 
 def largest_solved(
-    hops: NDArray[np.int64], errors: NDArray[np.float64], threshold: float
+    ks: NDArray[np.int64], errors: NDArray[np.float64], threshold: float
 ) -> tuple[int, float, Bound]:
     """Return the largest solved k, and the interpolated log2 k* at which the error crosses.
 
@@ -28,7 +28,7 @@ def largest_solved(
     (k = 0 aside) says only that k* is at most the smallest.
 
     Args:
-        hops: (K,) values of k, ascending, k = 0 left out.
+        ks: (K,) values of k, ascending, k = 0 left out.
         errors: (K,) error of each.
         threshold: error below which a k is solved.
 
@@ -37,35 +37,33 @@ def largest_solved(
     """
     unsolved = np.flatnonzero(errors >= threshold)
     if not len(unsolved):
-        return int(hops[-1]), math.log2(hops[-1]), Bound.LOWER
+        return int(ks[-1]), math.log2(ks[-1]), Bound.LOWER
     first = int(unsolved[0])
     if not first:
-        return 0, math.log2(hops[0]), Bound.UPPER
-    low, high = np.log2(hops[first - 1 : first + 1])
+        return 0, math.log2(ks[0]), Bound.UPPER
+    low, high = np.log2(ks[first - 1 : first + 1])
     share = (threshold - errors[first - 1]) / (errors[first] - errors[first - 1])
-    return int(hops[first - 1]), float(low + share * (high - low)), Bound.EXACT
+    return int(ks[first - 1]), float(low + share * (high - low)), Bound.EXACT
 
 
 def logistic_fit(
-    hops: NDArray[np.int64], errors: NDArray[np.float64], chance: float
+    ks: NDArray[np.int64], errors: NDArray[np.float64], chance: float
 ) -> tuple[float, float]:
     """Fit error = chance / (1 + exp(-(log2 k - midpoint) / width)) by least squares.
 
     Args:
-        hops: (K,) values of k, k = 0 left out.
+        ks: (K,) values of k, k = 0 left out.
         errors: (K,) error of each.
-        chance: error of a uniform guess, 1 - 1/alphabet.
+        chance: error of a uniform guess.
 
     Returns:
         Midpoint and width in octaves of k; NaN when the curve does not fix them: no convergence,
         or a midpoint more than an octave outside the values tried.
     """
-    x = np.log2(hops)
+    x = np.log2(ks)
 
-    def curve(
-        log_hops: NDArray[np.float64], midpoint: float, log_width: float
-    ) -> NDArray[np.float64]:
-        slope = np.clip((log_hops - midpoint) / np.exp(log_width), -50, 50)
+    def curve(log_k: NDArray[np.float64], midpoint: float, log_width: float) -> NDArray[np.float64]:
+        slope = np.clip((log_k - midpoint) / np.exp(log_width), -50, 50)
         return np.asarray(chance / (1 + np.exp(-slope)))
 
     start = (float(np.interp(chance / 2, np.maximum.accumulate(errors), x)), math.log(0.3))

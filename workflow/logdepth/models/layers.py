@@ -83,7 +83,7 @@ def attention_matrix(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
 class Attention(nn.Module):
     """Causal multi-head attention; query, key and value are one (3m, m) matrix."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
@@ -119,7 +119,9 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     """Two linear layers with a GELU between them; "gelu_tanh" is GPT-2's approximation."""
 
-    def __init__(self, width: int, hidden: int, activation: Literal["gelu", "gelu_tanh"]) -> None:
+    def __init__(
+        self, width: int, hidden: int, activation: Literal["gelu", "gelu_tanh"] = "gelu"
+    ) -> None:
         super().__init__()
         self.activation = F.gelu if activation == "gelu" else gelu_tanh
         self.hidden = nn.Linear(width, hidden)

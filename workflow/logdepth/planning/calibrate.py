@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from logdepth.config.run import PaperRecipe, Run, TrainedRecipe
+from logdepth.config.run import Run
 from logdepth.planning.cost import Shape, shape_of
 from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.loop import train
@@ -40,7 +40,7 @@ class Calibration:
         if shape in self.measured:
             return self.measured[shape]
         known = sorted(
-            (other.spec.depth, seconds)
+            (other.model.depth, seconds)
             for other, seconds in self.measured.items()
             if other.group == shape.group
         )
@@ -49,7 +49,7 @@ class Calibration:
         (low, fast), (high, slow) = known[0], known[-1]
         if low == high:
             raise KeyError(f"only depth {low} was measured of {shape.group}")
-        return fast + (slow - fast) * (shape.spec.depth - low) / (high - low)
+        return fast + (slow - fast) * (shape.model.depth - low) / (high - low)
 
 
 def calibrate(runs: Iterable[Run], seconds: float) -> Calibration:
@@ -77,7 +77,7 @@ def to_measure(runs: dict[Shape, Run]) -> dict[Shape, Run]:
     for shape in runs:
         groups.setdefault(shape.group, []).append(shape)
     ends = {
-        end(shapes, key=lambda shape: shape.spec.depth)
+        end(shapes, key=lambda shape: shape.model.depth)
         for shapes in groups.values()
         for end in (min, max)
     }
@@ -102,11 +102,7 @@ def seconds_per_step(run: Run, seconds: float) -> float:
 
 def _timed(run: Run, steps: int) -> tuple[float, float]:
     """Return CPU and wall seconds that the project's own training loop takes for some steps."""
-    cut: dict[str, object] = {"steps": steps, "warmup": 0, "samples": None}
-    if isinstance(run.training, PaperRecipe):
-        cut["stop_after"] = None
-    recipe: TrainedRecipe = run.recipe.model_copy(update=cut)
-    short = run.model_copy(update={"training": recipe})
+    short = run.model_copy(update={"training": run.training.cut(steps)})
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.redirect_stderr(io.StringIO()),

@@ -1,59 +1,35 @@
-"""What a run costs by its shape: arithmetic, memory, disk and launches."""
+"""What a run costs by its shape, as torch counts it on tensors without content.
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+One training step is taken on the device "meta", which computes shapes and no numbers. Counts are
+kept in a file, by shape and source, since the workflow asks for them whenever it is parsed, and
+torch takes two seconds to import.
+"""
 
-from logdepth.config.run import (
-    PAPER_VOCABULARY,
-    CompiledRecipe,
-    FastModel,
-    FastRecipe,
-    PaperModel,
-    Run,
-    Task,
-)
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    # It would import torch, which takes a second; the workflow counts whenever it is parsed.
-    from logdepth.models.transformer import Architecture
+from logdepth.canonical import digest
+from logdepth.config.run import Run
+from logdepth.files import write_text
+from logdepth.models import MODELS
+from logdepth.models.base import Model
+from logdepth.provenance.definition import code_hash, source
+from logdepth.recipes import RECIPES
+from logdepth.recipes.base import Recipe
+from logdepth.tasks import TASKS
+from logdepth.tasks.base import Task
 
-# Of Newton and Schulz in Muon, which cannot be imported without torch; each multiplies three times.
-ITERATIONS = 5
 # Resident memory of a process that has imported torch and trains a tiny model, at most (2.13, CPU).
 PROCESS_BYTES = 380 * 2**20
 # Memory of a GPU that CUDA itself takes; assumed.
 GPU_CONTEXT_BYTES = 500 * 2**20
 _FLOAT = 4
-# Bytes of a row, as train and evaluate write them.
-_STEP_ROW, _HOPS_ROW, _EVALUATION_ROW = 31, 25, 15
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What of an ``Architecture`` decides what it costs; the attributes are the same.
-
-    Attributes:
-        vocabulary: number of token ids.
-        context: largest number of tokens.
-        depth: number of blocks, L.
-        heads: attention heads of a block, H.
-        width: width of the residual stream, m.
-        mlp_ratio: width of the MLP over m; 0 for blocks of attention alone.
-        dropout: while training.
-        classes: outputs of the head; None without a head.
-    """
-
-    vocabulary: int
-    context: int
-    depth: int
-    heads: int
-    width: int
-    mlp_ratio: int
-    dropout: float
-    classes: int | None
-
-
-Spec: TypeAlias = "Sizes | Architecture"
+# Bytes of a row, as train and evaluate write them, and rows by k that a run writes for each k.
+_STEP_ROW, _K_ROW, _EVALUATION_ROW, _INTERVALS = 31, 25, 15, 100
 
 
 @dataclass(frozen=True)
@@ -61,171 +37,140 @@ class Shape:
     """All that decides the cost of one training step.
 
     Attributes:
-        spec: the sizes of the model.
-        tokens: of a sequence.
-        batch: sequences of a step.
-        precision: of the matrix products.
-        recipe: whose optimisers.
+        task: of the run.
+        model: of the run.
+        recipe: with nothing but batch and precision; its optimisers count.
     """
 
-    spec: Sizes
-    tokens: int
-    batch: int
-    precision: Literal["float32", "bfloat16"]
-    recipe: Literal["fast", "paper"]
+    task: Task
+    model: Model
+    recipe: Recipe
+
+    @property
+    def batch(self) -> int:
+        """Sequences of a step."""
+        return self.recipe.batch if self.recipe.is_trained else 1
 
     @property
     def group(self) -> "Shape":
-        """The same with no depth: shapes of one group differ in depth alone."""
-        return replace(self, spec=replace(self.spec, depth=0))
+        """The same with the least depth: shapes of one group differ in depth alone."""
+        return replace(self, model=self.model.model_copy(update={"depth": 1}))
+
+    @property
+    def key(self) -> str:
+        """Hash of the settings and of the source that decides the cost."""
+        modules = (
+            TASKS.module(self.task),
+            MODELS.module(self.model),
+            RECIPES.module(self.recipe),
+        )
+        settings = [part.model_dump(mode="json") for part in (self.task, self.model, self.recipe)]
+        return digest([settings, source(modules), _counting()])
 
 
 def shape_of(run: Run) -> Shape:
     """Return the shape of a run; runs that differ in seed, steps or rates share one."""
     recipe = run.training
-    if isinstance(recipe, CompiledRecipe):
-        # Nothing is trained; what evaluates it sets the batch.
-        recipe = FastRecipe(recipe="fast", batch=1, warmup=0)
-    spec = sizes(run.task, run.model)
-    return Shape(spec, run.task.context, recipe.batch, recipe.precision, recipe.recipe)
+    if recipe.is_trained:
+        kept = {"batch": recipe.batch, "precision": recipe.precision, "warmup": 0}
+        recipe = type(recipe).model_validate(kept)
+    return Shape(run.task, run.model, recipe)
 
 
-def sizes(task: Task, model: FastModel | PaperModel) -> Sizes:
-    """Return the sizes of the architecture that a configuration stands for."""
-    depth, heads, width = model.depth, model.heads, model.width
-    if isinstance(model, PaperModel):
-        context = task.context + 1
-        return Sizes(PAPER_VOCABULARY, context, depth, heads, width, 4, model.dropout, None)
-    classes = task.alphabet + 1
-    return Sizes(task.vocabulary, task.context, depth, heads, width, model.mlp_ratio, 0.0, classes)
+@dataclass(frozen=True)
+class Cost:
+    """What one training step of a shape costs.
 
-
-def matrices(spec: Spec) -> list[tuple[int, int]]:
-    """Return (rows, columns) of each weight matrix of one block."""
-    m, hidden = spec.width, spec.mlp_ratio * spec.width
-    attention = [(3 * m, m), (m, m)]
-    return [*attention, (hidden, m), (m, hidden)] if hidden else attention
-
-
-def parameters(spec: Spec) -> int:
-    """Return the number of trained parameters."""
-    m = spec.width
-    norms = (4 if spec.mlp_ratio else 2) * m
-    block = sum(rows * columns + rows for rows, columns in matrices(spec)) + norms
-    embeddings = (spec.vocabulary + spec.context) * m
-    return embeddings + spec.depth * block + 2 * m + (spec.classes or 0) * m
-
-
-def forward_flops(spec: Spec, tokens: int, batch: int) -> int:
-    """Return the FLOPs of the matrix products of one forward pass, 2 for each multiply-add.
-
-    Scores and values count over all tokens x tokens pairs: the causal half is computed too.
+    Attributes:
+        parameters: trained ones.
+        forward_flops: FLOPs of the products of one forward pass of a batch, 2 a multiply-add.
+        step_flops: of one step, backward pass and optimisers included.
+        optimizer_bytes: state of the optimisers.
+        activation_bytes: that the forward pass keeps for the backward pass.
+        kernels: operations that a step launches.
     """
-    weights = sum(rows * columns for rows, columns in matrices(spec))
-    block = 2 * tokens * weights + 2 * 2 * tokens**2 * spec.width
-    head = 2 * tokens * spec.width * (spec.classes or 0)
-    return batch * (spec.depth * block + head)
+
+    parameters: int
+    forward_flops: int
+    step_flops: int
+    optimizer_bytes: int
+    activation_bytes: int
+    kernels: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how many bytes training holds: weights, gradients, state and activations."""
+        return 2 * _FLOAT * self.parameters + self.optimizer_bytes + self.activation_bytes
+
+    @property
+    def traffic_bytes(self) -> int:
+        """The least bytes a step moves through GPU memory.
+
+        Activations are written and read once; weights are read forward, backward and by the
+        optimiser, which writes them, as it does its state; gradients are written once, and read by
+        clipping and optimiser.
+        """
+        weights = _FLOAT * self.parameters
+        return 2 * self.activation_bytes + (4 + 3) * weights + 2 * self.optimizer_bytes
+
+    def at_batch(self, batch: int, other: int) -> "Cost":
+        """Return the same for the forward pass of another batch, counted for ``batch``."""
+        return replace(
+            self,
+            forward_flops=self.forward_flops * other // batch,
+            activation_bytes=self.activation_bytes * other // batch,
+        )
 
 
-def muon_flops(spec: Spec) -> int:
-    """Return the FLOPs of Muon's Newton-Schulz iterations in one step."""
-    block = 0
-    for shape in matrices(spec):
-        short, long = sorted(shape)
-        block += ITERATIONS * 2 * (2 * short**2 * long + short**3)
-    return spec.depth * block
+def costs_of(runs: Iterable[Run], kept: Path | None = None) -> dict[Shape, Cost]:
+    """Return the cost of the shape of every run.
 
-
-def step_flops(shape: Shape) -> int:
-    """Return the FLOPs of the matrix products of one training step.
-
-    The backward pass multiplies twice for each product of the forward pass.
+    Args:
+        runs: of a study.
+        kept: file of the counts of earlier calls, which is brought up to date; None counts anew.
     """
-    training = 3 * forward_flops(shape.spec, shape.tokens, shape.batch)
-    return training + (muon_flops(shape.spec) if shape.recipe == "fast" else 0)
+    wanted = {shape: shape.key for shape in dict.fromkeys(shape_of(run) for run in runs)}
+    known = _read(kept) if kept else {}
+    if missing := {shape: key for shape, key in wanted.items() if key not in known}:
+        from logdepth.planning.count import count  # with torch
+
+        known |= {key: count(shape) for shape, key in missing.items()}
+        if kept:
+            content = {key: asdict(known[key]) for key in sorted(wanted.values())}
+            write_text(kept, json.dumps(content, indent=1) + "\n")
+    return {shape: known[key] for shape, key in wanted.items()}
 
 
-def optimizer_bytes(shape: Shape) -> int:
-    """Return the bytes of the optimisers' state: one number a parameter for Muon, two for AdamW."""
-    total = parameters(shape.spec)
-    if shape.recipe == "paper":
-        return 2 * _FLOAT * total
-    muon = shape.spec.depth * sum(rows * columns for rows, columns in matrices(shape.spec))
-    return _FLOAT * (muon + 2 * (total - muon))
+@cache
+def _counting() -> str:
+    """Return the hash of the code that counts, which no definition of an output includes."""
+    return code_hash(Path(__file__).with_name("count.py").read_text(encoding="utf-8"))
 
 
-def activation_bytes(shape: Shape) -> int:
-    """Return about how many bytes the forward pass keeps for the backward pass.
-
-    Counted from what autograd saves on a CPU. Active dropout keeps the attention weights three
-    times, which fused attention on a GPU need not do.
-    """
-    spec = shape.spec
-    # Numbers a token over the width: inputs of norms and matrices, query, key, value, activations.
-    half = shape.precision == "bfloat16"
-    block = 6.25 if half else 6.0
-    if spec.mlp_ratio:
-        # Without a head it is GPT-2, whose activation keeps its gate as well.
-        kept = 2 if spec.classes else 3
-        block += 1.75 + spec.mlp_ratio if half else 2 + kept * spec.mlp_ratio
-    if spec.dropout:
-        block += 3 * spec.heads * shape.tokens / spec.width + 2
-    rest = 2 + 3 * (spec.classes or spec.width) / spec.width
-    numbers = shape.batch * shape.tokens * spec.width * (spec.depth * block + rest)
-    return int(_FLOAT * numbers)
+def _read(path: Path) -> dict[str, Cost]:
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {key: Cost(**cost) for key, cost in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # counted again
 
 
-def memory_bytes(shape: Shape) -> int:
-    """Return about how many bytes training holds: weights, gradients, state and activations."""
-    weights = _FLOAT * parameters(shape.spec)
-    return 2 * weights + optimizer_bytes(shape) + activation_bytes(shape)
-
-
-def traffic_bytes(shape: Shape) -> int:
-    """Return the least bytes a step moves through GPU memory.
-
-    Activations are written and read once; weights are read forward, backward and by the optimiser,
-    which writes them, as it does its state; gradients are written once, and read by clipping and
-    optimiser.
-    """
-    weights = _FLOAT * parameters(shape.spec)
-    return 2 * activation_bytes(shape) + (4 + 3) * weights + 2 * optimizer_bytes(shape)
-
-
-def kernels(shape: Shape) -> int:
-    """Return about how many operations a step launches: a count of what the CPU dispatches."""
-    spec = shape.spec
-    mlp = bool(spec.mlp_ratio)
-    block = 31 if mlp else 16
-    if shape.precision == "bfloat16":
-        block += 30 if mlp else 19
-    if spec.dropout:
-        block += 8 if mlp else 4
-    # Muon takes all matrices of one shape together.
-    alike = len(set(matrices(spec))) if shape.recipe == "fast" else 0
-    # Making the batch, loss, clipping, fused AdamW, metrics.
-    return 155 + spec.depth * block + alike * (8 + 3 * ITERATIONS)
-
-
-def checkpoint_bytes(run: Run) -> int:
+def checkpoint_bytes(run: Run, cost: Cost) -> int:
     """Return the bytes of one checkpoint; two are kept while a run trains, none afterwards."""
-    shape = shape_of(run)
     metrics = 3 * _FLOAT * run.training.trained_steps
-    return _FLOAT * parameters(shape.spec) + optimizer_bytes(shape) + metrics
+    return _FLOAT * cost.parameters + cost.optimizer_bytes + metrics
 
 
-def disk_bytes(run: Run, *, hops: int, sequences: int, settings: int) -> int:
+def disk_bytes(run: Run, cost: Cost, *, ks: int, sequences: int, modes: int) -> int:
     """Return about how many bytes a finished run leaves: weights, metrics and evaluation.
 
     Args:
         run: the definition.
-        hops: evaluated values of k.
+        cost: of its shape.
+        ks: evaluated values of k.
         sequences: evaluated for each of them.
-        settings: of dropout while evaluating.
+        modes: of evaluation.
     """
-    from logdepth.training.metrics import INTERVALS  # with torch
-
-    weights = _FLOAT * parameters(shape_of(run).spec)
     training = _STEP_ROW * run.training.trained_steps
-    by_hops = _HOPS_ROW * INTERVALS * (run.task.max_hops + 1)
-    return weights + training + by_hops + _EVALUATION_ROW * hops * sequences * settings
+    by_k = _K_ROW * _INTERVALS * len(run.task.ks)
+    return _FLOAT * cost.parameters + training + by_k + _EVALUATION_ROW * ks * sequences * modes

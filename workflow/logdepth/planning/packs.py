@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from logdepth.planning.jobs import SLURM_START, schedule
+from logdepth.planning.makespan import SLURM_START, schedule
 
 # Jobs follow one another in a Slurm job for so long; its start-up is then below 1 %.
 PACKED_SECONDS = 600.0
@@ -18,7 +18,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Member:
+class JobRequest:
     """One job to be packed.
 
     Attributes:
@@ -38,13 +38,13 @@ class Member:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise ValueError(f"{self.key}: share is {self.share}, right would be in (0, 1]")
+            raise ValueError(f"{self.key}: share is {self.share}, expected in (0, 1]")
         if not 0 < self.seconds < math.inf:
-            raise ValueError(f"{self.key}: seconds is {self.seconds}, right would be above 0")
+            raise ValueError(f"{self.key}: seconds is {self.seconds}, expected above 0")
 
 
 @dataclass(frozen=True)
-class Pack:
+class SlurmJob:
     """Members that share one Slurm job.
 
     Attributes:
@@ -62,7 +62,9 @@ class Pack:
     minutes: int
 
 
-def make_packs(members: Iterable[Member], *, most_at_once: int, max_minutes: int) -> list[Pack]:
+def make_packs(
+    members: Iterable[JobRequest], *, most_at_once: int, max_minutes: int
+) -> list[SlurmJob]:
     """Pack members into Slurm jobs; each is in exactly one pack, the longest pack comes first.
 
     What runs at once never has shares above 1 in sum, nor more than ``most_at_once`` members, each
@@ -94,7 +96,7 @@ def make_packs(members: Iterable[Member], *, most_at_once: int, max_minutes: int
     if not waiting:
         return []
     chain = _chain_seconds(waiting, most_at_once, max_minutes)
-    chunks: list[list[Member]] = []
+    chunks: list[list[JobRequest]] = []
     for alike in _alike(waiting, most_at_once, chain):
         chunks += _even(alike, most_at_once, chain)
     packs = [
@@ -104,7 +106,7 @@ def make_packs(members: Iterable[Member], *, most_at_once: int, max_minutes: int
     return sorted(packs, key=lambda pack: (-pack.seconds, pack.members))
 
 
-def _chain_seconds(members: list[Member], most_at_once: int, max_minutes: int) -> float:
+def _chain_seconds(members: list[JobRequest], most_at_once: int, max_minutes: int) -> float:
     """Return how long short members may follow one another in a job."""
     work = sum(member.seconds * _slot(member, most_at_once) for member in members)
     wanted = max(math.sqrt(work * QUEUE_SECONDS), max(member.seconds for member in members))
@@ -113,12 +115,12 @@ def _chain_seconds(members: list[Member], most_at_once: int, max_minutes: int) -
     return min(wanted, PACKED_SECONDS, allowed)
 
 
-def _slot(member: Member, most_at_once: int) -> float:
+def _slot(member: JobRequest, most_at_once: int) -> float:
     """Return the part of a job that a member takes: its share, or one of ``most_at_once``."""
     return max(member.share, 1 / most_at_once)
 
 
-def _width(members: list[Member], most_at_once: int) -> int:
+def _width(members: list[JobRequest], most_at_once: int) -> int:
     """Return how many of the members may run at once, whichever they are."""
     width, total = 0, 0.0
     for share in sorted((member.share for member in members), reverse=True)[:most_at_once]:
@@ -129,7 +131,7 @@ def _width(members: list[Member], most_at_once: int) -> int:
     return max(width, 1)
 
 
-def _fits(members: list[Member], most_at_once: int, chain: float) -> bool:
+def _fits(members: list[JobRequest], most_at_once: int, chain: float) -> bool:
     """Whether members, the longest first, may share a job, and none waits too long for others."""
     longest = max(members[0].seconds, chain) * (1 + _ROUNDING)
     # A bound that is quick to see: whatever runs at once has shares of 1 in sum.
@@ -139,9 +141,9 @@ def _fits(members: list[Member], most_at_once: int, chain: float) -> bool:
     return start <= chain and end <= longest
 
 
-def _alike(members: list[Member], most_at_once: int, chain: float) -> list[list[Member]]:
+def _alike(members: list[JobRequest], most_at_once: int, chain: float) -> list[list[JobRequest]]:
     """Group members of which as many may run at once and which take about equally long."""
-    groups: dict[int, list[list[Member]]] = {}
+    groups: dict[int, list[list[JobRequest]]] = {}
     for member in members:
         width = min(most_at_once, int(1 / member.share + _ROUNDING))
         same = groups.setdefault(width, [])
@@ -151,7 +153,7 @@ def _alike(members: list[Member], most_at_once: int, chain: float) -> list[list[
     return [group for same in groups.values() for group in same]
 
 
-def _even(members: list[Member], most_at_once: int, chain: float) -> list[list[Member]]:
+def _even(members: list[JobRequest], most_at_once: int, chain: float) -> list[list[JobRequest]]:
     """Cut a group into as few packs as fit, all about equally full."""
     loads = [_slot(m, most_at_once) * min(1.0, m.seconds / chain) for m in members]
     fewest = max(1, math.ceil(sum(loads) - _ROUNDING))
@@ -162,7 +164,7 @@ def _even(members: list[Member], most_at_once: int, chain: float) -> list[list[M
     return [[member] for member in members]
 
 
-def _cut(members: list[Member], loads: list[float], count: int) -> list[list[Member]]:
+def _cut(members: list[JobRequest], loads: list[float], count: int) -> list[list[JobRequest]]:
     """Cut members, in order, into ``count`` parts of about the same load, none empty."""
     chunks = []
     start, left = 0, sum(loads)
@@ -177,9 +179,11 @@ def _cut(members: list[Member], loads: list[float], count: int) -> list[list[Mem
     return chunks
 
 
-def _filled(chunks: list[list[Member]], most_at_once: int, chain: float) -> list[list[Member]]:
+def _filled(
+    chunks: list[list[JobRequest]], most_at_once: int, chain: float
+) -> list[list[JobRequest]]:
     """Join packs as long as the joint one still fits: it then takes less than the two."""
-    joint: list[list[Member]] = []
+    joint: list[list[JobRequest]] = []
     for chunk in sorted(chunks, key=lambda chunk: (-chunk[0].seconds, chunk[0].key)):
         for i, other in enumerate(joint):
             both = sorted(other + chunk, key=lambda member: (-member.seconds, member.key))
@@ -191,7 +195,7 @@ def _filled(chunks: list[list[Member]], most_at_once: int, chain: float) -> list
     return joint
 
 
-def _pack(members: list[Member], most_at_once: int, chain: float, max_minutes: int) -> Pack:
+def _pack(members: list[JobRequest], most_at_once: int, chain: float, max_minutes: int) -> SlurmJob:
     times = [member.seconds for member in members]
     width = _width(members, most_at_once)
     soonest = schedule(times, width)[1] * (1 + _ROUNDING)
@@ -200,7 +204,7 @@ def _pack(members: list[Member], most_at_once: int, chain: float, max_minutes: i
         start, seconds = schedule(times, at_once)
         if start <= chain and seconds <= soonest:
             break
-    return Pack(
+    return SlurmJob(
         members=tuple(member.key for member in members),
         at_once=at_once,
         mem_mb=sum(sorted((member.mem_mb for member in members), reverse=True)[:at_once]),

@@ -1,18 +1,18 @@
 """The plan of a study: its runs, their cost on a device, and the jobs to ask a cluster for."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from logdepth.config.run import Run
-from logdepth.config.site import Site
 from logdepth.config.study import Study
 from logdepth.planning import cost
-from logdepth.planning.devices import Device, step_range
-from logdepth.planning.jobs import GPU_START, LOCAL_START, makespan
-from logdepth.planning.packs import Member, Pack, make_packs
-from logdepth.planning.requests import training_requests
+from logdepth.planning.gpus import Device, step_range
+from logdepth.planning.makespan import GPU_START, LOCAL_START, makespan
+from logdepth.planning.packs import JobRequest, SlurmJob, make_packs
+from logdepth.planning.resources import training_requests
+from logdepth.planning.site import Site
 
 if TYPE_CHECKING:
     # It would import torch, which takes two seconds.
@@ -88,7 +88,7 @@ def make_plan(
     cores: int,
     site: Site,
     finished: Collection[str] = (),
-) -> tuple[list[Row], list[Pack], Totals]:
+) -> tuple[list[Row], list[SlurmJob], Totals]:
     """Return the rows of a study by experiment and depth, its Slurm jobs, and the totals.
 
     Args:
@@ -102,18 +102,19 @@ def make_plan(
     Raises:
         ValueError: neither a GPU nor a calibration.
     """
+    costs = cost.costs_of(study.trained_runs().values())
     rows: list[Row] = []
     seen = set(finished)
-    for name, experiment in study.experiments.items():
+    for name, experiment in study.variants.items():
         if experiment.is_compiled:
             continue
         for depth, same in groupby(study.runs(name), lambda run: run.model.depth):
             new = [run for run in same if run.identifier not in seen]
             seen.update(run.identifier for run in new)
             if new:
-                rows.append(_row(study, name, depth, new, device, calibration))
+                rows.append(_row(study, name, depth, new, costs, device, calibration))
     packs = make_packs(
-        _requests(study, device, calibration, site, finished),
+        _requests(study, costs, device, calibration, site, finished),
         most_at_once=site.cpus_per_gpu,
         max_minutes=site.max_minutes,
     )
@@ -123,15 +124,16 @@ def make_plan(
 
 def _requests(
     study: Study,
+    costs: Mapping[cost.Shape, cost.Cost],
     device: Device | None,
     calibration: "Calibration | None",
     site: Site,
     finished: Collection[str],
-) -> list[Member]:
+) -> list[JobRequest]:
     """Return what the cluster is asked for; without a GPU for the times measured here."""
-    runs = {key: run for key, run in study.all_runs().items() if key not in finished}
+    runs = {key: run for key, run in study.trained_runs().items() if key not in finished}
     there = site.model_copy(update={"gpu": device.name if device else "none"})
-    requests = training_requests(runs, there)
+    requests = training_requests(runs, costs, there)
     if device is not None or calibration is None:
         return list(requests.values())
     return [
@@ -149,22 +151,23 @@ def _row(
     name: str,
     depth: int,
     runs: list[Run],
+    costs: Mapping[cost.Shape, cost.Cost],
     device: Device | None,
     calibration: "Calibration | None",
 ) -> Row:
     run = runs[0]
     shape = cost.shape_of(run)
     steps = run.training.trained_steps
-    flops = cost.step_flops(shape)
-    memory = cost.memory_bytes(shape)
+    counted = costs[shape]
+    flops, memory = counted.step_flops, counted.memory_bytes
     if device is not None:
         memory += cost.GPU_CONTEXT_BYTES
         step = step_range(
             device,
-            shape.precision,
+            run.training.precision,
             flops=flops,
-            traffic=cost.traffic_bytes(shape),
-            kernels=cost.kernels(shape),
+            traffic=counted.traffic_bytes,
+            kernels=counted.kernels,
         )
     elif calibration is not None:
         memory += cost.PROCESS_BYTES
@@ -172,15 +175,15 @@ def _row(
     else:
         raise ValueError("a plan for a CPU needs a calibration")
     training = (step[0] * steps, step[1] * steps)
-    hops, evaluation = len(study.evaluated_hops), study.evaluation
-    passes = hops * evaluation.sequences * len(evaluation.dropout) / shape.batch
+    ks, evaluation = len(study.ks(run.task)), study.evaluation
+    passes = ks * evaluation.sequences * len(evaluation.modes) / shape.batch
     start = GPU_START if device else LOCAL_START
     return Row(
         experiment=name,
         depth=depth,
         runs=len(runs),
         steps=steps,
-        parameters=cost.parameters(shape.spec),
+        parameters=counted.parameters,
         flops_step=flops,
         flops_run=flops * steps,
         seconds_step=step,
@@ -189,13 +192,13 @@ def _row(
         evaluation_seconds=(start + passes * step[0] / 3, start + passes * step[1] / 3),
         memory_bytes=memory,
         disk_bytes=cost.disk_bytes(
-            run, hops=hops, sequences=evaluation.sequences, settings=len(evaluation.dropout)
+            run, counted, ks=ks, sequences=evaluation.sequences, modes=len(evaluation.modes)
         ),
-        checkpoint_bytes=2 * cost.checkpoint_bytes(run),
+        checkpoint_bytes=2 * cost.checkpoint_bytes(run, counted),
     )
 
 
-def _totals(rows: list[Row], packs: list[Pack], workers: int, start: float) -> Totals:
+def _totals(rows: list[Row], packs: list[SlurmJob], workers: int, start: float) -> Totals:
     def hours(values: Iterable[tuple[int, Range]]) -> Range:
         pairs = list(values)
         low, high = (sum(n * span[end] for n, span in pairs) / 3600 for end in (0, 1))

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from logdepth.config.site import Site
-from logdepth.planning.devices import (
+from logdepth.planning.gpus import (
     KERNEL_SECONDS,
     LAUNCH_SECONDS,
     WORST_ARITHMETIC,
     WORST_BANDWIDTH,
     Device,
 )
-from logdepth.planning.jobs import GPU_START
-from logdepth.planning.packs import Pack
+from logdepth.planning.makespan import GPU_START
+from logdepth.planning.packs import SlurmJob
 from logdepth.planning.plan import Range, Row, Totals
+from logdepth.planning.site import Site
 
 if TYPE_CHECKING:
     # It would import torch, which takes two seconds.
@@ -48,7 +48,7 @@ def table(rows: list[Row]) -> Table:
     return result
 
 
-def jobs_table(packs: list[Pack], device: Device | None) -> Table:
+def jobs_table(packs: list[SlurmJob], device: Device | None) -> Table:
     """Return the Slurm jobs as a table of at most 80 columns; like ones that follow are a row."""
     result = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     gpus = ["GPUs"] if device else []
@@ -70,11 +70,11 @@ def jobs_table(packs: list[Pack], device: Device | None) -> Table:
     return result
 
 
-def _asked(pack: Pack) -> tuple[int, int, int, int]:
+def _asked(pack: SlurmJob) -> tuple[int, int, int, int]:
     return len(pack.members), pack.at_once, pack.mem_mb, pack.minutes
 
 
-def summary(packs: list[Pack], totals: Totals, site: Site, device: Device | None) -> list[str]:
+def summary(packs: list[SlurmJob], totals: Totals, site: Site, device: Device | None) -> list[str]:
     """Return lines that say what all rows cost together."""
     unit = "GPU" if device else "core"
     place = "one GPU" if device else _place(totals)
@@ -112,7 +112,7 @@ def line(study: str, runs: int, left: int, totals: Totals | None) -> str:
 
 def notes(
     rows: list[Row],
-    packs: list[Pack],
+    packs: list[SlurmJob],
     device: Device | None,
     calibration: "Calibration | None",
     load: float,
@@ -162,7 +162,7 @@ def notes(
 def as_json(
     study: str,
     rows: list[Row],
-    packs: list[Pack],
+    packs: list[SlurmJob],
     totals: Totals,
     site: Site,
     device: Device | None,
@@ -177,11 +177,11 @@ def as_json(
         "measured": device is None,
         "calibration": [
             {
-                "depth": shape.spec.depth,
-                "width": shape.spec.width,
+                "depth": shape.model.depth,
+                "width": shape.model.width,
                 "batch": shape.batch,
-                "precision": shape.precision,
-                "recipe": shape.recipe,
+                "precision": shape.recipe.precision,
+                "recipe": shape.recipe.recipe,
                 "seconds_step": seconds,
             }
             for shape, seconds in measured.items()

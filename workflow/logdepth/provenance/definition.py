@@ -7,7 +7,6 @@ code, so that each rule passes one named hash of everything that decides its out
 import ast
 import hashlib
 import importlib.util
-import keyword
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,15 @@ from typing import Any
 from logdepth.canonical import canonical_json, digest
 
 _PACKAGE = "logdepth"
-# What writes or reads records, and what only tells the user how far a training is, changes no
-# result.
-_WITHOUT_EFFECT = ("logdepth.audit", "logdepth.provenance", "logdepth.training.progress")
+# None of it changes a result: what reads the user's wishes (settings are hashed by value), what
+# writes or reads records, checks of columns, and what tells the user how far a training is.
+_WITHOUT_EFFECT = tuple(
+    f"{_PACKAGE}.{name}"
+    for name in (
+        *("audit", "cli", "config", "errors", "planning", "provenance", "settings", "tables"),
+        "training.progress",
+    )
+)
 
 
 def definition(modules: tuple[str, ...], settings: Any) -> str:
@@ -34,11 +39,6 @@ def definition(modules: tuple[str, ...], settings: Any) -> str:
 def hash_of(definition: str) -> str:
     """Return a definition without its count of altered outputs (see integrity.py)."""
     return definition.partition("+")[0]
-
-
-def command_module(stage: str) -> str:
-    """Return the module of a command: ``import`` is a keyword and cannot name one."""
-    return f"{_PACKAGE}.cli.{stage}_" if keyword.iskeyword(stage) else f"{_PACKAGE}.cli.{stage}"
 
 
 @cache
@@ -62,20 +62,25 @@ def source(modules: tuple[str, ...]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def code_hash(text: str) -> str:
-    """Return the sha256 of Python code without its comments, docstrings and layout.
+def code_hash(text: str, *, with_messages: bool = False) -> str:
+    """Return the sha256 of Python code without comments, docstrings, layout and error messages.
 
     The hash is over the syntax tree, written in a way of our own because ``ast.dump`` varies
     between versions of Python.
 
+    Args:
+        text: the code.
+        with_messages: whether error messages count, and texts that are no docstrings of modules,
+            classes and functions: so it was when the first results were published.
+
     Raises:
         SyntaxError: not Python.
     """
-    return _tree_hash(ast.parse(text))
+    return _tree_hash(ast.parse(text), with_messages)
 
 
-def _tree_hash(tree: ast.AST) -> str:
-    return hashlib.sha256(canonical_json(_plain(tree)).encode()).hexdigest()
+def _tree_hash(tree: ast.AST, with_messages: bool = False) -> str:
+    return hashlib.sha256(canonical_json(_plain(tree, with_messages)).encode()).hexdigest()
 
 
 @cache
@@ -93,27 +98,37 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]]:
     return _tree_hash(tree), ours
 
 
-def _plain(node: Any) -> Any:
+def _plain(node: Any, with_messages: bool) -> Any:
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [_plain(item, with_messages) for item in node]
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.Raise) and not with_messages:
+        # A job that fails writes nothing, whatever it says.
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return {"Raise": _plain(raised, with_messages)}
     fields = {}
     for name, value in ast.iter_fields(node):
-        if name == "body" and _has_docstring(node):
-            value = value[1:]
+        if name in ("body", "orelse", "finalbody") and isinstance(value, list):
+            value = _without_texts(node, value, with_messages)
         if value is not None and value != []:
-            fields[name] = _plain(value)
+            fields[name] = _plain(value, with_messages)
     return {type(node).__name__: fields}
 
 
-def _has_docstring(node: ast.AST) -> bool:
+def _without_texts(node: ast.AST, body: list[Any], with_messages: bool) -> list[Any]:
+    if not with_messages:
+        return [item for item in body if not _is_text(item)]
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return body[1:] if isinstance(node, documented) and body and _is_text(body[0]) else body
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Return whether a statement is a text alone, as docstrings of all kinds are."""
     return (
-        isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and bool(node.body)
-        and isinstance(node.body[0], ast.Expr)
-        and isinstance(node.body[0].value, ast.Constant)
-        and isinstance(node.body[0].value.value, str)
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
     )
 
 

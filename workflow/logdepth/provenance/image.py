@@ -20,19 +20,17 @@ def checked_image(image: Path) -> str:
     """
     record = image.with_name(f"{image.name}.sha256")
     if not image.is_file():
-        raise UserError(
-            f"{image}: no such image; right would be: make image, or image in site.yaml"
-        )
+        raise UserError(f"{image}: no such image; expected: make image, or image in site.yaml")
     if not record.is_file():
         raise UserError(
             f"{record}: no such file, so nothing says that {image.name} is the image that was "
-            "built; right would be the file that make image wrote beside it"
+            "built; expected the file that make image wrote beside it"
         )
     recorded = (record.read_text(encoding="utf-8").split() or ["nothing"])[0]
     found = sha256_of(image)
     if found != recorded:
         raise UserError(
             f"{image}: its sha256 is {found[:12]}, but {record.name} says {recorded[:12]}; "
-            "right would be the recorded image, or: make image"
+            "expected the recorded image, or: make image"
         )
     return found

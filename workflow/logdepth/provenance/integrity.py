@@ -13,7 +13,7 @@ from logdepth.files import sha256_of
 from logdepth.provenance.record import study_folder
 
 
-def settled(definition: str, record: Path) -> str:
+def definition_or_retry(definition: str, record: Path) -> str:
     """Return the definition to pass for a job: as recorded while its outputs are untouched.
 
     Args:

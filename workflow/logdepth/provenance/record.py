@@ -8,59 +8,55 @@ the source) is kept once, under its sha256.
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from logdepth.audit.records import PREDICATE, STATEMENT
-from logdepth.audit.study import HISTORY, PROVENANCE
 from logdepth.canonical import canonical_json
 from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance import environment
-from logdepth.provenance.definition import command_module, hash_of, source
+from logdepth.provenance.definition import hash_of, source
+from logdepth.provenance.format import HISTORY, PREDICATE, PROVENANCE, STATEMENT
 from logdepth.provenance.image import VARIABLE
+from logdepth.provenance.job import Job
 from logdepth.provenance.mark import Mark, inputs_hash
 
 BUILD_TYPE = "urn:logdepth:job:v1"
 
-
-@dataclass(frozen=True)
-class Job:
-    """What is known of a job before it runs.
-
-    Attributes:
-        stage: name of the command, such as "train".
-        record: where its record goes, below <study>/provenance/; None writes none.
-        definition: hash that decides whether it must run again; empty when run by hand.
-        parameters: named and resolved; plain JSON values.
-        inputs: files it reads.
-        outputs: files it writes.
-        seeds: by what they are for.
-        modules: where its computation starts, besides the command's own module.
-    """
-
-    stage: str
-    record: Path | None
-    definition: str
-    parameters: dict[str, Any]
-    inputs: Sequence[Path]
-    outputs: Sequence[Path]
-    seeds: dict[str, int] = field(default_factory=dict)
-    modules: tuple[str, ...] = ()
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def recorded(job: Job) -> Iterator[Mark]:
+def recorded(
+    job: Job,
+    *,
+    inputs: Sequence[Path],
+    outputs: Sequence[Path],
+    record: Path | None,
+    definition: str,
+    device: str = "",
+    study: Path | None = None,
+) -> Iterator[Mark]:
     """Run the block as the job; write its record when it succeeds, after its outputs.
+
+    Args:
+        job: as declared.
+        inputs: files it reads.
+        outputs: files it writes.
+        record: where its record goes, below <study>/provenance/; None writes none.
+        definition: that the workflow asked for; empty when run by hand. Recorded is the job's own,
+            with the count of the given one (see integrity.py).
+        device: that it runs on.
+        study: the study.json that it read parameters from; a copy is kept.
 
     Yields:
         The mark for the metadata of its outputs.
@@ -70,39 +66,44 @@ def recorded(job: Job) -> Iterator[Mark]:
             of the folder that holds it.
         FileNotFoundError: an input is missing, or the block left an output unwritten.
     """
-    for path in job.inputs:
+    for path in inputs:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: this input of 'logdepth {job.stage}' does not exist")
     # Hashed before the work, so that the record states what was read.
-    hashes = [sha256_of(path) for path in job.inputs]
-    mark = Mark(hash_of(job.definition) or None, inputs_hash(hashes))
-    if job.record is None:
+    hashes = [sha256_of(path) for path in inputs]
+    definition = _own(job, definition)
+    mark = Mark(hash_of(definition) or None, inputs_hash(hashes))
+    if record is None:
         yield mark
         return
-    study = study_folder(job.record)
-    for path in job.outputs:
-        if not path.resolve().is_relative_to(study.resolve()):
+    folder = study_folder(record)
+    for path in outputs:
+        if not path.resolve().is_relative_to(folder.resolve()):
             raise UserError(
-                f"{path}: outside of {study}, the study of its record {job.record}; right would be "
+                f"{path}: outside of {folder}, the study of its record {record}; expected "
                 "outputs below that folder, or no --record"
             )
-    inputs = [_input(path, sha256, study) for path, sha256 in zip(job.inputs, hashes, strict=True)]
+    read = [_input(path, sha256, folder) for path, sha256 in zip(inputs, hashes, strict=True)]
+    if study is not None:
+        text = study.read_text(encoding="utf-8")
+        read.append(_kept(folder, "studies", text, ".json", "study"))
+    parameters = job.parameters | ({"device": device} if device else {})
     started = _now()
     yield mark
     statement = {
         "_type": STATEMENT,
-        "subject": [_output(path, study) for path in job.outputs],
+        "subject": [_output(path, folder) for path in outputs],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": {"stage": job.stage, **job.parameters},
+                "externalParameters": {"stage": job.stage, **parameters},
                 "internalParameters": {
-                    "definition": job.definition,
+                    "definition": definition,
                     "seeds": job.seeds,
                     "command": ["logdepth", *sys.argv[1:]],
                 },
-                "resolvedDependencies": inputs + _surroundings(job, study),
+                "resolvedDependencies": read + _surroundings(job, folder),
             },
             "runDetails": {
                 "builder": {"id": "urn:logdepth:cli", "version": environment.interpreter()},
@@ -116,8 +117,23 @@ def recorded(job: Job) -> Iterator[Mark]:
         },
     }
     text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
-    write_text(job.record, text)
-    _append_history(study, job.record, text)
+    write_text(record, text)
+    _append_history(folder, record, text)
+
+
+def _own(job: Job, asked: str) -> str:
+    """Return the definition of a job, with the count of the one that was asked for."""
+    if not asked:
+        return ""
+    own = job.definition(os.environ.get(VARIABLE) if _container() else None)
+    if own != hash_of(asked):
+        logger.warning("the code or study.json changed since the workflow started: run it again")
+    return asked.replace(hash_of(asked), own, 1)
+
+
+def _container() -> str | None:
+    """Return the image that this process runs in."""
+    return os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
 
 
 def _append_history(study: Path, record: Path, text: str) -> None:
@@ -159,17 +175,16 @@ def _last_line(file: BinaryIO) -> tuple[bytes, bool]:
 
 def _surroundings(job: Job, study: Path) -> list[dict[str, Any]]:
     """Return packages, locks, source, image and commit as dependencies of a job."""
-    started_at = (command_module(job.stage), *job.modules)
     result = [
         _kept(study, "environments", canonical_json(environment.packages()), ".json", "packages"),
-        _kept(study, "sources", canonical_json(source(started_at)), ".json", "source"),
+        _kept(study, "sources", canonical_json(source(job.modules)), ".json", "source"),
     ]
     # `make setup` leaves in the environment a copy of each lock that it installed from.
     for lock in sorted(Path(sys.prefix, "locks").glob("*.txt")):
         kept = _kept(study, "environments", lock.read_text(encoding="utf-8"), ".txt", "lock")
         kept["annotations"]["file"] = f"envs/{lock.name}"
         result.append(kept)
-    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
+    image = _container()
     # The workflow has compared the image with its recorded sha256 before it started any job.
     known = os.environ.get(VARIABLE)
     if image and (known or Path(image).is_file()):

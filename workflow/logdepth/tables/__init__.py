@@ -6,9 +6,17 @@ import pandas as pd
 from pandera.errors import SchemaError
 
 from logdepth.errors import UserError
-from logdepth.files import write_text
+from logdepth.files import write_csv
 from logdepth.tables import claims, executions, measurements, results
 from logdepth.tables.columns import is_text
+
+# What is published was written before all tasks had these names.
+_FORMERLY = {
+    "dropout": "mode",
+    "hops": "k",
+    "jumps": "j",
+    **{f"log2_hops{end}": f"log2_k{end}" for end in ("", "_low", "_high")},
+}
 
 SCHEMAS = results.SCHEMAS | claims.SCHEMAS | measurements.SCHEMAS | executions.SCHEMAS
 
@@ -19,8 +27,7 @@ def write_table(name: str, table: pd.DataFrame, path: Path) -> None:
     Raises:
         UserError: it is not a table of that name.
     """
-    text = _checked(name, table, path).to_csv(index=False, float_format="%.6g")
-    write_text(path, text)
+    write_csv(path, _checked(name, table, path))
 
 
 def read_table(name: str, path: Path) -> pd.DataFrame:
@@ -30,7 +37,7 @@ def read_table(name: str, path: Path) -> pd.DataFrame:
         UserError: missing, or not a table of that name; the message names file and column.
     """
     if name not in SCHEMAS:
-        raise UserError(f"{path}: no table has this name; right would be {', '.join(SCHEMAS)}")
+        raise UserError(f"{path}: no table has this name; expected {', '.join(SCHEMAS)}")
     # Text stays as written: 1000 and inf are no numbers there, and an empty cell is no NaN.
     texts = {c: "str" for c, column in SCHEMAS[name].columns.items() if is_text(column)}
     try:
@@ -39,9 +46,19 @@ def read_table(name: str, path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: no such table") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a CSV file ({' '.join(str(error).split())})") from error
+    table = _renamed(table, set(SCHEMAS[name].columns))
     present = [column for column in texts if column in table]
     table[present] = table[present].fillna("")
     return _checked(name, table, path)
+
+
+def _renamed(table: pd.DataFrame, columns: set[str]) -> pd.DataFrame:
+    """Return a table with the columns that published tables have under a former name."""
+    names = {old: new for old, new in _FORMERLY.items() if new in columns and old not in columns}
+    renamed = table.rename(columns=names)
+    if "dropout" in table and names.get("dropout"):
+        renamed["mode"] = renamed["mode"].replace({"on": "train", "off": "eval"})
+    return renamed
 
 
 def _checked(name: str, table: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -19,8 +19,8 @@ SCHEMAS = {
         {
             "experiment": text(),
             "depth": count(1),
-            "dropout": text("on", "off"),
-            "hops": count(),
+            "mode": text("train", "eval"),
+            "k": count(),
             "error": number(SHARE),
             "sequences_low": number(SHARE),
             "sequences_high": number(SHARE),
@@ -31,14 +31,23 @@ SCHEMAS = {
             "symbols": count(),
         }
     ),
+    "selection": pa.DataFrameSchema(
+        {
+            "trial": text(),
+            "run": text(),
+            "depth": count(1),
+            "seed": count(),
+            "error": number(SHARE),
+        }
+    ),
     "errors_by_run": pa.DataFrameSchema(
         {
             "experiment": text(),
             "run": text(),
             "depth": count(1),
             "seed": count(),
-            "dropout": text("on", "off"),
-            "hops": count(),
+            "mode": text("train", "eval"),
+            "k": count(),
             "error": number(SHARE),
             "sequences_low": number(SHARE),
             "sequences_high": number(SHARE),
@@ -51,7 +60,7 @@ SCHEMAS = {
             "experiment": text(),
             "depth": count(1),
             "step": count(1),
-            "hops": count(),
+            "k": count(),
             "loss": number(),
             "error": number(SHARE),
             "lowest": number(SHARE),
@@ -62,8 +71,8 @@ SCHEMAS = {
         {
             "layer": count(1),
             "head": count(1),
-            "hops": count(),
-            "jumps": count(),
+            "k": count(),
+            "j": count(),
             "cosine": number(pa.Check.in_range(0, 1 + 1e-6)),
             "printed": number(pa.Check.ge(0)),
             "depth": count(1),
@@ -76,22 +85,22 @@ SCHEMAS = {
             "query": count(),
             "key": count(),
             "weight": number(pa.Check.ge(0)),
-            "jumps": count(-1),
+            "j": count(-1),
             "depth": count(1),
-            "hops": count(),
+            "k": count(),
         }
     ),
     "thresholds": pa.DataFrameSchema(
         {
             "experiment": text(),
             "depth": count(1),
-            "dropout": text("on", "off"),
+            "mode": text("train", "eval"),
             "seed": text(),
             "threshold": number(SHARE),
             "largest_solved": count(),
-            "log2_hops": number(),
-            "log2_hops_low": number(),
-            "log2_hops_high": number(),
+            "log2_k": number(),
+            "log2_k_low": number(),
+            "log2_k_high": number(),
             "value": text(*_VALUES),
             "logistic_midpoint": number(),
             "logistic_width": number(),
@@ -101,7 +110,7 @@ SCHEMAS = {
         {
             "title": text(),
             "kind": text("compiled", "trained"),
-            "dropout": text("on", "off"),
+            "mode": text("train", "eval"),
             "depth": count(1),
             "largest_solved": count(),
             "value": text(*_VALUES),
@@ -111,7 +120,7 @@ SCHEMAS = {
     "scaling": pa.DataFrameSchema(
         {
             "experiment": text(),
-            "dropout": text("on", "off"),
+            "mode": text("train", "eval"),
             "growth": text("exponential", "linear", "power"),
             "slope": number(),
             "slope_low": number(),
@@ -129,19 +138,19 @@ SCHEMAS = {
     "published_errors": pa.DataFrameSchema(
         {
             **_PUBLISHED,
-            "hops": count(),
+            "k": count(),
             "error": pa.Column(float, SHARE, coerce=True),
         },
-        unique=[*_PUBLISHED, "hops"],
+        unique=[*_PUBLISHED, "k"],
     ),
     "comparison": pa.DataFrameSchema(
         {
             **_PUBLISHED,
-            "hops": count(),
-            "dropout": text("on", "off"),
+            "k": count(),
+            "mode": text("train", "eval"),
             "experiment": pa.Column(str),
             "origin": text("trained", "released", ""),
-            "recipe": text("fast", "paper", "compiled", ""),
+            "recipe": pa.Column(str),
             "conditions": pa.Column(str),
             "published": number(SHARE),
             "published_low": number(SHARE),
@@ -158,7 +167,7 @@ SCHEMAS = {
     "comparison_summary": pa.DataFrameSchema(
         {
             "experiment": text(),
-            "dropout": text("on", "off"),
+            "mode": text("train", "eval"),
             "cells": count(1),
             "agrees": count(),
             "lower": count(),

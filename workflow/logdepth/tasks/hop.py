@@ -5,42 +5,41 @@ this module uses n, the length of the string. Token ids are the authors': hop to
 come the symbols, then "no such position" (the paper's bottom) and blank.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from logdepth.tasks.random import random_bits
+from pydantic import Field
 
-CPU = torch.device("cpu")
+from logdepth.tasks.base import Batch, Task
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Sequences of the task.
-
-    Attributes:
-        tokens: int64 (batch, context); the hop token, then the string.
-        targets: int64 (batch, context); blank, then the token at find^k(i) for each position i.
-        hops: int64 (batch,); k of each sequence.
-    """
-
-    tokens: torch.Tensor
-    targets: torch.Tensor
-    hops: torch.Tensor
+if TYPE_CHECKING:
+    import torch
 
 
-@dataclass(frozen=True)
-class HopTask:
-    """hop_k with k in 0..max_hops on strings over ``alphabet`` symbols, no two neighbours equal."""
+class Hop(Task):
+    """hop_k, k from 0 to max_k: a hop token, then a string without equal neighbours."""
 
-    context: int
-    alphabet: int
-    max_hops: int
+    has_pointers: ClassVar[bool] = True
+
+    name: Literal["hop"] = "hop"
+    """k-hop induction heads, the paper's section 4.2."""
+    context: int = Field(99, ge=2)
+    """Tokens in a sequence: the hop token and context - 1 symbols."""
+    alphabet: int = Field(4, ge=2)
+    """Number of symbols; neighbouring symbols of a string always differ."""
+    max_k: int = Field(16, ge=1)
+    """Largest number of hops; each k from 0 to this has a hop token and is drawn equally often."""
+
+    @property
+    def ks(self) -> range:
+        """Numbers of hops."""
+        return range(self.max_k + 1)
 
     @property
     def first_symbol(self) -> int:
         """Token id of symbol 0."""
-        return self.max_hops + 1
+        return self.max_k + 1
 
     @property
     def bottom(self) -> int:
@@ -54,8 +53,18 @@ class HopTask:
 
     @property
     def vocabulary(self) -> int:
-        """Number of token ids."""
+        """Number of token ids: hop tokens, symbols, "no such position" and blank."""
         return self.blank + 1
+
+    @property
+    def answers(self) -> range:
+        """The symbols and "no such position"."""
+        return range(self.first_symbol, self.bottom + 1)
+
+    @property
+    def chance(self) -> float:
+        """Error of a uniform guess among the symbols."""
+        return 1 - 1 / self.alphabet
 
     def batch(
         self,
@@ -64,54 +73,99 @@ class HopTask:
         size: int,
         *,
         stream: str = "train",
-        hops: int | None = None,
-        device: torch.device = CPU,
+        k: int | None = None,
+        device: torch.device | None = None,
     ) -> Batch:
-        """Return batch number ``step`` of the stream: a function of its arguments, nothing else.
+        """Return a batch; by default each sequence draws k uniformly from 0..max_k."""
+        import torch
 
-        Args:
-            seed: of the run.
-            step: number of the batch.
-            size: sequences in the batch.
-            stream: sequences of different streams are independent.
-            hops: k for every sequence; by default each draws its own, uniformly from 0..max_hops.
-            device: where to compute; the values are the same everywhere.
+        from logdepth.tasks.random import random_bits
 
-        Raises:
-            ValueError: ``hops`` is outside 0..max_hops, so that it has no hop token.
-        """
-        if hops is not None and not 0 <= hops <= self.max_hops:
-            raise ValueError(f"hops is {hops}, but the hop tokens reach from 0 to {self.max_hops}")
+        if k is not None and k not in self.ks:
+            raise ValueError(f"k is {k}, but the hop tokens reach from 0 to {self.max_k}")
         bits = random_bits((stream, seed, step), size * (self.context + 1), device)
         bits = bits.view(size, self.context + 1)
-        if hops is None:
-            drawn = bits[:, 0] % (self.max_hops + 1)
+        if k is None:
+            drawn = bits[:, 0] % (self.max_k + 1)
         else:
-            drawn = torch.full((size,), hops, dtype=torch.int64, device=device)
+            drawn = torch.full((size,), k, dtype=torch.int64, device=device)
         # A string without equal neighbours is a first symbol and n - 1 differences other than 0.
         steps = bits[:, 2:] % (self.alphabet - 1) + 1
         steps[:, 0] = bits[:, 1] % self.alphabet
         strings = steps.cumsum(1) % self.alphabet
         return self.encode(strings, drawn)
 
-    def encode(self, strings: torch.Tensor, hops: torch.Tensor) -> Batch:
+    def encode(self, strings: torch.Tensor, k: torch.Tensor) -> Batch:
         """Turn strings of symbols into tokens and targets.
+
+        A symbol is an answer that counts: the hop token's own position and those with no k-th hop
+        do not (paper: section 4.2, err_k).
 
         Args:
             strings: int64 (batch, n) of symbols 0..alphabet-1; equal neighbours are allowed.
-            hops: int64 (batch,), k of each string.
+            k: int64 (batch,), of each string.
         """
+        import torch
+
         size = len(strings)
-        positions = hop_positions(strings, hops, self.alphabet)
+        positions = hop_positions(strings, k, self.alphabet)
         symbols = strings + self.first_symbol
         answers = torch.cat([symbols, symbols.new_full((size, 1), self.bottom)], 1)
-        return Batch(
-            tokens=torch.cat([hops[:, None], symbols], 1),
-            targets=torch.cat(
-                [symbols.new_full((size, 1), self.blank), answers.gather(1, positions)], 1
-            ),
-            hops=hops,
+        targets = torch.cat(
+            [symbols.new_full((size, 1), self.blank), answers.gather(1, positions)], 1
         )
+        return Batch(
+            tokens=torch.cat([k[:, None], symbols], 1),
+            targets=targets,
+            counted=(targets >= self.first_symbol) & (targets < self.bottom),
+            k=k,
+        )
+
+    def oracle(self, tokens: list[int], k: int) -> list[int | None]:
+        """Return the symbol that k single hops lead to, from each position."""
+        string = tokens[1:]
+        answers: list[int | None] = [None]
+        for place in range(len(string)):
+            for _ in range(k):
+                earlier = [j for j in range(place) if string[j] == string[place]]
+                if not earlier:
+                    answers.append(None)
+                    break
+                place = earlier[-1] + 1
+            else:
+                answers.append(string[place])
+        return answers
+
+    def reach(self, depth: int) -> int | None:
+        """Return the largest k with floor(log2 k) + 2 <= depth (paper: Theorem 4.2)."""
+        return 2 ** (depth - 1) - 1 if depth > 1 else None
+
+    def strings(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the strings of symbols in sequences, int64 (batch, context - 1)."""
+        return tokens[:, 1:].long() - self.first_symbol
+
+    def asked(self, tokens: torch.Tensor, k: int) -> torch.Tensor:
+        """Return the same strings behind the hop token of k."""
+        import torch
+
+        return torch.cat([torch.full_like(tokens[:, :1], k), tokens[:, 1:]], 1)
+
+    def pointers(self, tokens: torch.Tensor, j: int) -> torch.Tensor:
+        """Return the token at find^j of each position; -1 where there is no j-th hop."""
+        import torch
+
+        strings = self.strings(tokens)
+        reached = hop_positions(strings, strings.new_full((len(strings),), j), self.alphabet)
+        reached = torch.where(reached < strings.shape[1], reached + 1, -1)
+        return torch.cat([reached.new_full((len(strings), 1), -1), reached], 1)
+
+    def description(self) -> dict[str, Any]:
+        """Return the settings, as in the paper's Table 1."""
+        return {
+            "tokens of a sequence, $N$": self.context,
+            "symbols, $\\lvert\\Sigma\\rvert$": self.alphabet,
+            "largest number of hops, $k$": self.max_k,
+        }
 
 
 def find(strings: torch.Tensor, alphabet: int) -> torch.Tensor:
@@ -124,6 +178,8 @@ def find(strings: torch.Tensor, alphabet: int) -> torch.Tensor:
     Returns:
         int64 (batch, n); n where the symbol has not occurred before.
     """
+    import torch
+
     n = strings.shape[1]
     after = torch.arange(1, n, device=strings.device)
     found = torch.zeros_like(strings)
@@ -135,23 +191,25 @@ def find(strings: torch.Tensor, alphabet: int) -> torch.Tensor:
     return torch.where(found == 0, n, found)
 
 
-def hop_positions(strings: torch.Tensor, hops: torch.Tensor, alphabet: int) -> torch.Tensor:
+def hop_positions(strings: torch.Tensor, k: torch.Tensor, alphabet: int) -> torch.Tensor:
     """Return find^k(i) for every position i, each string with its own k.
 
     Args:
         strings: int64 (batch, n) of symbols 0..alphabet-1.
-        hops: int64 (batch,), k >= 0 of each string.
+        k: int64 (batch,), at least 0, of each string.
         alphabet: number of symbols.
 
     Returns:
         int64 (batch, n); n where a hop leads nowhere.
     """
+    import torch
+
     size, n = strings.shape
     jump = torch.cat([find(strings, alphabet), strings.new_full((size, 1), n)], 1)
     positions = torch.arange(n, device=strings.device).expand(size, n)
     # Square and multiply over the bits of k: about 2 log2 k gathers instead of k.
-    remaining = hops.clone()
-    longest = int(hops.max()) if size else 0
+    remaining = k.clone()
+    longest = int(k.max()) if size else 0
     while longest:
         odd = (remaining & 1).bool()[:, None]
         positions = torch.where(odd, jump.gather(1, positions), positions)

@@ -8,7 +8,9 @@ _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
 _MIX = ((30, -4658895280553007687), (27, -7723592293110705685))  # 0xBF58476D1CE4E5B9, 0x94D049…
 
 
-def random_bits(key: tuple[int | str, ...], count: int, device: torch.device) -> torch.Tensor:
+def random_bits(
+    key: tuple[int | str, ...], count: int, device: torch.device | None
+) -> torch.Tensor:
     """Return ``count`` random integers in [0, 2**63) that depend on ``key`` alone.
 
     Element i is the splitmix64 output for the counter i, started at a hash of the key

@@ -30,7 +30,7 @@ EXECUTIONS = (
 # What is about the models of a study, not about instances drawn for it.
 OF_MODELS = ("trained_models",)
 
-JOBS = {
+TABLES = {
     name: f"logdepth.theory.{folder}.{name}"
     for folder, names in (
         ("checks", CHECKS),

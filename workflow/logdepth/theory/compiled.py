@@ -30,11 +30,13 @@ from dataclasses import dataclass
 
 import torch
 
-from logdepth.config.construction import bits_for, ladder_layers, least_width, register_bits
-from logdepth.config.run import PAPER_VOCABULARY, FastModel, PaperModel, Task
+from logdepth.config.run import Run
 from logdepth.errors import UserError
-from logdepth.models.transformer import Architecture, architecture
-from logdepth.tasks.hop import HopTask
+from logdepth.models.gpt2 import VOCABULARY, Gpt2
+from logdepth.models.network import Network
+from logdepth.models.softmax import Softmax
+from logdepth.recipes.compiled import bits_for, ladder_layers, least_width, register_bits
+from logdepth.tasks.hop import Hop
 from logdepth.theory.bits import DIGIT, signs
 from logdepth.theory.registers import NORM_WEIGHT, Block, Registers, lay_out
 
@@ -49,24 +51,30 @@ class Compiled:
     """A compiled model.
 
     Attributes:
-        model: the settings; with the task they give the architecture.
-        spec: the architecture.
-        weights: for ``Transformer(spec).load_state_dict``.
+        task: that it answers.
+        model: the settings.
+        weights: of the network that the two build.
     """
 
-    model: FastModel | PaperModel
-    spec: Architecture
+    task: Hop
+    model: Softmax | Gpt2
     weights: dict[str, torch.Tensor]
 
+    def network(self) -> Network:
+        """Return the network with the weights, in evaluation mode."""
+        network = self.model.build(self.task)
+        network.load_state_dict(self.weights)
+        return network.eval()
 
-def compile_fast(
-    task: Task, *, depth: int | None = None, heads: int = 2, stream: int | None = None
+
+def compile_softmax(
+    task: Hop, *, depth: int | None = None, heads: int = 2, stream: int | None = None
 ) -> Compiled:
-    """Write down a model of the fast form; see ``compile_model``.
+    """Write down a model of the form softmax; see ``compile_model``.
 
     Args:
         task: the task.
-        depth: L, at least 2; by default ceil(log2 max_hops) + 2, which answers every hop token.
+        depth: L, at least 2; by default ceil(log2 max_k) + 2, which answers every hop token.
         heads: H, at least 2; more are idle.
         stream: width of the residual stream, m; by default the least of this construction,
             2 (3 ceil(log2 N) + 2 ceil(log2(S + 1)) + L - 1) with two heads.
@@ -78,34 +86,43 @@ def compile_fast(
     m = stream or _least(register_bits(task.context, task.alphabet, layers), heads)
     if m % 2 or m % heads:
         raise UserError(_misfit(heads, m, m))
-    return compile_model(
-        task, FastModel(form="fast", depth=layers, heads=heads, width=m, mlp_ratio=1)
-    )
+    return compile_model(task, Softmax(depth=layers, heads=heads, width=m, mlp_ratio=1))
 
 
-def compile_paper(
-    task: Task, *, depth: int | None = None, heads: int = 2, stream: int | None = None
+def compile_gpt2(
+    task: Hop, *, depth: int | None = None, heads: int = 2, stream: int | None = None
 ) -> Compiled:
-    """Write down a model of the paper's form; otherwise as ``compile_fast``.
+    """Write down a model of the form gpt2; otherwise as ``compile_softmax``.
 
     Raises:
         UserError: heads or width do not fit, or the task has too many tokens.
     """
     layers = depth or blocks(task)
     sizes = register_bits(task.context, task.alphabet, layers) | {"classes": len(_classes(task))}
-    m = stream or _least(sizes, heads, PAPER_VOCABULARY)
+    m = stream or _least(sizes, heads, VOCABULARY)
     if m % heads:
         raise UserError(_misfit(heads, m, m))
-    return compile_model(task, PaperModel(form="paper", depth=layers, heads=heads, width=m))
+    return compile_model(task, Gpt2(depth=layers, heads=heads, width=m))
 
 
-def compile_model(task: Task, model: FastModel | PaperModel) -> Compiled:
+def compiled(run: Run) -> Compiled:
+    """Write down the weights of a run; see ``compile_model``.
+
+    Raises:
+        UserError: the construction is not for its task or its model.
+    """
+    if not isinstance(run.task, Hop) or not isinstance(run.model, Softmax | Gpt2):
+        raise UserError(f"{run.identifier}: expected the task hop, and the form softmax or gpt2")
+    return compile_model(run.task, run.model)
+
+
+def compile_model(task: Hop, model: Softmax | Gpt2) -> Compiled:
     """Write down the weights of a model that answers hop_k for every k up to 2^(depth - 2).
 
     It answers exactly, at every position of every string, equal neighbours included; where it is
     asked for more hops it makes 2^(depth - 2).
 
-    The paper's form is GPT-2 without a head: the last hidden state is the logits, where number j
+    The form gpt2 is GPT-2 without a head: the last hidden state is the logits, where number j
     belongs to token id j. So a register with a bit for each symbol, one for "no such position" and
     one for blank lies there, and the last MLP sets it. The final layer norm silences everything
     else.
@@ -117,28 +134,29 @@ def compile_model(task: Task, model: FastModel | PaperModel) -> Compiled:
     Raises:
         UserError: depth, heads or width do not fit, or the task has too many tokens.
     """
-    spec = architecture(task, model)
     sizes, fixed = register_bits(task.context, task.alphabet, model.depth), {}
-    if isinstance(model, PaperModel):
-        if task.vocabulary > PAPER_VOCABULARY:
+    if isinstance(model, Gpt2):
+        if task.vocabulary > VOCABULARY:
             raise UserError(
-                f"the task has {task.vocabulary} tokens; the paper's model has {PAPER_VOCABULARY}"
+                f"the task has {task.vocabulary} tokens; the form gpt2 has {VOCABULARY}"
             )
         fixed = {"classes": _classes(task)}
         sizes |= {"classes": len(fixed["classes"])}
     needed = least_width(sizes, model.heads)
     if model.depth < 2 or model.heads < 2 or model.width < needed or model.width % 2:
         raise UserError(_misfit(model.heads, model.width, needed))
-    if not spec.mlp_ratio:
-        raise UserError("the model has no MLP; right would be an mlp_ratio of 1 or more")
+    with torch.device("meta"):
+        network = model.build(task)
+    if isinstance(model, Softmax) and not model.mlp_ratio:
+        raise UserError("the model has no MLP; expected an mlp_ratio of 1 or more")
     registers = lay_out(sizes, model.width, fixed)
     last = _readout(task, registers, fixed.get("classes"))
-    return Compiled(model, spec, last | _body(task, spec, registers))
+    return Compiled(task, model, last | _body(task, network, model.heads, registers))
 
 
-def blocks(task: Task) -> int:
+def blocks(task: Hop) -> int:
     """Return the depth that answers every hop token of a task."""
-    return 2 + ladder_layers(task.max_hops)
+    return 2 + ladder_layers(task.max_k)
 
 
 def followed(hops: int, depth: int) -> list[int]:
@@ -156,16 +174,16 @@ def followed(hops: int, depth: int) -> list[int]:
     return [1, *((c >> steps - i) + (c >> steps - 1 - i & 1) for i in range(steps))]
 
 
-def messages(max_hops: int, steps: int) -> torch.Tensor:
-    """Return what each hop token says, signs as int64 (max_hops + 1, steps + 1).
+def messages(max_k: int, steps: int) -> torch.Tensor:
+    """Return what each hop token says, signs as int64 (max_k + 1, steps + 1).
 
     For each of the ladder's steps, whether its bit of k - 1 differs from the one before, the most
     significant bit first and 0 before it; then whether k is 0.
     """
-    before = torch.tensor([_before_last_hop(k, steps) for k in range(max_hops + 1)])
+    before = torch.tensor([_before_last_hop(k, steps) for k in range(max_k + 1)])
     # Bit j of x ^ (x >> 1) says whether bits j and j + 1 of x differ.
     changes = signs(before ^ before >> 1, steps).flip(-1)
-    is_zero = torch.where(torch.arange(max_hops + 1) == 0, 1, -1)
+    is_zero = torch.where(torch.arange(max_k + 1) == 0, 1, -1)
     return torch.cat([changes, is_zero[:, None]], -1)
 
 
@@ -174,10 +192,9 @@ def _before_last_hop(hops: int, steps: int) -> int:
     return min(max(hops, 1), 1 << steps) - 1
 
 
-def _classes(task: Task) -> list[int]:
-    """Return the token ids that are answers: symbols, "no such position" and blank."""
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
-    return list(range(hop.first_symbol, hop.blank + 1))
+def _classes(task: Hop) -> list[int]:
+    """Return the token ids that are targets: symbols, "no such position" and blank."""
+    return [*task.answers, task.blank]
 
 
 def _least(sizes: dict[str, int], heads: int, least: int = 0) -> int:
@@ -188,14 +205,12 @@ def _least(sizes: dict[str, int], heads: int, least: int = 0) -> int:
 
 def _misfit(heads: int, width: int, needed: int) -> str:
     return (
-        f"{heads} heads and width {width} do not fit; right would be 2 heads or more, 2 blocks or "
+        f"{heads} heads and width {width} do not fit; expected 2 heads or more, 2 blocks or "
         f"more, and an even width of at least {needed} that the heads divide"
     )
 
 
-def _readout(
-    task: Task, registers: Registers, classes: list[int] | None
-) -> dict[str, torch.Tensor]:
+def _readout(task: Hop, registers: Registers, classes: list[int] | None) -> dict[str, torch.Tensor]:
     """Return the weights after the last block."""
     m = 2 * sum(map(len, registers.columns.values()))
     if classes is None:
@@ -212,11 +227,12 @@ def _readout(
     return {"norm.weight": norm, "norm.bias": bias}
 
 
-def _body(task: Task, spec: Architecture, registers: Registers) -> dict[str, torch.Tensor]:
-    weights = _embeddings(task, spec, registers)
+def _body(task: Hop, network: Network, heads: int, registers: Registers) -> dict[str, torch.Tensor]:
+    weights = _embeddings(task, network, registers)
     hops = registers.of("hops")
-    for number in range(spec.depth):
-        block = Block(spec, registers)
+    for number in range(network.depth):
+        hidden = network.blocks[number].get_parameter("mlp.hidden.weight").shape[0]
+        block = Block(network.width, heads, hidden, registers)
         if number == 0:
             _write_first(block)
         elif number == 1:
@@ -226,28 +242,27 @@ def _body(task: Task, spec: Architecture, registers: Registers) -> dict[str, tor
             columns = registers.of("lower", "upper", "found")
             block.fetch(0, columns, columns)
             block.forget(1, "lower", "upper", "found")
-        if 1 <= number < spec.depth - 1:
+        if 1 <= number < network.depth - 1:
             block.exchange_if(hops[number - 1], "lower", "upper")
-        if number == spec.depth - 1:
+        if number == network.depth - 1:
             _write_last(block)
         weights |= {f"blocks.{number}.{name}": part for name, part in block.tensors().items()}
     return weights
 
 
-def _embeddings(task: Task, spec: Architecture, registers: Registers) -> dict[str, torch.Tensor]:
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
-    tokens = torch.zeros(spec.vocabulary, spec.width)
-    symbols = torch.full((spec.vocabulary,), task.alphabet)
-    symbols[hop.first_symbol : hop.bottom] = torch.arange(task.alphabet)
+def _embeddings(task: Hop, network: Network, registers: Registers) -> dict[str, torch.Tensor]:
+    tokens = torch.zeros(network.tokens.num_embeddings, network.width)
+    symbols = torch.full((len(tokens),), task.alphabet)
+    symbols[task.first_symbol : task.bottom] = torch.arange(task.alphabet)
     columns = registers.of("symbol")
     registers.write(tokens, columns, signs(symbols, len(columns)))
-    said = messages(task.max_hops, spec.depth - 2)
+    said = messages(task.max_k, network.depth - 2)
     lower = registers.of("lower")
     registers.write(tokens[: len(said)], lower, torch.tensor(-1))
     registers.write(tokens[: len(said)], lower[: said.shape[1]], said)
 
-    positions = torch.zeros(spec.context, spec.width)
-    place = torch.arange(spec.context)
+    positions = torch.zeros(network.positions.num_embeddings, network.width)
+    place = torch.arange(len(positions))
     registers.write(positions, registers.of("place"), signs(place, len(lower)))
     registers.write(positions[1:], lower, signs(place[:-1], len(lower)))
     is_start = torch.where(place == 0, 1, -1)
@@ -271,7 +286,7 @@ def _write_first(block: Block) -> None:
     block.copy_if(None, "place", "lower")
 
 
-def _write_second(block: Block, task: Task) -> None:
+def _write_second(block: Block, task: Hop) -> None:
     """Score i' + B (bits of the symbol before i' that agree minus those that differ), B > N.
 
     The hop token scores B times the number of bits: less than every match, more than any mismatch.

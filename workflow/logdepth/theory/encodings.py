@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 import torch
 
-from logdepth.config.construction import bits_for
+from logdepth.recipes.compiled import bits_for
 from logdepth.theory.bits import DIGIT, number, signs
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import torch
 
-from logdepth.models.transformer import Architecture
-
 NORM_WEIGHT = math.sqrt(1 + 1e-5)
 
 # The next best place scores twice this less.
@@ -70,20 +68,24 @@ def lay_out(sizes: dict[str, int], width: int, fixed: dict[str, list[int]]) -> R
 
 
 class Block:
-    """The weights of one block of ``logdepth.models.transformer``, written a gate at a time.
+    """The weights of one block of ``logdepth.models.network``, written a gate at a time.
 
     Head numbers count from 0.
     """
 
-    def __init__(self, spec: Architecture, registers: Registers) -> None:
-        """Start with weights that are all 0: a block that changes nothing."""
-        m, hidden = spec.width, spec.mlp_ratio * spec.width
+    def __init__(self, m: int, heads: int, hidden: int, registers: Registers) -> None:
+        """Start with weights that are all 0: a block that changes nothing.
+
+        Args:
+            m: width of the residual stream.
+            heads: of its attention.
+            hidden: width of its MLP.
+            registers: of the stream.
+        """
         self.registers = registers
-        self.head_width = m // spec.heads
-        self.query, self.key, self.value = torch.zeros(3, spec.heads, self.head_width, m)
-        self.query_bias, self.key_bias, self.value_bias = torch.zeros(
-            3, spec.heads, self.head_width
-        )
+        self.head_width = m // heads
+        self.query, self.key, self.value = torch.zeros(3, heads, self.head_width, m)
+        self.query_bias, self.key_bias, self.value_bias = torch.zeros(3, heads, self.head_width)
         self.mixed, self.mixed_bias = torch.zeros(m, m), torch.zeros(m)
         self.hidden, self.hidden_bias = torch.zeros(hidden, m), torch.zeros(hidden)
         self.output, self.output_bias = torch.zeros(m, hidden), torch.zeros(m)
@@ -146,12 +148,12 @@ class Block:
         qkv = torch.stack([self.query, self.key, self.value])
         qkv_bias = torch.stack([self.query_bias, self.key_bias, self.value_bias])
         return {
-            "attention_norm.weight": torch.full((m,), NORM_WEIGHT),
-            "attention_norm.bias": torch.zeros(m),
-            "attention.query_key_value.weight": qkv.reshape(3 * m, m),
-            "attention.query_key_value.bias": qkv_bias.reshape(3 * m),
-            "attention.output.weight": self.mixed,
-            "attention.output.bias": self.mixed_bias,
+            "mixer_norm.weight": torch.full((m,), NORM_WEIGHT),
+            "mixer_norm.bias": torch.zeros(m),
+            "mixer.query_key_value.weight": qkv.reshape(3 * m, m),
+            "mixer.query_key_value.bias": qkv_bias.reshape(3 * m),
+            "mixer.output.weight": self.mixed,
+            "mixer.output.bias": self.mixed_bias,
             "mlp_norm.weight": torch.full((m,), NORM_WEIGHT),
             "mlp_norm.bias": torch.zeros(m),
             "mlp.hidden.weight": self.hidden,

@@ -8,14 +8,12 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from logdepth.config.run import PaperRecipe, Run
+from logdepth.config.run import Run
 from logdepth.errors import UserError
-from logdepth.models.transformer import Transformer, architecture, labels
-from logdepth.tasks.hop import HopTask
+from logdepth.models.network import Network
 from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.interrupts import InterruptedTraining, stop_requests
 from logdepth.training.metrics import Metrics
-from logdepth.training.optimizers import optimizers, rate_factor
 from logdepth.training.progress import progress
 
 
@@ -26,13 +24,13 @@ class Trained:
     Attributes:
         model: with its final weights, in evaluation mode.
         steps: a row a step: step, loss, gradient_norm, rate_factor.
-        hops: a row an interval and k: step, hops, loss, error, measured on the training batches
-            before that step learnt from them; error is that of evaluation, over symbol targets.
+        by_k: a row an interval and k: step, hops, loss, error, measured on the training batches
+            before that step learnt from them; error is that of evaluation, over answers that count.
     """
 
-    model: Transformer
+    model: Network
     steps: pd.DataFrame
-    hops: pd.DataFrame
+    by_k: pd.DataFrame
 
 
 def train(
@@ -58,22 +56,22 @@ def train(
 
     Raises:
         InterruptedTraining: SIGTERM or SIGINT arrived; the state is saved.
-        UserError: the loss is not finite.
+        UserError: nothing is to be trained, or the loss is not finite.
         OSError: a checkpoint could not be written.
     """
-    recipe = run.recipe
+    task, recipe = run.task, run.training
+    if not recipe.is_trained:
+        raise UserError(f"{run.identifier}: nothing to train; expected 'logdepth compile'")
     # As use_deterministic_algorithms, which would import the compiler.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
     # Filling fresh memory costs 9 % of a step, and no tensor is read here before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(run.seed)
-    task = HopTask(run.task.context, run.task.alphabet, run.task.max_hops)
-    spec = architecture(run.task, run.model)
     generator = torch.Generator().manual_seed(run.seed)
-    model = Transformer(spec, generator).to(device).train()
-    optims = optimizers(model, recipe)
+    model = run.model.build(task, generator).to(device).train()
+    optims = recipe.optimizers(model)
     peaks = [[group["lr"] for group in optim.param_groups] for optim in optims]
-    metrics = Metrics(recipe.trained_steps, task.max_hops + 1, device)
+    metrics = Metrics(recipe.trained_steps, task.max_k + 1, device)
 
     # A finite training set is the first batches of the stream, again and again.
     period = recipe.samples // recipe.batch if recipe.samples else recipe.trained_steps
@@ -101,13 +99,13 @@ def train(
     saved_at = time.monotonic()
     with stop_requests() as stop, progress(run.identifier, recipe.trained_steps, step) as report:
         while step < recipe.trained_steps:
-            factor = rate_factor(step, recipe.warmup, recipe.steps)
+            factor = recipe.rate_factor(step)
             for optim, rates in zip(optims, peaks, strict=True):
                 for group, peak in zip(optim.param_groups, rates, strict=True):
                     group["lr"] = peak * factor
 
             batch = task.batch(run.seed, step % period, recipe.batch, device=device)
-            target = labels(spec, batch.targets, task.first_symbol)
+            target = model.labels(batch.targets)
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
             ):
@@ -118,13 +116,11 @@ def train(
             for optim in optims:
                 optim.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            limit = math.inf if isinstance(recipe, PaperRecipe) else recipe.clip
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clipped_norm)
             for optim in optims:
                 optim.step()
 
-            is_symbol = (batch.targets >= task.first_symbol) & (batch.targets < task.bottom)
-            metrics.add(step, loss, norm, factor, batch.hops, losses, target, logits, is_symbol)
+            metrics.add(step, loss, norm, factor, batch, losses, target, logits)
             step += 1
             if step in metrics.ends:
                 mean_loss, error = metrics.close_interval(step)

@@ -5,6 +5,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from logdepth.tasks.base import Batch
+
 # Rows by k that a run writes, for each k.
 INTERVALS = 100
 
@@ -16,7 +18,7 @@ class Metrics:
         self.ends = {steps * (i + 1) // INTERVALS for i in range(INTERVALS)} - {0}
         # Loss, norm of the gradient and rate factor of every step.
         self.every = torch.zeros(steps, 3, device=device)
-        # For each k: summed loss, loss terms, wrong symbols, symbols.
+        # For each k: summed loss, loss terms, wrong answers, answers.
         self.sums = torch.zeros(kinds, 4, dtype=torch.float64, device=device)
         self.closed: list[tuple[int, torch.Tensor]] = []
 
@@ -26,11 +28,10 @@ class Metrics:
         loss: torch.Tensor,
         norm: torch.Tensor,
         factor: float,
-        hops: torch.Tensor,
+        batch: Batch,
         losses: torch.Tensor,
         target: torch.Tensor,
         logits: torch.Tensor,
-        is_symbol: torch.Tensor,
     ) -> None:
         """Take in one step.
 
@@ -39,27 +40,26 @@ class Metrics:
             loss: mean loss of the batch.
             norm: of its gradient, before clipping.
             factor: learning rate over its peak.
-            hops: (batch,) k of each sequence.
+            batch: what was learnt from.
             losses: (batch, n) loss of each position, 0 where no class is right.
             target: (batch, n) right class, -100 for none.
             logits: (batch, n, classes).
-            is_symbol: (batch, n) whether the target is a symbol, so that it counts as an answer.
         """
         self.every[step, 0] = loss.detach()
         self.every[step, 1] = norm
         self.every[step, 2] = factor
-        wrong = (logits.detach().argmax(-1) != target) & is_symbol
-        parts = [losses.detach(), target >= 0, wrong, is_symbol]
+        wrong = (logits.detach().argmax(-1) != target) & batch.counted
+        parts = [losses.detach(), target >= 0, wrong, batch.counted]
         sums = torch.stack([part.sum(1, dtype=torch.float64) for part in parts], 1)
-        self.sums.index_add_(0, hops, sums)
+        self.sums.index_add_(0, batch.k, sums)
 
     def close_interval(self, step: int) -> tuple[float, float]:
         """Keep the sums under ``step`` and start again; return the pooled loss and error."""
         sums = self.sums.cpu().clone()
         self.closed.append((step, sums))
         self.sums.zero_()
-        loss, terms, wrong, symbols = sums.sum(0).tolist()
-        return loss / terms, wrong / symbols
+        loss, terms, wrong, answers = sums.sum(0).tolist()
+        return loss / terms, wrong / answers
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
@@ -83,9 +83,9 @@ class Metrics:
         steps = pd.DataFrame(every, columns=["loss", "gradient_norm", "rate_factor"])
         steps.insert(0, "step", range(1, len(every) + 1))
         rows = [
-            (step, k, loss / terms, wrong / symbols)
+            (step, k, loss / terms, wrong / answers)
             for step, sums in self.closed
-            for k, (loss, terms, wrong, symbols) in enumerate(sums.tolist())
-            if symbols
+            for k, (loss, terms, wrong, answers) in enumerate(sums.tolist())
+            if answers
         ]
-        return steps, pd.DataFrame(rows, columns=["step", "hops", "loss", "error"])
+        return steps, pd.DataFrame(rows, columns=["step", "k", "loss", "error"])

@@ -13,10 +13,11 @@ from logdepth.audit.chain import Checks
 from logdepth.audit.export import names
 from logdepth.audit.history import Entry
 from logdepth.audit.report import printable, require_intact
-from logdepth.audit.study import HISTORY, PROVENANCE, StudyFolder, open_study
+from logdepth.audit.study import StudyFolder, open_study
 from logdepth.audit.verify import verify
 from logdepth.canonical import canonical_json
 from logdepth.errors import UserError
+from logdepth.provenance.format import HISTORY, PROVENANCE
 
 # What stays of the facts about a machine, of a Slurm job, and of the interpreter.
 _MACHINE = ("processor", "cores", "torch", "driver")
@@ -147,7 +148,7 @@ def _statements(study: StudyFolder) -> Iterator[dict[str, Any]]:
 def _copy_kept(study: StudyFolder, copy: Path) -> _Moved:
     """Copy what records share; lists of packages without the places that some came from."""
     moved: _Moved = {}
-    for folder in ("environments", "sources"):
+    for folder in ("environments", "sources", "studies"):
         for path in sorted(study.path(f"{PROVENANCE}/{folder}").glob("*")):
             name = path.relative_to(study.folder).as_posix()
             text = _packages(path) if folder == "environments" and path.suffix == ".json" else None
@@ -204,7 +205,7 @@ def _search(copy: Path, wanted: set[str]) -> None:
         if found is not None:
             raise UserError(
                 f"{printable(name)}: holds the name {printable(found)!r} of a host, user or home "
-                "folder; right would be a study without it, or --harmless "
+                "folder; expected a study without it, or --harmless "
                 f"{printable(found)} if it tells nobody anything there"
             )
 

@@ -88,9 +88,9 @@ def read_citation(content: bytes, path: Path) -> Citation:
     try:
         found = YAML(typ="safe", pure=True).load(content)
     except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is no YAML; right would be a file of cff-version 1.2") from error
+        raise UserError(f"{path}: is no YAML; expected a file of cff-version 1.2") from error
     if not isinstance(found, dict):
-        raise UserError(f"{path}: is no mapping; right would be a file of cff-version 1.2")
+        raise UserError(f"{path}: is no mapping; expected a file of cff-version 1.2")
     licences = found.get("license")
     for key, example in (
         ("title", "title: the name of the code"),
@@ -98,7 +98,7 @@ def read_citation(content: bytes, path: Path) -> Citation:
         ("license", "license: MIT"),
     ):
         if not found.get(key):
-            raise UserError(f"{path}: {key}: is missing; right would be {example}")
+            raise UserError(f"{path}: {key}: is missing; expected {example}")
     references = [found.get("preferred-citation"), *_mappings(found.get("references"))]
     return Citation(
         title=str(found["title"]),
@@ -113,7 +113,7 @@ def _parties(found: Any, path: Path) -> tuple[Party, ...]:
     parties = tuple(_party(author) for author in _mappings(found))
     if not parties or not all(party.name for party in parties):
         raise UserError(
-            f"{path}: authors: one has no name; right would be given-names and family-names of a "
+            f"{path}: authors: one has no name; expected given-names and family-names of a "
             "person, or the name of a group"
         )
     return parties

@@ -76,7 +76,7 @@ class _Document:
             started, finished = map(datetime.fromisoformat, (record.started, record.finished))
         except ValueError as error:
             raise UserError(
-                f"{self._study.path(record.name)}: metadata: {error}; right would be times such as "
+                f"{self._study.path(record.name)}: metadata: {error}; expected times such as "
                 "2026-01-02T03:04:05.678Z"
             ) from error
         attributes: _Attributes = {

@@ -52,7 +52,7 @@ def arguments_of(study: StudyFolder, record: Record) -> list[str]:
         if not _stays(moved):
             raise UserError(
                 f"{study.path(record.name)}: its command leads to {printable(word)!r}, out of the "
-                "folder; right would be paths within it"
+                "folder; expected paths within it"
             )
         arguments.append(moved)
     return arguments

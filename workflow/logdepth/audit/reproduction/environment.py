@@ -64,7 +64,7 @@ class Environments:
         if not self._setup:
             raise UserError(
                 f"{self._study.path(record.name)}: it ran in another environment "
-                f"({printable(_difference(self._study, record))}); right would be --setup to build "
+                f"({printable(_difference(self._study, record))}); expected --setup to build "
                 "that one from its lock (minutes, and it needs the package index), or --here for "
                 "this one"
             )
@@ -80,13 +80,13 @@ class Environments:
         path = self._image or self._containers / Path(image.name).name
         if not path.is_file() or self._digest(path) != image.sha256:
             raise UserError(
-                f"{path}: not the image that the job ran in ({image.sha256[:12]}); right would be "
+                f"{path}: not the image that the job ran in ({image.sha256[:12]}); expected "
                 "--image with it, or --here for this environment"
             )
         if shutil.which("apptainer") is None:
             raise UserError(
                 f"{self._study.path(record.name)}: it ran in an image, and there is no apptainer "
-                "here; right would be a machine that has it, or --here for this environment"
+                "here; expected a machine that has it, or --here for this environment"
             )
         gpu = ["--nv"] if str(record.parameters.get("device", "")).startswith("cuda") else []
         bound = ["--bind", str(code.parent)]

@@ -113,24 +113,24 @@ def _check(study: StudyFolder, record: Record, commit: str | None) -> None:
     entry = study.history.latest().get(record.name)
     if present is record and (entry is None or entry.record_sha256 != record.sha256):
         raise UserError(
-            f"{path}: not what its job wrote, by the history; right would be a study that "
+            f"{path}: not what its job wrote, by the history; expected a study that "
             "logdepth audit verify finds intact"
         )
     if record.command[:2] != ("logdepth", record.stage) or record.stage not in STAGES:
         known = ", ".join(STAGES)
         raise UserError(
-            f"{path}: a job of the stage {printable(record.stage)!r} cannot be run again; right "
-            f"would be one of {known}"
+            f"{path}: a job of the stage {printable(record.stage)!r} cannot be run again; "
+            f"expected one of {known}"
         )
     if commit is None and record.commit is None:
         raise UserError(
-            f"{path}: made outside of any commit, so that its code is unknown; right would be "
+            f"{path}: made outside of any commit, so that its code is unknown; expected "
             "--commit with one that may have it"
         )
     if commit is None and record.commit is not None and record.uncommitted is not None:
         raise UserError(
             f"{path}: made with uncommitted changes on {record.commit[:12]}; nobody has that "
-            "code; right would be --commit with one that may have it"
+            "code; expected --commit with one that may have it"
         )
     arguments_of(study, record)
 
@@ -143,7 +143,7 @@ def _check_versions(study: StudyFolder, plan: Plan) -> None:
         if versions.setdefault(resource.name, resource.sha256) != resource.sha256:
             raise UserError(
                 f"{study.path(resource.name)}: needed in two versions, which cannot lie in one "
-                "folder; right would be an output that was made from one version"
+                "folder; expected an output that was made from one version"
             )
 
 

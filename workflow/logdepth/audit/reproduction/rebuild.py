@@ -58,7 +58,7 @@ def checkouts(repository: Repository, plan: Plan, folder: Path) -> Iterator[dict
             if not repository.has(commit):
                 raise UserError(
                     f"{repository.folder}: has no commit {commit[:12]}, which the record names; "
-                    "right would be --repository with a clone that has it"
+                    "expected --repository with a clone that has it"
                 )
             made[commit] = folder / commit[:12]
             _git(repository, "worktree", "add", "--quiet", "--detach", str(made[commit]), commit)
@@ -116,6 +116,8 @@ def rebuild(
         source = code[plan.commit_of(record)]
         for place, path in external[record.sha256].items():
             _take(path, folder / place)
+        for resource in record.kept_as("study"):
+            _take(study.path(resource.name), made / "study.json")
         # In an image the launcher takes the code from the folder that it is called in.
         link = folder / "workflow"
         link.unlink(missing_ok=True)

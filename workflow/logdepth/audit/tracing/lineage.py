@@ -203,7 +203,7 @@ def _check_plain(record: Record) -> None:
         if depth > _DEEPEST or (isinstance(value, float) and not math.isfinite(value)):
             raise UserError(
                 f"{record.name}: nested more than {_DEEPEST} deep, or with a number beyond all "
-                "bounds; right would be a record as its job wrote it"
+                "bounds; expected a record as its job wrote it"
             )
         if isinstance(value, dict | list):
             inner = value.values() if isinstance(value, dict) else value

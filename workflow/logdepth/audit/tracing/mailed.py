@@ -92,7 +92,7 @@ def mark_of(path: Path) -> Mark | None:
     if path.suffix not in FIGURES:
         return None
     if path.stat().st_size > _MAX_BYTES:
-        raise UserError(f"{path}: more than {_MAX_BYTES} bytes; right would be a figure")
+        raise UserError(f"{path}: more than {_MAX_BYTES} bytes; expected a figure")
     return read_mark(path.read_bytes())
 
 
@@ -101,16 +101,16 @@ def _unknown(path: Path, folder: Path) -> UserError:
     if mark is not None:
         return UserError(
             f"{path}: no study below {folder} has the record of its mark (definition "
-            f"{(mark.definition or 'none')[:12]}, inputs {mark.inputs[:12]}); right would be "
+            f"{(mark.definition or 'none')[:12]}, inputs {mark.inputs[:12]}); expected "
             "--in with a folder that holds the study it is from"
         )
     if path.suffix in FIGURES:
         return UserError(
             f"{path}: no mark in its metadata, and no study below {folder} has a record of its "
-            "bytes; right would be the file as logdepth figure wrote it, not a converted copy"
+            "bytes; expected the file as logdepth figure wrote it, not a converted copy"
         )
     return UserError(
-        f"{path}: no study below {folder} has a record of its bytes; right would be a file as a "
+        f"{path}: no study below {folder} has a record of its bytes; expected a file as a "
         "job wrote it, or --in with a folder that holds its study"
     )
 

@@ -13,7 +13,7 @@ from logdepth.audit.tracing.states import Files
 
 _RUN = re.compile(r"runs/([^/]+)/")
 # In these figures j is found from all of them, as that of the best match.
-_SEARCHED = {"best_alignment": ("jumps",), "attention_maps": ("jumps",)}
+_SEARCHED = dict.fromkeys(("best_alignment", "attention_maps"), ("j", "jumps"))
 
 
 @dataclass
@@ -167,7 +167,7 @@ class _Narrowing:
             points = [row | drawn for row in rows if row.get("kind") in ("run", "depth")]
             return points, f"{name} gave the range of depths and no more"
         curves = [
-            {"experiment": row.get("experiment", ""), "dropout": row.get("dropout", "")}
+            {key: row[key] for key in ("experiment", "mode", "dropout") if key in row}
             | {"growth": row.get("kind", "")}
             for row in rows
             if row.get("kind") not in ("run", "depth", "theory")

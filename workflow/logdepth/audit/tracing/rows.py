@@ -9,11 +9,13 @@ from pathlib import Path
 from logdepth.errors import UserError
 
 # The paper's letters for columns.
-LETTERS = {"k": "hops", "L": "depth", "H": "heads", "m": "width"}
+LETTERS = {"k": "hops", "j": "jumps", "L": "depth", "H": "heads", "m": "width"}
 # Columns that say what a row is about; all others hold what was measured.
 KEYS = (
-    *("experiment", "run", "depth", "heads", "width", "train_samples", "seed", "dropout"),
-    *("hops", "sequence", "step", "threshold", "growth", "layer", "head", "jumps", "query", "key"),
+    *("experiment", "run", "depth", "heads", "width", "train_samples", "seed", "mode"),
+    *("k", "sequence", "step", "threshold", "growth", "layer", "head", "j", "query", "key"),
+    # As they were called in results that are published.
+    *("dropout", "hops", "jumps"),
 )
 _SHOWN = 20
 _MAX_BYTES = 256 << 20
@@ -43,7 +45,7 @@ def read_rows(path: Path) -> Table:
         UserError: too large, or not a CSV in UTF-8.
     """
     if path.stat().st_size > _MAX_BYTES:
-        raise UserError(f"{path}: more than {_MAX_BYTES} bytes; right would be a table of a study")
+        raise UserError(f"{path}: more than {_MAX_BYTES} bytes; expected a table of a study")
     try:
         text = path.read_bytes().decode("utf-8")
         rows = [tuple(row) for row in csv.reader(io.StringIO(text)) if row]
@@ -69,14 +71,12 @@ def parse_conditions(text: str, path: Path, table: Table) -> dict[str, str]:
         name = name.strip()
         column = name if name in table.columns else LETTERS.get(name, name)
         if not equals:
-            raise UserError(f"--row '{part}': right would be COLUMN=VALUE, such as k=8,depth=4")
+            raise UserError(f"--row '{part}': expected COLUMN=VALUE, such as k=8,depth=4")
         if column not in table.columns:
             columns = ", ".join(table.columns)
-            raise UserError(
-                f"{path}: no column '{name}' for --row; right would be one of {columns}"
-            )
+            raise UserError(f"{path}: no column '{name}' for --row; expected one of {columns}")
         if column in found:
-            raise UserError(f"--row '{text}': names {column} twice; right would be once")
+            raise UserError(f"--row '{text}': names {column} twice; expected once")
         found[column] = value.strip()
     return found
 
@@ -97,7 +97,7 @@ def choose(table: Table, conditions: dict[str, str], path: Path) -> list[int]:
         return chosen
     asked = ", ".join(f"{name}={value}" for name, value in conditions.items())
     there = "; ".join(f"{name} one of {_values(table, name)}" for name in conditions)
-    raise UserError(f"{path}: no row with {asked}; right would be {there}, as rows have them")
+    raise UserError(f"{path}: no row with {asked}; expected {there}, as rows have them")
 
 
 def same(one: str, other: str) -> bool:

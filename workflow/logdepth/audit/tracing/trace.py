@@ -127,7 +127,7 @@ class Tracer:
     def _study_with(self, path: Path) -> Path | None:
         """Return the study that tells of a file; None for a file from elsewhere."""
         if path.is_dir():
-            raise UserError(f"{path}: a folder; right would be a file, such as a figure of a study")
+            raise UserError(f"{path}: a folder; expected a file, such as a figure of a study")
         there = path.is_file() and not path.is_symlink()
         folder = _study_above(path)
         if folder is None:
@@ -148,7 +148,7 @@ class Tracer:
         if not self.folder.is_dir():
             raise UserError(
                 f"{path}: lies in no study, and there is no folder {self.folder} to look for its "
-                "record; right would be --in with the folder of its study"
+                "record; expected --in with the folder of its study"
             )
         studies = [self._open(folder) for folder in find_studies(self.folder)]
         found = find_record(path, studies, self.folder)
@@ -158,7 +158,7 @@ class Tracer:
             if not found.same_bytes or files.sha256(found.name) != found.sha256:
                 raise UserError(
                     f"{path}: not the same as {here}, so that its rows need not be those of the "
-                    "study; right would be no --row, or that file"
+                    "study; expected no --row, or that file"
                 )
             return self._rows(here, found.study, files, found.name, row)
         builder = Builder(found.study, files)
@@ -176,7 +176,7 @@ class Tracer:
         table_name = str(Path(name).with_suffix(".csv"))
         table_path = path.with_suffix(".csv")
         if table_name not in study.makers:
-            raise UserError(f"{path}: has no rows for --row; right would be a table in CSV")
+            raise UserError(f"{path}: has no rows for --row; expected a table in CSV")
         there = files.path(table_name)
         if there is None:
             raise UserError(f"{table_path}: not there, so that no row of it can be chosen")

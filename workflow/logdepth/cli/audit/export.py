@@ -51,22 +51,22 @@ def export(
 
     targets = [path for path in (crate, prov, anonymous) if path is not None]
     if not targets:
-        raise UserError("export: nothing to write; right would be --crate, --prov or --anonymous")
+        raise UserError("export: nothing to write; expected --crate, --prov or --anonymous")
     for target in targets:
         if target.exists() or target.is_symlink():
-            raise UserError(f"{target}: is there already; right would be a new name")
+            raise UserError(f"{target}: is there already; expected a new name")
     opened = open_study(study)
     require_intact(verify(opened, Checks()))
     if not opened.records:
-        raise UserError(f"{study}: has no record of a job; right would be a finished study")
+        raise UserError(f"{study}: has no record of a job; expected a finished study")
     checkout = Repository(repository) if repository else find_repository(study)
     if crate is not None:
         from logdepth.audit.export.crate.write import write_crate
 
         if checkout is None:
             raise UserError(
-                f"{study}: lies in no checkout, so that people and licence are unknown; right "
-                "would be --repository with one"
+                f"{study}: lies in no checkout, so that people and licence are unknown; "
+                "expected --repository with one"
             )
         written = write_crate(opened, checkout, crate)
         print(

@@ -61,13 +61,11 @@ def reproduce(
         print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     if keep is not None and keep.exists():
-        raise UserError(f"{keep}: is there already; right would be a new folder for --keep")
+        raise UserError(f"{keep}: is there already; expected a new folder for --keep")
     study = open_study(study_of(file))
     checkout = find_repository(repository or file) or find_repository(Path.cwd())
     if checkout is None:
-        raise UserError(
-            f"{file}: lies in no clone of the project; right would be --repository with one"
-        )
+        raise UserError(f"{file}: lies in no clone of the project; expected --repository with one")
     named = None if commit is None else resolve(checkout, commit)
     plan = make_plan(study, study.name_of(file), deep, named)
     environments = Environments(study, checkout, image=image, setup=setup, here=here)

@@ -42,9 +42,9 @@ def trace(
     from logdepth.errors import UserError
 
     if sum(bool(way) for way in (json_, html, pages)) > 1:
-        raise UserError("--json, --html, --pages: right would be one of them")
+        raise UserError("--json, --html, --pages: expected one of them")
     if len(files) > 1 and not pages:
-        raise UserError(f"{files[1]}: right would be one FILE, or --pages FOLDER for several")
+        raise UserError(f"{files[1]}: expected one FILE, or --pages FOLDER for several")
     tracer = Tracer(in_)
     if pages:
         for file in files:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -76,3 +77,8 @@ def _listed(values: pd.Series) -> str:
     if len(different) <= _LISTED:
         return "; ".join(different)
     return f"{different[0]}; …; {different[-1]} ({len(different)} in all)"
+
+
+def command_for(table: Path) -> str:
+    """Return how to make the rows of a table again, in the folder of the clone."""
+    return f"snakemake {table} --configfile config/{table.parent.parent.name}.yaml"

@@ -7,20 +7,20 @@ from typing import Any
 import pandas as pd
 import torch
 
-from logdepth.config.run import PAPER_VOCABULARY, Task
 from logdepth.config.theory import Theory
-from logdepth.evaluation.attention import attention_weights, find_matrices
-from logdepth.models.transformer import Transformer, labels
-from logdepth.tasks.hop import HopTask
+from logdepth.evaluation.attention import attention_weights, pointer_matrices
+from logdepth.models.gpt2 import VOCABULARY
+from logdepth.models.network import Network
+from logdepth.tasks.hop import Hop
 from logdepth.theory.checks.outcomes import Tally, extent, row, table_of, tally
-from logdepth.theory.compiled import Compiled, compile_fast, compile_paper, followed
+from logdepth.theory.compiled import Compiled, compile_gpt2, compile_softmax, followed
 from logdepth.theory.mpc.attention import run_as_protocol
 from logdepth.theory.mpc.checkpoint import layers_of
 from logdepth.theory.strings import hard_strings
 
 # Context, alphabet and largest k; as far as the settings allow.
 TASKS = ((48, 4, 8), (99, 4, 16), (257, 2, 16), (257, 26, 32), (257, 256, 32))
-FORMS: dict[str, Callable[[Task], Compiled]] = {"fast": compile_fast, "paper": compile_paper}
+FORMS: dict[str, Callable[[Hop], Compiled]] = {"softmax": compile_softmax, "gpt2": compile_gpt2}
 
 # Strings of the task's own data, beside the hard ones.
 _DRAWN = 8
@@ -39,93 +39,84 @@ def table(settings: Theory) -> pd.DataFrame:
     rows = [_depths(settings), _as_protocol(settings)]
     for task in _tasks(settings):
         for form, build in FORMS.items():
-            if form == "fast" or task.vocabulary <= PAPER_VOCABULARY:
+            if form == "softmax" or task.vocabulary <= VOCABULARY:
                 rows += _rows(task, form, build(task), settings.seed)
     return table_of(rows)
 
 
-def _tasks(settings: Theory) -> list[Task]:
+def _tasks(settings: Theory) -> list[Hop]:
     longest = max(2, max(settings.lengths) + 1)
     tasks = [
-        Task(
+        Hop(
             context=min(context, longest),
             alphabet=alphabet,
-            max_hops=min(max_hops, settings.max_hops),
+            max_k=min(max_k, settings.max_hops),
         )
-        for context, alphabet, max_hops in TASKS
+        for context, alphabet, max_k in TASKS
     ]
     return list(dict.fromkeys(tasks))
 
 
-def _rows(task: Task, form: str, built: Compiled, seed: int) -> Iterator[dict[str, Any]]:
-    model = loaded(built)
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
-    drawn = hop.batch(seed, 0, _DRAWN, stream="theory").tokens[:, 1:] - hop.first_symbol
+def _rows(task: Hop, form: str, built: Compiled, seed: int) -> Iterator[dict[str, Any]]:
+    model = built.network()
+    drawn = task.strings(task.batch(seed, 0, _DRAWN, stream="theory").tokens)
     strings = torch.cat([hard_strings(task.context - 1, task.alphabet, seed), drawn])
     size = _size(task)
     claim = "one set of weights gives hop_k at every position, for all k"
     for precision in ("float32", "bfloat16"):
         counted = Tally()
-        for k in range(task.max_hops + 1):
-            batch = hop.encode(strings, torch.full((len(strings),), k))
+        for k in task.ks:
+            batch = task.encode(strings, torch.full((len(strings),), k))
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                 answers = model(batch.tokens).argmax(-1)
-            right = labels(built.spec, batch.targets, hop.first_symbol)
+            right = model.labels(batch.targets)
             counted.compare(answers[:, 1:], right[:, 1:])
-        yield row("Theorem 4.2", claim, f"{form} form, {precision}", size, counted)
+        yield row("Theorem 4.2", claim, f"{form}, {precision}", size, counted)
     claim = "each block's head follows find^j with j as planned, and nothing else"
-    yield row("Theorem 4.2", claim, f"{form} form", size, _heads(model, hop, strings))
+    yield row("Theorem 4.2", claim, form, size, _heads(model, task, strings))
 
 
 def _depths(settings: Theory) -> dict[str, Any]:
     largest = range(1, settings.max_hops + 1)
-    depths = [compile_fast(Task(context=9, max_hops=k)).spec.depth for k in largest]
+    depths = [compile_softmax(Hop(context=9, max_k=k)).model.depth for k in largest]
     # The blocks after the second double the hops until there are k.
     right = [2 + next(d for d in itertools.count() if 2**d >= k) for k in largest]
     claim = "L = ceil(log2 K) + 2 blocks for all k up to K"
     counted = tally(a == b for a, b in zip(depths, right, strict=True))
-    return row("Theorem 4.2", claim, "fast form", extent("K", largest), counted)
+    return row("Theorem 4.2", claim, "softmax", extent("K", largest), counted)
 
 
 def _as_protocol(settings: Theory) -> dict[str, Any]:
     """Run a compiled model as a protocol (paper: Theorem 3.4), once for each k."""
     task, *_ = _tasks(settings)
-    model = loaded(compile_fast(task))
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
-    words = 8 * TILE * model.spec.width
+    model = compile_softmax(task).network()
+    words = 8 * TILE * model.width
     layers = layers_of(model, task.context)
     counted = Tally()
-    for k in range(task.max_hops + 1):
-        batch = hop.batch(settings.seed, k, 1, stream="theory", hops=k)
+    for k in task.ks:
+        batch = task.batch(settings.seed, k, 1, stream="theory", k=k)
         logits = run_as_protocol(layers, batch.tokens[0, :, None], words, TILE)
-        right = labels(model.spec, batch.targets[0], hop.first_symbol)
+        right = model.labels(batch.targets[0])
         counted.compare(logits.argmax(-1)[1:], right[1:])
     claim = "compiled weights, run as a protocol, give hop_k at every position"
-    return row("Theorem 3.4", claim, f"fast form, float32, B = {TILE}", _size(task), counted)
+    return row("Theorem 3.4", claim, f"softmax, float32, B = {TILE}", _size(task), counted)
 
 
-def loaded(built: Compiled) -> Transformer:
-    """Return a compiled model, in evaluation mode."""
-    model = Transformer(built.spec).eval()
-    model.load_state_dict(built.weights)
-    return model
+def _size(task: Hop) -> str:
+    return f"N = {task.context - 1}, |Σ| = {task.alphabet}, k = 0..{task.max_k}"
 
 
-def _size(task: Task) -> str:
-    return f"N = {task.context - 1}, |Σ| = {task.alphabet}, k = 0..{task.max_hops}"
-
-
-def _heads(model: Transformer, hop: HopTask, strings: torch.Tensor) -> Tally:
+def _heads(model: Network, task: Hop, strings: torch.Tensor) -> Tally:
     """Count, of blocks 2 to L, the tokens whose head 1 has all its weight where it belongs."""
     # Hard strings are the first ones; two random ones are enough here.
     strings = strings[:9]
-    matrices = find_matrices(strings, hop.alphabet, hop.max_hops)
+    tokens = task.encode(strings, torch.zeros(len(strings), dtype=torch.int64)).tokens
+    matrices = pointer_matrices(task, tokens, task.max_k)
     # A softmax has to go somewhere: where there is no j-th hop, to the hop token.
     matrices[..., 0] = 1 - matrices.sum(-1)
     counted = Tally()
-    for k in range(hop.max_hops + 1):
-        tokens = hop.encode(strings, torch.full((len(strings),), k)).tokens
-        attention = attention_weights(model, tokens)
-        for block, j in enumerate(followed(k, model.spec.depth), 1):
+    for k in task.ks:
+        attention = attention_weights(model, task.asked(tokens, k))
+        for block, j in enumerate(followed(k, model.depth), 1):
             counted.check((attention[block][:, 0] - matrices[j]).abs().amax(-1) < 1e-3)
     return counted

@@ -10,12 +10,10 @@ import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
 
-from logdepth.config.run import Task
 from logdepth.config.theory import Theory
-from logdepth.tasks.hop import HopTask
-from logdepth.theory.checks.compiled_models import loaded
+from logdepth.tasks.hop import Hop
 from logdepth.theory.checks.outcomes import Tally, row, table_of, tally
-from logdepth.theory.compiled import compile_fast
+from logdepth.theory.compiled import compile_softmax
 from logdepth.theory.construction import HopTransformer
 from logdepth.theory.encodings import Bits
 from logdepth.theory.mpc.machine import run
@@ -80,12 +78,11 @@ def built_last_hops(strings: Sequence[Sequence[int]], hops: int, alphabet: int) 
 @torch.no_grad()
 def compiled_last_hops(strings: Sequence[Sequence[int]], hops: int, alphabet: int) -> list[int]:
     """Answer by the project's own transformer with compiled weights."""
-    task = Task(context=len(strings[0]) + 1, alphabet=alphabet, max_hops=hops)
-    model = loaded(compile_fast(task))
-    hop = HopTask(task.context, task.alphabet, task.max_hops)
+    task = Hop(context=len(strings[0]) + 1, alphabet=alphabet, max_k=hops)
+    model = compile_softmax(task).network()
     asked = torch.tensor([hops])
     return [
-        int(model(hop.encode(part, asked).tokens)[0, -1].argmax()) for part in _one_by_one(strings)
+        int(model(task.encode(part, asked).tokens)[0, -1].argmax()) for part in _one_by_one(strings)
     ]
 
 

@@ -1,5 +1,6 @@
 """Trained models as protocols (paper: Theorems 3.4 and C.1)."""
 
+import copy
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +12,13 @@ import torch
 
 from logdepth.config.run import Run
 from logdepth.config.theory import Theory
-from logdepth.models.store import load_model
-from logdepth.models.transformer import Transformer
-from logdepth.tasks.hop import CPU, HopTask
+from logdepth.models.network import Network
 from logdepth.theory.checks.outcomes import row, tally
 from logdepth.theory.mpc.attention import AttentionProtocol
 from logdepth.theory.mpc.checkpoint import forward_in_double, layers_of
 from logdepth.theory.mpc.machine import Execution, run
 from logdepth.theory.mpc.plan import Plan
+from logdepth.training.store import load_model
 
 # Tokens of a block, B; 1 is the paper's protocol.
 TILES = (1, 4)
@@ -56,14 +56,14 @@ def table(settings: Theory, models: Sequence[Path]) -> pd.DataFrame:
     """
     rows = []
     for path in models:
-        model, trained = load_model(path, CPU)
-        hop = HopTask(trained.task.context, trained.task.alphabet, trained.task.max_hops)
-        tokens = hop.batch(settings.seed, 0, 1, stream="theory", hops=hop.max_hops).tokens[0]
+        model, trained = load_model(path, torch.device("cpu"))
+        task = trained.task
+        tokens = task.batch(settings.seed, 0, 1, stream="theory", k=task.max_k).tokens[0]
         rows += [_row(model, trained, tokens, tile) for tile in TILES]
     return pd.DataFrame(rows)
 
 
-def as_protocol(model: Transformer, tokens: torch.Tensor, words: int, tile: int) -> AsProtocol:
+def as_protocol(model: Network, tokens: torch.Tensor, words: int, tile: int) -> AsProtocol:
     """Run a model as a protocol.
 
     Args:
@@ -80,20 +80,18 @@ def as_protocol(model: Transformer, tokens: torch.Tensor, words: int, tile: int)
     return AsProtocol(execution, logits, protocol.plan)
 
 
-def _row(model: Transformer, trained: Run, tokens: torch.Tensor, tile: int) -> dict[str, Any]:
+def _row(model: Network, trained: Run, tokens: torch.Tensor, tile: int) -> dict[str, Any]:
     with torch.no_grad():
         ordinary = model(tokens[None])[0]
     exact = forward_in_double(model, tokens[None])[0]
-    double = Transformer(model.spec)
-    double.load_state_dict(model.state_dict())
-    double.to(torch.float64).eval()
+    double = copy.deepcopy(model).to(torch.float64).eval()
     # Trees of depth 2.
     branching = max(2, math.ceil(math.sqrt(len(tokens) / tile)))
-    words = 4 * branching * tile * model.spec.width
+    words = 4 * branching * tile * model.width
     single, wide = (as_protocol(kind, tokens, words, tile) for kind in (model, double))
     difference_32 = float((single.logits - ordinary).abs().max() / ordinary.abs().max().clamp(1))
     difference_64 = float((wide.logits - exact).abs().max())
-    rounds = model.spec.depth * single.plan.layer_exchanges + 1
+    rounds = model.depth * single.plan.layer_exchanges + 1
     counted = tally(
         [
             difference_32 < 1e-5,
@@ -106,7 +104,7 @@ def _row(model: Transformer, trained: Run, tokens: torch.Tensor, tile: int) -> d
         "a model's logits in float32 and float64, L (2D + 2) exchanges and no more machines than "
         "stated; s words enforced"
     )
-    size = f"N = {len(tokens)}, L = {model.spec.depth}, B = {tile}"
+    size = f"N = {len(tokens)}, L = {model.depth}, B = {tile}"
     return row("Theorem 3.4", claim, trained.identifier, size, counted) | {
         "words": words,
         "rounds": rounds,

@@ -4,9 +4,9 @@ import itertools
 
 import pandas as pd
 
-from logdepth.config.run import Task
 from logdepth.config.theory import Theory
-from logdepth.theory.compiled import compile_fast
+from logdepth.tasks.hop import Hop
+from logdepth.theory.compiled import compile_softmax
 
 
 def table(settings: Theory) -> pd.DataFrame:
@@ -24,18 +24,18 @@ def table(settings: Theory) -> pd.DataFrame:
     for length, alphabet, k in itertools.product(
         settings.measured_lengths, alphabets, sorted(powers | {settings.max_hops})
     ):
-        task = Task(context=length + 1, alphabet=alphabet, max_hops=k)
-        built = compile_fast(task)
+        task = Hop(context=length + 1, alphabet=alphabet, max_k=k)
+        built = compile_softmax(task)
         rows.append(
             {
                 "length": length,
                 "context": task.context,
                 "alphabet": alphabet,
                 "max_hops": k,
-                "depth": built.spec.depth,
+                "depth": built.model.depth,
                 "stated_depth": k.bit_length() + 1,
-                "heads": built.spec.heads,
-                "width": built.spec.width,
+                "heads": built.model.heads,
+                "width": built.model.width,
                 "parameters": sum(tensor.numel() for tensor in built.weights.values()),
             }
         )

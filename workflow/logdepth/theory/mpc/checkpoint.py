@@ -5,6 +5,7 @@ maps. Only public modules of the class are used, and the tests compare with the 
 pass, so that a change there cannot go unnoticed.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from logdepth.models.transformer import Block, Transformer
+from logdepth.models.layers import Attention
+from logdepth.models.network import Block, Network
 from logdepth.theory.mpc.layers import Layer
 
 
@@ -24,15 +26,19 @@ class BlockLayer(Layer):
     last.
     """
 
-    def __init__(self, model: Transformer, block: Block, tokens: int) -> None:
+    def __init__(self, model: Network, block: Block, tokens: int) -> None:
         super().__init__()
-        spec = model.spec
-        self.model, self.block = model, block
+        attention = block.mixer
+        if not isinstance(attention, Attention):
+            raise TypeError(
+                f"expected a block of softmax attention, not {type(attention).__name__}"
+            )
+        self.model, self.block, self.attention = model, block, attention
         self.is_first, self.is_last = block is model.blocks[0], block is model.blocks[-1]
-        self.heads = spec.heads
-        self.query_width = self.value_width = spec.width // spec.heads
-        self.row_width = 1 if self.is_first else spec.width
-        self.out_width = spec.width
+        self.heads = attention.heads
+        self.query_width = self.value_width = model.width // attention.heads
+        self.row_width = 1 if self.is_first else model.width
+        self.out_width = model.width
         if self.is_last and model.head is not None:
             self.out_width = model.head.out_features
         self.visible = torch.ones(tokens, tokens, dtype=torch.bool).tril()
@@ -41,8 +47,8 @@ class BlockLayer(Layer):
         self, first: int, rows: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries, divided by the root of their width, keys and values."""
-        stream = self.block.attention_norm(self._stream(first, rows))
-        joint = self.block.attention.query_key_value(stream)
+        stream = self.block.mixer_norm(self._stream(first, rows))
+        joint = self.attention.query_key_value(stream)
         shape = len(rows), 3, self.heads, self.query_width
         query, key, value = joint.view(shape).permute(1, 2, 0, 3)
         return query / math.sqrt(self.query_width), key, value
@@ -50,7 +56,7 @@ class BlockLayer(Layer):
     def update(self, first: int, rows: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
         """Add the attention's output and the MLP's to the stream."""
         heads = mixed.transpose(0, 1).reshape(len(rows), -1)
-        stream = self._stream(first, rows) + self.block.attention.output(heads)
+        stream = self._stream(first, rows) + self.attention.output(heads)
         if self.block.mlp is not None and self.block.mlp_norm is not None:
             stream = stream + self.block.mlp(self.block.mlp_norm(stream))
         if self.is_last:
@@ -68,7 +74,7 @@ class BlockLayer(Layer):
         return embedded
 
 
-def layers_of(model: Transformer, tokens: int) -> list[Layer]:
+def layers_of(model: Network, tokens: int) -> list[Layer]:
     """Return the layers of a model for contexts of ``tokens`` tokens.
 
     Their rows begin as int64 token ids, (tokens, 1).
@@ -81,7 +87,7 @@ def layers_of(model: Transformer, tokens: int) -> list[Layer]:
     return [BlockLayer(model, block, tokens) for block in _blocks(model.blocks)]
 
 
-def forward_in_double(model: Transformer, tokens: torch.Tensor) -> torch.Tensor:
+def forward_in_double(model: Network, tokens: torch.Tensor) -> torch.Tensor:
     """Return the model's own forward pass in float64 throughout.
 
     On a CPU the class casts queries, keys and values to float32 for the attention, so that a
@@ -91,11 +97,9 @@ def forward_in_double(model: Transformer, tokens: torch.Tensor) -> torch.Tensor:
         model: of any floating type; a float64 copy is used.
         tokens: int64 (batch, n).
     """
-    copy = Transformer(model.spec)
-    copy.load_state_dict(model.state_dict())
-    copy.to(torch.float64).eval()
+    double = copy.deepcopy(model).to(torch.float64).eval()
     with torch.no_grad(), _WithoutFloatCasts():
-        result: torch.Tensor = copy(tokens)
+        result: torch.Tensor = double(tokens)
     return result
 
 

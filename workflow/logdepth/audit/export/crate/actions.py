@@ -97,7 +97,7 @@ def add_jobs(
     if not jobs.controls:
         raise UserError(
             f"{study.folder}: no job of it was run by the workflow, so that there is no run to "
-            "export; right would be a study that Snakemake has made"
+            "export; expected a study that Snakemake has made"
         )
     return jobs
 
@@ -152,7 +152,7 @@ def moment(time: str, study: StudyFolder, record: Record) -> str:
         parsed = datetime.fromisoformat(time).astimezone(UTC)
     except ValueError as error:
         raise UserError(
-            f"{study.path(record.name)}: metadata: {time!r} is no time; right would be one such as "
+            f"{study.path(record.name)}: metadata: {time!r} is no time; expected one such as "
             "2026-01-02T03:04:05.678Z"
         ) from error
     return parsed.isoformat(timespec="seconds")

@@ -7,8 +7,9 @@ from pathlib import Path
 from logdepth.audit.export.committed import Committed
 from logdepth.audit.export.crate.graph import WITHHELD, Graph, Reference, described_file, identify
 from logdepth.audit.records import Record, Resource
-from logdepth.audit.study import HISTORY, KEPT, PROVENANCE, StudyFolder, has_link
+from logdepth.audit.study import KEPT, StudyFolder, has_link
 from logdepth.files import sha256_of
+from logdepth.provenance.format import HISTORY, PROVENANCE
 
 
 class Artefacts:

@@ -146,7 +146,7 @@ def _needed(committed: Committed, name: str) -> bytes:
         content = path.read_bytes()
     if content is None:
         raise UserError(
-            f"{path}: no such file; right would be --repository with a checkout of the project"
+            f"{path}: no such file; expected --repository with a checkout of the project"
         )
     return content
 

@@ -58,7 +58,7 @@ def write_crate(study: StudyFolder, repository: Repository, target: Path) -> Wri
         for name, sha256 in graph.digests.items():
             if sha256_of(whole / name) != sha256:
                 raise UserError(
-                    f"{study.folder}: {name} changed while it was copied; right would be a study "
+                    f"{study.folder}: {name} changed while it was copied; expected a study "
                     "that nobody works on"
                 )
         if target.suffix == ".zip":

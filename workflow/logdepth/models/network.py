@@ -1,0 +1,130 @@
+"""The network around the blocks of every architecture: embeddings, residual stream, head."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import nn
+
+from logdepth.models.layers import Dropout
+
+
+class Block(nn.Module):
+    """Pre-norm block: what mixes tokens, then (if there is one) an MLP, each added to the stream.
+
+    Weight matrices that write to the stream are layers named ``output``: they start smaller.
+    """
+
+    def __init__(
+        self, width: int, mixer: nn.Module, mlp: nn.Module | None, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.mixer_norm = nn.LayerNorm(width)
+        self.mixer = mixer
+        self.mlp_norm = nn.LayerNorm(width) if mlp else None
+        self.mlp = mlp
+        self.drop = Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (batch, n, m) to (batch, n, m)."""
+        x = x + self.drop(self.mixer(self.mixer_norm(x)))
+        if self.mlp is not None and self.mlp_norm is not None:
+            x = x + self.drop(self.mlp(self.mlp_norm(x)))
+        return x
+
+
+class Network(nn.Module):
+    """Token and position embeddings, blocks, a last norm and a head.
+
+    Attributes:
+        width: of the residual stream, m.
+        depth: number of blocks, L.
+        blocks: the blocks; ``Muon`` takes their matrices.
+    """
+
+    def __init__(
+        self,
+        block: Callable[[], Block],
+        *,
+        vocabulary: int,
+        context: int,
+        depth: int,
+        width: int,
+        answers: range | None,
+        positions: Literal["normal", "sinusoid"] = "sinusoid",
+        dropout: float = 0.0,
+        init_std: float = 0.1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Build the network and draw its starting weights.
+
+        Args:
+            block: makes a block.
+            vocabulary: number of token ids.
+            context: largest number of tokens.
+            depth: number of blocks.
+            width: of the residual stream.
+            answers: token ids that the head has a class for; None makes the last hidden state the
+                logits, a number for each token id.
+            positions: how the learned position embeddings start.
+            dropout: of embeddings.
+            init_std: standard deviation of embeddings and weights at the start.
+            generator: of the starting weights.
+        """
+        super().__init__()
+        self.width, self.depth = width, depth
+        self._answers = answers
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(context, width)
+        self.drop = Dropout(dropout)
+        self.blocks = nn.ModuleList(block() for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, len(answers), bias=False) if answers else None
+        self._initialise(init_std, generator)
+        if positions == "sinusoid":
+            with torch.no_grad():
+                self.positions.weight.copy_(init_std * math.sqrt(2) * _sinusoids(context, width))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Map token ids (batch, n) to logits (batch, n, classes), or (batch, n, m) without head."""
+        x = self.drop(self.tokens(tokens) + self.positions.weight[: tokens.shape[1]])
+        for block in self.blocks:
+            x = block(x)
+        logits: torch.Tensor = self.norm(x)
+        if self.head is not None:
+            logits = self.head(logits)
+        return logits
+
+    def labels(self, targets: torch.Tensor) -> torch.Tensor:
+        """Turn target tokens into the classes the logits are about.
+
+        Without a head, classes are the token ids themselves, also those that are no answer, as in
+        the authors' code; with one, class i is the i-th answer.
+
+        Args:
+            targets: int64 (batch, n) token ids.
+
+        Returns:
+            int64 (batch, n); -100 where no class is right.
+        """
+        if self._answers is None:
+            return targets
+        shifted = targets - self._answers.start
+        return torch.where((shifted >= 0) & (shifted < len(self._answers)), shifted, -100)
+
+    @torch.no_grad()
+    def _initialise(self, std: float, generator: torch.Generator | None) -> None:
+        for name, parameter in self.named_parameters():
+            if "bias" in name:
+                parameter.zero_()
+            elif parameter.dim() == 2:
+                residual = name.endswith("output.weight")
+                scale = 1 / math.sqrt(2 * self.depth) if residual else 1.0
+                parameter.normal_(std=std * scale, generator=generator)
+
+
+def _sinusoids(context: int, width: int) -> torch.Tensor:
+    frequencies = 100.0 ** (-torch.arange(0, width, 2) / width)
+    angles = torch.outer(torch.arange(context), frequencies)
+    return torch.cat([angles.cos(), angles.sin()], 1)

@@ -1,0 +1,1 @@
+"""Optimisers: AdamW and Muon, with what the training loop needs of each."""

@@ -1,0 +1,166 @@
+"""Published peak rates of named GPUs, and the range of times they allow for a training step."""
+
+import math
+from dataclasses import dataclass
+
+from logdepth.errors import UserError
+
+# Eager PyTorch launches kernels one after another; about 5 us is what the driver itself takes, and
+# about 20 us what a small operation takes from Python through autograd.
+LAUNCH_SECONDS = (5e-6, 20e-6)
+# A kernel keeps the GPU for so long however little it does; assumed. The kernels of one process
+# leave it free in between, those of several processes run in turn.
+KERNEL_SECONDS = 2e-6
+# Small matrices fill neither arithmetic nor memory bus: shares of the peaks assumed at worst.
+WORST_ARITHMETIC = 0.1
+WORST_BANDWIDTH = 0.5
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU by its vendor data sheet; rates without sparsity.
+
+    Attributes:
+        name: as given to ``--device``.
+        float32: peak of plain float32, in FLOP/s.
+        tf32: peak of TF32 tensor cores, in FLOP/s; None without. Not used by this project's runs,
+            whose float32 products keep all their bits.
+        float16: peak of float16 tensor cores with float32 sums, in FLOP/s.
+        bfloat16: peak of bfloat16 tensor cores, in FLOP/s; None without.
+        memory: GPU memory in bytes.
+        bandwidth: of that memory, in bytes/s.
+    """
+
+    name: str
+    float32: float
+    tf32: float | None
+    float16: float
+    bfloat16: float | None
+    memory: int
+    bandwidth: float
+
+    def rate(self, precision: str) -> float:
+        """Return the peak in FLOP/s; bfloat16 without tensor cores for it runs as float32."""
+        return self.float32 if precision == "float32" else self.bfloat16 or self.float32
+
+
+def _device(
+    name: str,
+    float32: float,
+    tf32: float | None,
+    float16: float,
+    bfloat16: float | None,
+    gib: int,
+    gigabytes_a_second: float,
+) -> Device:
+    """Take rates in TFLOP/s, memory in GiB and bandwidth in GB/s, as data sheets print them."""
+    return Device(
+        name,
+        float32 * 1e12,
+        tf32 * 1e12 if tf32 else None,
+        float16 * 1e12,
+        bfloat16 * 1e12 if bfloat16 else None,
+        gib * 2**30,
+        gigabytes_a_second * 1e9,
+    )
+
+
+# Vendor data sheets and architecture white papers (NVIDIA): dense peaks, float32 accumulation.
+DEVICES = {
+    device.name: device
+    for device in (
+        _device("A100-40GB", 19.5, 156, 312, 312, 40, 1555),
+        _device("A100-80GB", 19.5, 156, 312, 312, 80, 2039),
+        _device("H100-SXM", 67, 495, 989, 989, 80, 3350),
+        _device("H100-PCIe", 51, 378, 756, 756, 80, 2000),
+        _device("V100", 15.7, None, 125, None, 16, 900),
+        _device("T4", 8.1, None, 65, None, 16, 320),
+        _device("A10", 31.2, 62.5, 125, 125, 24, 600),
+        _device("A40", 37.4, 74.8, 149.7, 149.7, 48, 696),
+        _device("L4", 30.3, 60, 121, 121, 24, 300),
+        _device("L40S", 91.6, 183, 362, 362, 48, 864),
+        _device("RTX-3090", 35.6, 35.6, 71, 71, 24, 936),
+        _device("RTX-4090", 82.6, 82.6, 165.2, 165.2, 24, 1008),
+    )
+}
+
+
+def find_device(name: str) -> Device | None:
+    """Return the GPU of that name, in any case and with or without hyphens; None for "cpu".
+
+    Raises:
+        UserError: not a known name; the message lists those that are.
+    """
+    if _plain(name) == "cpu":
+        return None
+    if device := named(name):
+        return device
+    known = ", ".join(DEVICES)
+    raise UserError(f"--device {name}: not a known device; expected cpu, {known}")
+
+
+def named(name: str) -> Device | None:
+    """Return the GPU of that name, in any case and with or without hyphens, or None."""
+    wanted = _plain(name)
+    return next((device for device in DEVICES.values() if _plain(device.name) == wanted), None)
+
+
+def step_range(
+    device: Device,
+    precision: str,
+    *,
+    flops: int,
+    traffic: int,
+    kernels: int,
+) -> tuple[float, float]:
+    """Return the least and the most seconds that a training step should take on a GPU.
+
+    The least is a bound: arithmetic, memory and launches all at their peaks and at the same time.
+    The most is an assumption: a tenth of the arithmetic, half the bandwidth, 20 us a launch, one
+    after the other.
+
+    Args:
+        device: the GPU.
+        precision: of the matrix products.
+        flops: floating-point operations of the step.
+        traffic: bytes of memory it reads and writes.
+        kernels: operations it launches.
+    """
+    arithmetic = flops / device.rate(precision)
+    memory = traffic / device.bandwidth
+    least = max(arithmetic, memory, kernels * LAUNCH_SECONDS[0])
+    most = arithmetic / WORST_ARITHMETIC + memory / WORST_BANDWIDTH + kernels * LAUNCH_SECONDS[1]
+    return least, most
+
+
+def busy_share(
+    device: Device,
+    precision: str,
+    *,
+    flops: int,
+    traffic: int,
+    kernels: int,
+) -> float:
+    """Return the part of its longest step that a process should keep a GPU busy, below 1.
+
+    While a process prepares launches, kernels of others can run. As long as the parts of all
+    add up to 1 at most, each still takes the longest time of ``step_range`` for a step, if the
+    GPU does as well as half-way (on a logarithmic scale) between the peaks and the worst that this
+    time allows for. So what shares a GPU uses up what that time has to spare, and a model that
+    leaves a GPU idle is never alone on it for caution's sake.
+
+    Args:
+        device: the GPU.
+        precision: of the matrix products.
+        flops: floating-point operations of the step.
+        traffic: bytes of memory it reads and writes.
+        kernels: operations it launches.
+    """
+    _, most = step_range(device, precision, flops=flops, traffic=traffic, kernels=kernels)
+    arithmetic = flops / device.rate(precision) / math.sqrt(WORST_ARITHMETIC)
+    memory = traffic / device.bandwidth / math.sqrt(WORST_BANDWIDTH)
+    return (arithmetic + memory + kernels * KERNEL_SECONDS) / most
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())

@@ -1,0 +1,149 @@
+"""What the jobs of a run need, from its costs: nothing is timed.
+
+The workflow asks whenever it is parsed, on the cluster once for each job.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from logdepth.config.run import Run
+from logdepth.config.study import Study
+from logdepth.planning import cost
+from logdepth.planning.gpus import LAUNCH_SECONDS, Device, busy_share, step_range
+from logdepth.planning.makespan import GPU_HOST_MB, GPU_START, LOCAL_START
+from logdepth.planning.packs import JobRequest
+from logdepth.planning.site import Site
+
+# FLOP/s of one core, assumed: trainings of this project reached 28e9 to 217e9 in bfloat16 on a core
+# with matrix units. One without them converts bfloat16, which takes longer than float32.
+CPU_RATE: Mapping[str, float] = {"float32": 20e9, "bfloat16": 10e9}
+# An entry of an attention matrix against one of find^j: two products; 0.9e-9 was measured.
+_ALIGNED_SECONDS = 2e-9
+# Sequences of one forward pass of `logdepth evaluate`.
+_EVALUATED_AT_ONCE = 32
+# What the allocator keeps besides, and what the counts leave out.
+_MARGIN = 1.25
+# Snakemake's own process runs beside each job.
+_SNAKEMAKE_MB = 300
+_FLOAT = 4
+# What a table of the theory holds at most, without Python and torch.
+_THEORY_BYTES = 10**9
+# Those that take longer than the others.
+_THEORY_SECONDS = {"routing": 180, "construction": 180, "temperatures": 120, "formats": 120}
+
+
+def training_requests(
+    runs: Mapping[str, Run], costs: Mapping[cost.Shape, cost.Cost], site: Site
+) -> dict[str, JobRequest]:
+    """Return what training each run needs, by the keys of ``runs``.
+
+    On a GPU a step takes the longest time of ``step_range``, and a run the larger part of what it
+    keeps busy and of the memory it takes; on CPUs a core, at a rate below every measured one.
+    """
+    known: dict[cost.Shape, JobRequest] = {}
+    requests = {}
+    for key, run in runs.items():
+        shape = cost.shape_of(run)
+        if shape not in known:
+            gpu, counted = site.gpu_device, costs[shape]
+            precision = shape.recipe.precision
+            known[shape] = (
+                _on_gpu(counted, precision, gpu, site) if gpu else _on_cpu(counted, precision, site)
+            )
+        step = known[shape]
+        start = GPU_START if site.gpu_device else LOCAL_START
+        seconds = start + run.training.trained_steps * step.seconds
+        requests[key] = replace(step, key=key, seconds=seconds)
+    return requests
+
+
+def evaluation_requests(
+    runs: Mapping[str, Run], costs: Mapping[cost.Shape, cost.Cost], study: Study, site: Site
+) -> dict[str, JobRequest]:
+    """Return what ``logdepth evaluate`` of each run needs on one core, by the keys of ``runs``."""
+    evaluation = study.evaluation
+    requests = {}
+    for key, run in runs.items():
+        shape = cost.shape_of(run)
+        batch = min(_EVALUATED_AT_ONCE, evaluation.sequences)
+        counted = costs[shape].at_batch(shape.batch, batch)
+        ks = len(study.ks(run.task))
+        passes = ks * len(evaluation.modes) * math.ceil(evaluation.sequences / batch)
+        frozen = (2 * 2 + 1) * ks * evaluation.sequences * run.task.context
+        # Of the blocks one at a time is kept.
+        memory = 2 * _FLOAT * counted.parameters + counted.activation_bytes + frozen
+        seconds = LOCAL_START + passes * _forward_seconds(counted)
+        requests[key] = _one_core(key, seconds, memory, site)
+    return requests
+
+
+def attention_requests(
+    runs: Mapping[str, Run], costs: Mapping[cost.Shape, cost.Cost], study: Study, site: Site
+) -> dict[str, JobRequest]:
+    """Return what ``logdepth attention`` of each run needs on one core, by the keys of ``runs``.
+
+    Aligning the heads takes longer than writing the attention of one string; both ask for it.
+    """
+    batch = study.alignment.sequences
+    requests = {}
+    for key, run in runs.items():
+        shape = cost.shape_of(run)
+        kinds = len(run.task.ks)
+        counted = costs[shape].at_batch(shape.batch, batch)
+        # One layer against all find^j.
+        heads = getattr(run.model, "heads", 1)
+        entries = kinds * batch * heads * run.task.context**2
+        layers = kinds * run.model.depth
+        seconds = kinds * _forward_seconds(counted) + layers * entries * _ALIGNED_SECONDS
+        memory = 2 * _FLOAT * counted.parameters + counted.activation_bytes
+        memory += 4 * _FLOAT * entries
+        requests[key] = _one_core(key, LOCAL_START + seconds, memory, site)
+    return requests
+
+
+def theory_requests(tables: Iterable[str], site: Site) -> dict[str, JobRequest]:
+    """Return what each table of the theory needs on one core, at the default sizes."""
+    return {
+        table: _one_core(table, _THEORY_SECONDS.get(table, 60), _THEORY_BYTES, site)
+        for table in tables
+    }
+
+
+def _on_gpu(counted: cost.Cost, precision: str, gpu: Device, site: Site) -> JobRequest:
+    of = {
+        "flops": counted.step_flops,
+        "traffic": counted.traffic_bytes,
+        "kernels": counted.kernels,
+    }
+    memory = _MARGIN * counted.memory_bytes + cost.GPU_CONTEXT_BYTES
+    share = max(busy_share(gpu, precision, **of), memory / gpu.memory)
+    return JobRequest(
+        key="",
+        seconds=step_range(gpu, precision, **of)[1],
+        share=min(1.0, max(share, 1 / site.cpus_per_gpu)),
+        mem_mb=GPU_HOST_MB,
+    )
+
+
+def _on_cpu(counted: cost.Cost, precision: str, site: Site) -> JobRequest:
+    arithmetic = counted.step_flops / CPU_RATE[precision]
+    seconds = arithmetic + counted.kernels * LAUNCH_SECONDS[1]
+    return _one_core("", seconds, counted.memory_bytes, site)
+
+
+def _one_core(key: str, seconds: float, memory: int, site: Site) -> JobRequest:
+    """Return a process on one core; ``memory`` is in bytes, without Python and torch."""
+    needed = _MARGIN * (memory + cost.PROCESS_BYTES) / 1e6
+    return JobRequest(
+        key=key,
+        seconds=seconds,
+        share=1 / site.cpus_per_gpu,
+        mem_mb=100 * math.ceil(needed / 100) + _SNAKEMAKE_MB,
+    )
+
+
+def _forward_seconds(counted: cost.Cost) -> float:
+    """Return the seconds of a forward pass on one core, which is float32 outside of training."""
+    arithmetic = counted.forward_flops / CPU_RATE["float32"]
+    return arithmetic + counted.kernels * LAUNCH_SECONDS[1]

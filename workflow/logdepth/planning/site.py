@@ -1,0 +1,194 @@
+"""What a Slurm cluster is like: read from site.yaml and the environment, never from a study."""
+
+import difflib
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from logdepth.errors import ConfigError
+from logdepth.planning.gpus import DEVICES, Device, named
+from logdepth.settings import Settings, mistakes
+
+VARIABLE = "LOGDEPTH_"
+_MAIL_TYPES = (
+    *("NONE", "BEGIN", "END", "FAIL", "REQUEUE", "ALL", "INVALID_DEPEND", "STAGE_OUT"),
+    *("TIME_LIMIT", "TIME_LIMIT_90", "TIME_LIMIT_80", "TIME_LIMIT_50", "ARRAY_TASKS"),
+)
+# Names end on the command line of sbatch, which a shell reads.
+_WORD = r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*"
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError(f"is {value}; expected text, such as '{value}' in quotes")
+    return value
+
+
+def _word(value: str) -> str:
+    if not re.fullmatch(_WORD, value):
+        raise ValueError(f"is {value!r}; expected letters, digits and _ . + @ - alone")
+    return value
+
+
+def _words(value: str) -> str:
+    if not re.fullmatch(f"{_WORD}(,{_WORD})*", value):
+        raise ValueError(f"is {value!r}; expected a name, or several with commas, no spaces")
+    return value
+
+
+def _mail_types(value: str) -> str:
+    if not set(value.split(",")) <= set(_MAIL_TYPES):
+        known = ", ".join(_MAIL_TYPES)
+        raise ValueError(f"is {value!r}; expected some of {known}, with commas, no spaces")
+    return value
+
+
+def _sbatch_options(value: str) -> str:
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"is {value!r}: {str(error).lower()}; quotes come in pairs") from error
+    if not value.isprintable() or (words and not words[0].startswith("-")):
+        raise ValueError(
+            f"is {value!r}; expected options of sbatch in one line, such as --constraint=v100"
+        )
+    return value
+
+
+Word = Annotated[str, BeforeValidator(_text), AfterValidator(_word)]
+Words = Annotated[str, BeforeValidator(_text), AfterValidator(_words)]
+
+
+class Site(Settings):
+    """A Slurm cluster, as far as its jobs must know it."""
+
+    partition: Words | None = None
+    """Partition of jobs that train; the cluster's default if left out."""
+    cpu_partition: Words | None = None
+    """Partition of jobs without a GPU; ``partition`` if left out."""
+    account: Word | None = None
+    """Account to charge."""
+    qos: Word | None = None
+    """Quality of service to ask for."""
+    gpu: str = "T4"
+    """GPU of the cluster as `logdepth plan --device` knows it, or none; T4 is the slowest known."""
+    gpu_model: Word | None = None
+    """What Slurm calls that GPU, asked for as --gpus=<gpu_model>:1; any GPU if left out."""
+    cpus_per_gpu: int = Field(8, ge=1, le=128)
+    """Most processes that share one GPU, each with a core; without a GPU, of one job."""
+    device: Literal["cuda", "cpu"] | None = None
+    """What training runs on: cuda or cpu; if left out cuda, but cpu where gpu is none."""
+    max_hours: float = Field(24, gt=0, allow_inf_nan=False)
+    """Longest time limit of a job that the partition allows, in hours."""
+    mail: Word | None = None
+    """Address or user that Slurm writes to."""
+    mail_types: Annotated[str, AfterValidator(_mail_types)] = "FAIL"
+    """When Slurm writes, as in sbatch --mail-type."""
+    extra: Annotated[str, AfterValidator(_sbatch_options)] = ""
+    """More options of sbatch, as on its command line."""
+    image: str = Field("containers/logdepth.sif", min_length=1)
+    """Apptainer image that jobs run in."""
+
+    @field_validator("gpu")
+    @classmethod
+    def _known_gpu(cls, value: str) -> str:
+        if value.lower() == "none":
+            return "none"
+        if device := named(value):
+            return device.name
+        raise ValueError(f"is {value!r}; expected none, {', '.join(DEVICES)}")
+
+    @field_validator("device")
+    @classmethod
+    def _gpu_to_run_on(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "cuda" and info.data.get("gpu") == "none":
+            raise ValueError("is cuda, but gpu is none; expected cpu, or a GPU's name as gpu")
+        return value
+
+    @property
+    def gpu_device(self) -> Device | None:
+        """The GPU by its data sheet; None for a cluster that trains on CPUs."""
+        return DEVICES.get(self.gpu)
+
+    @property
+    def training_device(self) -> Literal["cuda", "cpu"]:
+        """What training runs on.
+
+        With a GPU never "auto": a job that does not see its GPU is to stop, not to train on a CPU.
+        """
+        return self.device or ("cpu" if self.gpu == "none" else "cuda")
+
+    @property
+    def max_minutes(self) -> int:
+        """Longest time limit of a job in whole minutes, 1 at least."""
+        return max(1, int(60 * self.max_hours))
+
+    def partition_of(self, *, gpu: bool) -> str | None:
+        """Return the partition of jobs with or without a GPU; None for the cluster's default."""
+        return self.partition if gpu else self.cpu_partition or self.partition
+
+
+def read_site(path: Path, environ: Mapping[str, str]) -> Site:
+    """Return what a file and the environment say about the cluster.
+
+    Args:
+        path: YAML file, which may be absent; LOGDEPTH_SITE names another one, which must exist.
+        environ: LOGDEPTH_<KEY IN CAPITALS> wins over the file; empty variables count as unset.
+
+    Raises:
+        ConfigError: with a line for each mistake, naming the file or variable, and the key.
+    """
+    other = environ.get(f"{VARIABLE}SITE")
+    if other:
+        path = Path(other)
+    settings = _content(path, required=bool(other))
+    variables = {f"{VARIABLE}{key.upper()}": key for key in Site.model_fields}
+    for name in environ:
+        # Others of the same prefix exist; only what looks like one of ours is taken for a mistake.
+        close = difflib.get_close_matches(name, variables, 1, cutoff=0.9)
+        if name not in variables and name.startswith(VARIABLE) and close:
+            raise ConfigError(f"{name}: no such variable, did you mean {close[0]}?")
+    given = {key: name for name, key in variables.items() if environ.get(name)}
+    try:
+        return Site.model_validate(settings | {key: environ[name] for key, name in given.items()})
+    except ValidationError as error:
+        lines = []
+        for line in mistakes(error):
+            key = line.partition(":")[0]
+            lines.append(line.replace(key, given[key], 1) if key in given else f"{path}: {line}")
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _content(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if required:
+            raise ConfigError(
+                f"{path}: no such file; expected a copy of profiles/slurm/site.example.yaml"
+            ) from error
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if content is None:  # nothing but comments
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path}: expected 'key: value' lines, as in profiles/slurm/site.example.yaml"
+        )
+    return content

@@ -1,0 +1,80 @@
+# The study, the site and the image: what is known before any rule.
+import math
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from logdepth import jobs
+from logdepth.canonical import canonical_json, digest
+from logdepth.config.study import read_study
+from logdepth.errors import ConfigError, UserError
+from logdepth.planning.site import read_site
+from logdepth.provenance import image
+from logdepth.resolved import data_name, resolve_in
+
+# Rules call `logdepth` by name: take the one beside this Snakemake.
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+)
+# Large pages for large tensors: 8 % of a training step, and nothing else changes.
+os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+
+# What the executor slurm-packed hands to each of its jobs.
+DEFINITION_FROM_SUBMITTER = (
+    os.environ.get("LOGDEPTH_DEFINITION") if workflow.remote_exec else None
+)
+if DEFINITION_FROM_SUBMITTER:
+    # Slurm's SIGTERM reaches every process of a job. The shell must outlive the training, for the
+    # container ends with it.
+    shell.prefix("set -euo pipefail; trap '' TERM; ")
+
+
+# A profile or the command line names a study, or it is the one for a laptop.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/laptop.yaml"
+
+
+SOURCE = ", ".join(map(str, workflow.configfiles)) or "--configfile"
+try:
+    STUDY = read_study(config, SOURCE)
+    RESULTS = f"results/{STUDY.study}"
+    try:
+        RESOLVED = resolve_in(STUDY, Path(RESULTS))
+    except ConfigError as error:
+        raise ConfigError(f"{SOURCE}: {error}") from error
+    # Snakemake does not miss an input while the output is there.
+    for other in STUDY.beside:
+        table = Path(other.results, "tables", "thresholds.csv")
+        if not table.is_file():
+            raise ConfigError(
+                f"{SOURCE}: beside: {table}: no such file; expected the folder of a finished study"
+            )
+    SITE = read_site(Path("site.yaml"), os.environ)
+    IN_IMAGE = any(
+        method.name == "APPTAINER"
+        for method in workflow.deployment_settings.deployment_method
+    )
+    # Once, by the process that was started by hand; its jobs take its word.
+    if IN_IMAGE and not DEFINITION_FROM_SUBMITTER:
+        os.environ[image.VARIABLE] = image.checked_image(Path(SITE.image))
+except (ConfigError, UserError) as error:
+    sys.exit(str(error))
+
+# Libraries of the GPU are wanted in the image where Slurm gave the job one.
+if IN_IMAGE and DEFINITION_FROM_SUBMITTER and os.environ.get("SLURM_JOB_GPUS"):
+    os.environ.update(APPTAINER_NV="1", SINGULARITY_NV="1")
+
+# Commands about many runs read it.
+STUDY_FILE = f"{RESULTS}/study.json"
+if not DEFINITION_FROM_SUBMITTER:
+    RESOLVED.summary.write(Path(STUDY_FILE))
+RUNS = RESOLVED.runs
+TRIALS = RESOLVED.trial_runs
+JOBS = jobs.jobs_of(RESOLVED)
+PUBLISHED = "config/published_errors.csv"
+
+
+# Used with --software-deployment-method apptainer only.
+container: SITE.image
