@@ -1,25 +1,4 @@
 # What a study consists of: `all`, and targets below it. Ask for a stage by name, or for any file.
-from logdepth.figures import KINDS
-
-
-def figure_tables(figure):
-    """The tables that a figure is drawn from."""
-    model = RESOLVED.model_of(figure) if KINDS[figure.draws].options else None
-    of_model = {
-        "alignment": f"{RESULTS}/runs/{model}/alignment.csv",
-        "attention": f"{RESULTS}/runs/{model}/attention-k{figure.k}.csv",
-    }
-    return [
-        of_model.get(table, f"{RESULTS}/tables/{table}.csv")
-        for table in KINDS[figure.draws].tables
-    ]
-
-
-def records(*names):
-    """Records of jobs, such as tabulate/tables."""
-    return [f"{RESULTS}/provenance/{name}.json" for name in names]
-
-
 TRAINED = RESOLVED.trained
 COMPILED = RESOLVED.compiled
 FIGURES = RESOLVED.figures

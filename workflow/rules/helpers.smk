@@ -1,6 +1,9 @@
 # What the rules of all stages need.
+from logdepth.audit import tracing
+from logdepth.figures import KINDS
 from logdepth.planning import resources as requests
 from logdepth.planning.cost import costs_of
+from logdepth.provenance.definition import code_hash
 from logdepth.provenance.integrity import definition_or_retry
 from logdepth.theory.catalog import TABLES as THEORY_TABLES
 
@@ -18,6 +21,44 @@ def files_of(runs, *names):
 def table_files(*names):
     """Paths of tables."""
     return [f"{RESULTS}/tables/{name}.csv" for name in names]
+
+
+def figure_tables(figure):
+    """The tables that a figure is drawn from."""
+    model = RESOLVED.model_of(figure) if KINDS[figure.draws].options else None
+    of_model = {
+        "alignment": f"{RESULTS}/runs/{model}/alignment.csv",
+        "attention": f"{RESULTS}/runs/{model}/attention-k{figure.k}.csv",
+    }
+    return [
+        of_model.get(table, f"{RESULTS}/tables/{table}.csv")
+        for table in KINDS[figure.draws].tables
+    ]
+
+
+def records(*names):
+    """Records, such as that of tabulate/tables."""
+    return [f"{RESULTS}/provenance/{name}.json" for name in names]
+
+
+def traced_records():
+    """All records, which pages follow; imported models have one if they were taken over here."""
+    targets = [*DATA_TARGETS, *RUN_TARGETS, *TABLE_TARGETS, *FIGURE_TARGETS]
+    found = [path for path in targets if path.startswith(f"{RESULTS}/provenance/")]
+    for figure in FIGURES.values():
+        if KINDS[figure.draws].options:
+            model = RESOLVED.model_of(figure)
+            found += records(f"alignment/{model}")
+            if "attention" in KINDS[figure.draws].tables:
+                found += records(f"attention/{model}-k{figure.k}")
+    imported = records(*(f"import/{run}" for run in RUNS))
+    return [*dict.fromkeys(found), *filter(os.path.exists, imported)]
+
+
+def code_of_pages(wildcards):
+    """Hash of the code that traces figures: definitions leave it out, for it makes no results."""
+    files = Path(tracing.__file__).parent.glob("*.py")
+    return digest({path.name: code_hash(path.read_text()) for path in files})
 
 
 def data_of(wildcards):
@@ -58,10 +99,10 @@ def params_of(record):
     return {
         "options": lambda wildcards: job(wildcards).options,
         "definition": definition,
-        "study": STUDY_FILE,
-        "runs": f"{RESULTS}/runs",
-        "tables": f"{RESULTS}/tables",
-        "figures": f"{RESULTS}/figures",
+        "study": lambda wildcards: STUDY_FILE,
+        "runs": lambda wildcards: f"{RESULTS}/runs",
+        "tables": lambda wildcards: f"{RESULTS}/tables",
+        "figures": lambda wildcards: f"{RESULTS}/figures",
     }
 
 
@@ -70,7 +111,6 @@ def repeated(name, values):
     return shlex.join(word for value in values for word in (f"--{name}", str(value)))
 
 
-# A job that runs already needs no resources.
 if DEFINITION_FROM_SUBMITTER:
     TRAINING = EVALUATION = ATTENTION = THEORY = {}
 else:

@@ -71,7 +71,7 @@ rule select:
     threads: 1
     params:
         **params_of("select/{experiment}"),
-        folder=f"{RESULTS}/selection",
+        folder=lambda wildcards: f"{RESULTS}/selection",
     message:
         "Choosing the settings of {wildcards.experiment}"
     shell:
