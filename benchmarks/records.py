@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 from logdepth import jobs
-from logdepth.audit.chain import Checks
-from logdepth.audit.findings import State
-from logdepth.audit.study import open_study
-from logdepth.audit.verify import verify
+from audit_trail.chain import Checks
+from audit_trail.findings import State
+from audit_trail.study import open_study
+from audit_trail.verify import verify
 from logdepth.canonical import canonical_json
 from logdepth.config.run import Run
 from logdepth.files import write_text

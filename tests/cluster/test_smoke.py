@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from logdepth.audit.__main__ import main
+from audit_trail.__main__ import main
 
 
 @pytest.fixture(scope="module")

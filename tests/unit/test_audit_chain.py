@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from logdepth.audit.chain import Chain, Checks
-from logdepth.audit.repository import find_repository
-from logdepth.audit.study import open_study
+from audit_trail.chain import Chain, Checks
+from audit_trail.repository import find_repository
+from audit_trail.study import open_study
 from logdepth.canonical import canonical_json
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance.job import Job

@@ -8,12 +8,12 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from logdepth.audit.comparison import compare, open_side
-from logdepth.audit.deviations import deviations, lone_rows, plain
-from logdepth.audit.differences import KINDS, differences
-from logdepth.audit.study import open_study
-from logdepth.audit.versions import present_state, versions
-from logdepth.cli.audit import diff, history
+from audit_trail.comparison import compare, open_side
+from audit_trail.deviations import deviations, lone_rows, plain
+from audit_trail.differences import KINDS, differences
+from audit_trail.study import open_study
+from audit_trail.versions import present_state, versions
+from audit_trail.commands import diff, history
 from logdepth.errors import UserError
 from logdepth.files import write_text
 from logdepth.provenance import environment

@@ -7,11 +7,11 @@ import pytest
 from matplotlib.image import imsave
 from safetensors.numpy import save_file
 
-from logdepth.audit.reproduction.command import arguments_of, place_of
-from logdepth.audit.reproduction.environment import variables
-from logdepth.audit.reproduction.outcome import outcomes
-from logdepth.audit.reproduction.plan import make_plan
-from logdepth.audit.study import open_study
+from audit_trail.reproduction.command import arguments_of, place_of
+from audit_trail.reproduction.environment import variables
+from audit_trail.reproduction.outcome import outcomes
+from audit_trail.reproduction.plan import make_plan
+from audit_trail.study import open_study
 from logdepth.errors import UserError
 from logdepth.files import write_text
 from logdepth.provenance.job import Job

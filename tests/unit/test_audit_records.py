@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logdepth.audit.history import read_history
-from logdepth.audit.records import BadRecordError, check_name, read_record
-from logdepth.audit.report import printable
-from logdepth.audit.study import find_studies, open_study, study_of
+from audit_trail.history import read_history
+from audit_trail.records import BadRecordError, check_name, read_record
+from audit_trail.report import printable
+from audit_trail.study import find_studies, open_study, study_of
 from logdepth.errors import UserError
 from logdepth.files import write_text
 from logdepth.provenance.job import Job

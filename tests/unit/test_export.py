@@ -16,18 +16,18 @@ import pytest
 from prov.model import ProvDocument
 from typer.testing import CliRunner
 
-from logdepth.audit.chain import Checks
-from logdepth.audit.export import names
-from logdepth.audit.export.anonymous import anonymised, write_anonymous
-from logdepth.audit.export.crate.write import write_crate
-from logdepth.audit.export.people import read_citation
-from logdepth.audit.export.prov import provenance, write_prov
-from logdepth.audit.findings import Problem, State
-from logdepth.audit.repository import Repository
-from logdepth.audit.study import open_study
-from logdepth.audit.verify import verify
+from audit_trail.chain import Checks
+from audit_trail.export import names
+from audit_trail.export.anonymous import anonymised, write_anonymous
+from audit_trail.export.crate.write import write_crate
+from audit_trail.export.people import read_citation
+from audit_trail.export.prov import provenance, write_prov
+from audit_trail.findings import Problem, State
+from audit_trail.repository import Repository
+from audit_trail.study import open_study
+from audit_trail.verify import verify
 from logdepth.canonical import canonical_json
-from logdepth.cli.audit import export
+from audit_trail.commands import export
 from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance import environment

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logdepth.audit.study import open_study
-from logdepth.audit.tracing.narrowing import narrow
-from logdepth.audit.tracing.nodes import Lineage, Node
-from logdepth.audit.tracing.page import page, write_page
-from logdepth.audit.tracing.rows import Table, choose, matching, parse_conditions, read_rows, same
-from logdepth.audit.tracing.states import Files
-from logdepth.audit.tracing.trace import Trace, Tracer
-from logdepth.audit.tracing.tree import print_tree
+from audit_trail.study import open_study
+from audit_trail.tracing.narrowing import narrow
+from audit_trail.tracing.nodes import Lineage, Node
+from audit_trail.tracing.page import page, write_page
+from audit_trail.tracing.rows import Table, choose, matching, parse_conditions, read_rows, same
+from audit_trail.tracing.states import Files
+from audit_trail.tracing.trace import Trace, Tracer
+from audit_trail.tracing.tree import print_tree
 from logdepth.errors import UserError
 from logdepth.files import write_text
 from logdepth.provenance.job import Job
@@ -648,8 +648,8 @@ def test_the_command_prints_a_tree_json_and_pages(study, tmp_path):
 def test_tracing_imports_neither_snakemake_nor_torch_and_rich_for_the_terminal_alone(study):
     code = (
         "import sys; from pathlib import Path\n"
-        "from logdepth.audit.tracing.page import write_page\n"
-        "from logdepth.audit.tracing.trace import Tracer\n"
+        "from audit_trail.tracing.page import write_page\n"
+        "from audit_trail.tracing.trace import Tracer\n"
         "found = Tracer(Path('results')).trace(Path('results/tiny/figures/fig02.pdf'))\n"
         "write_page(found, Path('page.html'))\n"
         "print({'snakemake', 'torch', 'rich', 'pandas'} & set(sys.modules))"

@@ -15,12 +15,12 @@ from in_toto_attestation.v1.statement import Statement
 from prov.model import ProvDocument
 
 from checkout import Checkout
-from logdepth.audit.__main__ import main as verify
-from logdepth.audit.export.anonymous import write_anonymous
-from logdepth.audit.export.crate.write import write_crate
-from logdepth.audit.export.prov import provenance, write_prov
-from logdepth.audit.repository import Repository
-from logdepth.audit.study import StudyFolder, open_study
+from audit_trail.__main__ import main as verify
+from audit_trail.export.anonymous import write_anonymous
+from audit_trail.export.crate.write import write_crate
+from audit_trail.export.prov import provenance, write_prov
+from audit_trail.repository import Repository
+from audit_trail.study import StudyFolder, open_study
 from logdepth.files import sha256_of
 from offline_validator import fill_cache, problems, validated
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from checkout import FIGURES, Checkout
-from logdepth.audit.study import open_study
-from logdepth.audit.tracing.narrowing import Narrowed, narrow
-from logdepth.audit.tracing.states import Files
-from logdepth.audit.tracing.trace import Trace, Tracer
+from audit_trail.study import open_study
+from audit_trail.tracing.narrowing import Narrowed, narrow
+from audit_trail.tracing.states import Files
+from audit_trail.tracing.trace import Trace, Tracer
 from logdepth.files import sha256_of
 
 
@@ -153,7 +153,7 @@ def test_pages_follow_a_record_whose_outputs_did_not_change(finished):
 
 
 def test_pages_follow_the_code_that_writes_them(finished):
-    finished.edit("workflow/logdepth/audit/tracing/page.py", "_OPEN = 12", "_OPEN = 13")
+    finished.edit("workflow/audit_trail/tracing/page.py", "_OPEN = 12", "_OPEN = 13")
     assert finished.jobs("--dry-run") == {"traces": 1}
 
 

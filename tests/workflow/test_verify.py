@@ -14,8 +14,8 @@ import pytest
 from checkout import Checkout
 from command_line import logdepth, logdepth_here
 from forgery import HISTORY, alter, forge, forge_output, lines_of, write_history
-from logdepth.audit.__main__ import main
-from logdepth.audit.findings import REASONS
+from audit_trail.__main__ import main
+from audit_trail.findings import REASONS
 from logdepth.errors import UserError
 
 EXITS = {
@@ -389,7 +389,7 @@ def test_a_copy_is_verified_with_nothing_but_python(finished, root, tmp_path):
     def run() -> subprocess.CompletedProcess[str]:
         # No site packages, no environment: the standard library alone.
         code = "import sys, runpy; sys.path.insert(0, 'verifier'); sys.argv[0] = 'verify'; "
-        code += "runpy.run_module('logdepth.audit', run_name='__main__')"
+        code += "runpy.run_module('audit_trail', run_name='__main__')"
         command = [sys.executable, "-I", "-S", "-c", code, "mailed"]
         return subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True)
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from logdepth.audit.records import Record
-from logdepth.audit.repository import Repository
-from logdepth.audit.study import StudyFolder
+from audit_trail.records import Record
+from audit_trail.repository import Repository
+from audit_trail.study import StudyFolder
 from logdepth.config.study import load_study
 from logdepth.jobs import jobs_of
 from logdepth.provenance.format import PROVENANCE

@@ -1,5 +1,5 @@
 # What the rules of all stages need.
-from logdepth.audit import tracing
+from audit_trail import tracing
 from logdepth.figures import KINDS
 from logdepth.planning import resources as requests
 from logdepth.planning.cost import costs_of

@@ -16,7 +16,7 @@ COMMANDS = {
     path.stem.removesuffix("_"): f"logdepth.cli.{path.stem}"
     for path in sorted(Path(__file__).parent.glob("*.py"))
     if "\ndef register(" in path.read_text(encoding="utf-8")
-} | {"audit": "logdepth.cli.audit"}
+} | {"audit": "audit_trail.commands"}
 
 
 def main() -> None:
