@@ -28,16 +28,16 @@ from logdepth.theory.checks import (
 )
 from logdepth.theory.checks.claims import markdown, merge
 from logdepth.theory.checks.outcomes import COLUMNS, Tally, extent, tally
-from logdepth.theory.compiled import compile_model, compile_softmax
 from logdepth.theory.encodings import Bits, Circle, Quadratic
 from logdepth.theory.heads import BFLOAT16, FLOAT32, FLOAT64
-from logdepth.theory.mpc.attention import AttentionProtocol
-from logdepth.theory.mpc.compiler import Compiled
+from logdepth.theory.hop_to_weights import compile_model, compile_softmax
 from logdepth.theory.mpc.machine import Limits
+from logdepth.theory.mpc.mpc_to_transformer import Compiled
 from logdepth.theory.mpc.plan import Plan
 from logdepth.theory.mpc.protocols.sums import PrefixSums
 from logdepth.theory.mpc.round_trip import round_trip
 from logdepth.theory.mpc.routing import RoutingHead
+from logdepth.theory.mpc.transformer_to_mpc import AttentionProtocol
 from logdepth.theory.printed import doubled_pointer
 from logdepth.theory.programs import ladder
 from logdepth.training.store import save_model

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from logdepth.theory.checks.exchanges import deliver
 from logdepth.theory.mpc.codes import KautzSingleton, RandomTable, paper_columns
-from logdepth.theory.mpc.compiler import Compiled
 from logdepth.theory.mpc.layers import attend, bits_of, words_of
 from logdepth.theory.mpc.machine import run
+from logdepth.theory.mpc.mpc_to_transformer import Compiled
 from logdepth.theory.mpc.protocol_layers import pack_row, unpack_row
 from logdepth.theory.mpc.protocols.components import Components
 from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles

@@ -49,7 +49,7 @@ def train(run: Run) -> Job:
 
 def compile_(run: Run) -> Job:
     """Write down the weights of a run."""
-    modules = ("logdepth.theory.compiled", *STORE, *run.modules)
+    modules = ("logdepth.theory.hop_to_weights", *STORE, *run.modules)
     return Job("compile", modules, {"run": run.content})
 
 

@@ -24,7 +24,7 @@ def compile_(
     from logdepth.config.run import Run
     from logdepth.errors import UserError
     from logdepth.provenance.record import recorded
-    from logdepth.theory.compiled import compiled
+    from logdepth.theory.hop_to_weights import compiled
     from logdepth.training.store import write_run
 
     spec = read_settings(run, Run, "--run")

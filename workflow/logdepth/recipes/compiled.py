@@ -1,4 +1,4 @@
-"""No training: hop_k written down as weights; see ``logdepth.theory.compiled``.
+"""No training: hop_k written down as weights; see ``logdepth.theory.hop_to_weights``.
 
 The sizes are whole numbers alone, so that a configuration that does not fit is refused before
 anything runs.

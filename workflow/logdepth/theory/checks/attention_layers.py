@@ -8,9 +8,9 @@ import torch
 
 from logdepth.config.theory import Theory
 from logdepth.theory.checks.outcomes import Tally, extent, row, table_of
-from logdepth.theory.mpc.attention import AttentionProtocol
 from logdepth.theory.mpc.layers import GivenAttention
 from logdepth.theory.mpc.machine import run
+from logdepth.theory.mpc.transformer_to_mpc import AttentionProtocol
 
 # Most tokens; B = 1 has a machine for every two of them.
 _TOKENS = 64

@@ -13,9 +13,9 @@ from logdepth.models.gpt2 import VOCABULARY
 from logdepth.models.network import Network
 from logdepth.tasks.hop import Hop
 from logdepth.theory.checks.outcomes import Tally, extent, row, table_of, tally
-from logdepth.theory.compiled import Compiled, compile_gpt2, compile_softmax, followed
-from logdepth.theory.mpc.attention import run_as_protocol
-from logdepth.theory.mpc.checkpoint import layers_of
+from logdepth.theory.hop_to_weights import Compiled, compile_gpt2, compile_softmax, followed
+from logdepth.theory.mpc.model_layers import layers_of
+from logdepth.theory.mpc.transformer_to_mpc import run_as_protocol
 from logdepth.theory.strings import hard_strings
 
 # Context, alphabet and largest k; as far as the settings allow.

@@ -12,9 +12,9 @@ import torch
 from logdepth.config.theory import Theory
 from logdepth.theory.checks.outcomes import Tally, extent, row, tally
 from logdepth.theory.mpc.codes import Code, Ints, KautzSingleton, RandomTable, paper_columns
-from logdepth.theory.mpc.compiler import routing_temperature
 from logdepth.theory.mpc.layers import attend
 from logdepth.theory.mpc.machine import Message
+from logdepth.theory.mpc.mpc_to_transformer import routing_temperature
 from logdepth.theory.mpc.routing import RoutingHead, pack, size_classes
 from logdepth.theory.mpc.traffic import full_load
 

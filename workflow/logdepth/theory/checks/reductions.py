@@ -13,9 +13,9 @@ from scipy.sparse.csgraph import shortest_path
 from logdepth.config.theory import Theory
 from logdepth.tasks.hop import Hop
 from logdepth.theory.checks.outcomes import Tally, row, table_of, tally
-from logdepth.theory.compiled import compile_softmax
 from logdepth.theory.construction import HopTransformer
 from logdepth.theory.encodings import Bits
+from logdepth.theory.hop_to_weights import compile_softmax
 from logdepth.theory.mpc.machine import run
 from logdepth.theory.mpc.protocols.components import Components
 from logdepth.theory.programs import ladder

@@ -11,7 +11,6 @@ import torch
 from logdepth.config.theory import Theory
 from logdepth.theory.checks.exchanges import CODES, exchange_rows
 from logdepth.theory.checks.outcomes import row, table_of, tally
-from logdepth.theory.mpc.compiler import Compiled
 from logdepth.theory.mpc.instances import (
     Case,
     components_case,
@@ -22,6 +21,7 @@ from logdepth.theory.mpc.instances import (
     sums_case,
 )
 from logdepth.theory.mpc.machine import run
+from logdepth.theory.mpc.mpc_to_transformer import Compiled
 
 # Most machines with every code and number format; with the explicit code, which is wider, and in
 # bfloat16; others are tried with the random table in float32.

@@ -14,10 +14,10 @@ from logdepth.config.run import Run
 from logdepth.config.theory import Theory
 from logdepth.models.network import Network
 from logdepth.theory.checks.outcomes import row, tally
-from logdepth.theory.mpc.attention import AttentionProtocol
-from logdepth.theory.mpc.checkpoint import forward_in_double, layers_of
 from logdepth.theory.mpc.machine import Execution, run
+from logdepth.theory.mpc.model_layers import forward_in_double, layers_of
 from logdepth.theory.mpc.plan import Plan
+from logdepth.theory.mpc.transformer_to_mpc import AttentionProtocol
 from logdepth.training.store import load_model
 
 # Tokens of a block, B; 1 is the paper's protocol.

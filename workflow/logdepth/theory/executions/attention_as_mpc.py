@@ -8,9 +8,9 @@ import torch
 
 from logdepth.config.theory import Theory
 from logdepth.theory.executions.packets import DIGITS, Row
-from logdepth.theory.mpc.attention import AttentionProtocol
 from logdepth.theory.mpc.layers import GivenAttention
 from logdepth.theory.mpc.machine import Execution, run
+from logdepth.theory.mpc.transformer_to_mpc import AttentionProtocol
 
 TOKENS, WIDTH = 4, 2
 # s = 4 b m, for trees with two branches.

@@ -8,9 +8,9 @@ import torch
 
 from logdepth.config.theory import Theory
 from logdepth.theory.executions.packets import Row, packets_heard, packets_written, scores
-from logdepth.theory.mpc.compiler import Compiled
 from logdepth.theory.mpc.layers import apply, attend
 from logdepth.theory.mpc.machine import Message, run
+from logdepth.theory.mpc.mpc_to_transformer import Compiled
 from logdepth.theory.mpc.protocol_layers import unpack_row
 from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles
 from logdepth.theory.mpc.routing import RoutingHead

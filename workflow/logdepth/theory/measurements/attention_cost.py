@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 
 from logdepth.config.theory import Theory
-from logdepth.theory.mpc.attention import AttentionProtocol
 from logdepth.theory.mpc.layers import GivenAttention
 from logdepth.theory.mpc.machine import run
 from logdepth.theory.mpc.plan import Plan, plan
+from logdepth.theory.mpc.transformer_to_mpc import AttentionProtocol
 
 # Branching grows as M^e; tokens of a block, B, of which 1 is the paper's.
 EXPONENTS = (0.0, 0.25, 0.5)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from logdepth.config.theory import Theory
 from logdepth.tasks.hop import Hop
-from logdepth.theory.compiled import compile_softmax
+from logdepth.theory.hop_to_weights import compile_softmax
 
 
 def table(settings: Theory) -> pd.DataFrame:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from logdepth.theory.mpc.attention import AttentionProtocol, run_as_protocol
-from logdepth.theory.mpc.compiler import Compiled
 from logdepth.theory.mpc.machine import IntWords, Protocol, run
+from logdepth.theory.mpc.mpc_to_transformer import Compiled
 from logdepth.theory.mpc.plan import plan
+from logdepth.theory.mpc.transformer_to_mpc import AttentionProtocol, run_as_protocol
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from logdepth.models.softmax import Softmax
 from logdepth.recipes.compiled import register_bits
 from logdepth.tasks.base import Batch
 from logdepth.tasks.hop import Hop
-from logdepth.theory.compiled import (
+from logdepth.theory.hop_to_weights import (
     blocks,
     compile_gpt2,
     compile_softmax,

@@ -14,14 +14,14 @@ from logdepth.models.gru import Gru
 from logdepth.models.network import Network
 from logdepth.models.softmax import Softmax
 from logdepth.tasks.hop import Hop
-from logdepth.theory.mpc.attention import AttentionProtocol, run_as_protocol
-from logdepth.theory.mpc.checkpoint import forward_in_double, layers_of
 from logdepth.theory.mpc.layers import GivenAttention, attend
 from logdepth.theory.mpc.machine import LimitError, Limits, run
+from logdepth.theory.mpc.model_layers import forward_in_double, layers_of
 from logdepth.theory.mpc.plan import Plan
 from logdepth.theory.mpc.protocols.cycles import CycleMin, random_cycles
 from logdepth.theory.mpc.protocols.sums import PrefixSums
 from logdepth.theory.mpc.round_trip import round_trip
+from logdepth.theory.mpc.transformer_to_mpc import AttentionProtocol, run_as_protocol
 
 # Vocabulary 11, 5 answers.
 TASK = Hop(context=20, alphabet=4, max_k=4)
