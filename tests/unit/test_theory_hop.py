@@ -14,6 +14,7 @@ from logdepth.theory.construction import (
     answer_together,
     safe_temperatures,
     true_answers,
+    true_pointer,
 )
 from logdepth.theory.encodings import ENCODINGS, Bits, Circle, Quadratic
 from logdepth.theory.heads import BFLOAT16, BFLOAT16_LOGITS, FLOAT32
@@ -26,7 +27,7 @@ from logdepth.theory.printed import (
     printed_recursion,
     smallest_failure,
 )
-from logdepth.theory.programs import ladder, square_and_multiply
+from logdepth.theory.programs import hops_of_search, ladder, search, square_and_multiply
 from logdepth.theory.strings import hard_strings
 
 encodings = pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
@@ -73,9 +74,39 @@ def test_every_k_up_to_32_is_exact_on_hard_strings(encoding, length):
 
 
 @encodings
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(0, 12))
+def test_a_transformer_that_searches_follows_the_definition_on_any_string(encoding, string, hops):
+    model = HopTransformer(len(string), 4, search(hops), encoding)
+    assert model(torch.tensor([string])).tolist() == [hop_by_definition(string, hops, 4)]
+
+
+@pytest.mark.parametrize("form", [FLOAT32, BFLOAT16], ids=lambda form: form.name)
+@pytest.mark.parametrize("length", [1, 2, 33, 128])
+def test_the_search_is_exact_on_hard_strings_with_a_layer_less(length, form):
+    for alphabet in (1, 2, 4, 26):
+        strings = hard_strings(length, alphabet, 1)
+        models = [HopTransformer(length, alphabet, search(k), precision=form) for k in range(18)]
+        for k, answers in enumerate(answer_together(models, strings)):
+            assert torch.equal(answers, true_answers(strings, k, alphabet)), (alphabet, k)
+            assert models[k].program.depth == (k.bit_length() + 1 if k else 0)
+
+
+def test_heads_that_search_follow_find_j_as_planned():
+    strings = hard_strings(30, 4, 1)
+    for k in range(1, 18):
+        stages = HopTransformer(30, 4, search(k)).trace(strings)[1:]
+        for stage, j in zip(stages, hops_of_search(k), strict=True):
+            assert torch.equal(
+                stage.layer.attention.argmax(-1), true_pointer(strings, j, 4).position
+            ), (k, j)
+    assert hops_of_search(31) == [1, 2, 4, 8, 16]
+
+
+@encodings
 def test_answers_together_are_those_of_each_model_alone(encoding):
     strings = hard_strings(40, 4, 1)
     programs = [*(ladder(k) for k in range(12)), *(square_and_multiply(k) for k in range(1, 12))]
+    programs += [search(k) for k in range(12)]
     programs += [printed_recursion(k) for k in range(1, 12)]
     models = [HopTransformer(40, 4, program, encoding) for program in programs]
     for model, answers in zip(models, answer_together(models, strings), strict=True):

@@ -4,6 +4,15 @@ One causal head a layer and a token-wise map after it. Layer 1 fetches the symbo
 position, layer 2 finds find^1, and every further layer composes pointers by one look-up. Queries,
 keys and values are linear in the token's state; the token-wise map rounds what the head returns to
 the nearest code. (As printed, a transformer has no such map; constant width needs one.)
+
+A layer may also search by content: the latest position j up to the pointer p whose symbol before is
+the symbol at p, which is one hop beyond p. Its score has a margin of 1 at every length, and a
+dimension for each position and symbol:
+
+    j             where j <= p and the symbols differ
+    j + B         where j <= p and they are the same; B is a power of two beyond N
+    B             for the start token, which is retrieved where there is no such j
+    B - 1 or -1   where j > p, the symbols being the same or not
 """
 
 import math
@@ -12,7 +21,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import one_hot
 
+from logdepth.recipes.compiled import bits_for
 from logdepth.tasks.hop import hop_positions
 from logdepth.theory.encodings import Bits, Encoding
 from logdepth.theory.heads import FLOAT64, Head, Layer, Precision
@@ -79,11 +90,13 @@ class Tokens:
 
     Attributes:
         own: each token's position and symbol.
+        before: symbol before each token, int64 (batch, n + 1); its own symbol until layer 1.
         lower, upper: the pair of pointers; ``own`` until layer 2.
         state: float64 (batch, n + 1, m), what the next head reads.
     """
 
     own: Pointer
+    before: torch.Tensor
     lower: Pointer
     upper: Pointer
     state: torch.Tensor
@@ -94,7 +107,7 @@ class HopTransformer(nn.Module):
 
     Attributes:
         width: of the widest state, m: constant for the circle and the quadratic encoding,
-            O(log N + log S) for bits.
+            O(log N + log S) for bits, and about 2 (N + S) more for a program that searches.
     """
 
     def __init__(
@@ -131,7 +144,12 @@ class HopTransformer(nn.Module):
         # Fields of the state before layer 1, before layer 2 and before a composing layer.
         first = _fields(place=place, before=place, symbol=symbol)
         second = _fields(asked=asked, offered=asked, pointer=place + symbol)
-        later = _fields(lower=place, at_lower=symbol, upper=place, at_upper=symbol, place=place)
+        sizes = {"lower": place, "at_lower": symbol, "upper": place, "at_upper": symbol}
+        sizes["place"] = place
+        if program.searches:
+            sizes |= dict.fromkeys(("here", "there"), length + 1)
+            sizes |= dict.fromkeys(("before", "at"), alphabet + 1)
+        later = _fields(**sizes)
         pair = torch.cat([later[name] for name in ("lower", "at_lower", "upper", "at_upper")])
         heads = [
             Head(
@@ -148,15 +166,13 @@ class HopTransformer(nn.Module):
                 sees_itself=sees_itself,
             ),
         ][: program.layers_before]
-        heads += [
-            Head(
-                scale.lookup * to_query @ later["upper" if step.follows_upper else "lower"],
-                to_key @ later["place"],
-                pair,
-                precision,
-            )
-            for step in program.steps
-        ]
+        for step in program.steps:
+            if step.searches:
+                query, key = _search(later, length, alphabet)
+            else:
+                query = scale.lookup * to_query @ later["upper" if step.follows_upper else "lower"]
+                key = to_key @ later["place"]
+            heads.append(Head(query, key, pair, precision))
         self.heads = nn.ModuleList(heads)
         self.width = max((head.query.shape[1] for head in heads), default=symbol)
         self._place = place
@@ -195,7 +211,7 @@ class HopTransformer(nn.Module):
         before = self.encoding.position_code((positions - 1).clamp(min=0), self.length)
         code = self._code(own)
         state = torch.cat([code[..., : self._place], before, code[..., self._place :]], -1)
-        return Tokens(own, own, own, state)
+        return Tokens(own, own.symbol, own, own, state)
 
     def apply_layer(self, number: int, tokens: Tokens) -> tuple[Layer, Tokens]:
         """Apply layer ``number``, from 1: its head and the token-wise map after it."""
@@ -207,18 +223,21 @@ class HopTransformer(nn.Module):
             # What the start token asks for does not matter: it sees itself alone.
             asked = code.asked(own.symbol, own.position, n, s)
             offered = code.offered(previous, own.position, n, s)
-            return layer, Tokens(
-                own, lower, upper, torch.cat([asked, offered, self._code(own)], -1)
-            )
+            state = torch.cat([asked, offered, self._code(own)], -1)
+            return layer, Tokens(own, previous, lower, upper, state)
         half = layer.output.shape[-1] if number == 2 else layer.output.shape[-1] // 2
         upper = self._pointer(layer.output[..., -half:])
         if number == 2:
             lower = upper if self.program.lower_is_find else own
         elif self.program.steps[number - 3].takes_lower:
             lower = self._pointer(layer.output[..., :half])
-        place = code.position_code(own.position, n)
-        state = torch.cat([self._code(lower), self._code(upper), place], -1)
-        return layer, Tokens(own, lower, upper, state)
+        parts = [self._code(lower), self._code(upper), code.position_code(own.position, n)]
+        if self.program.searches:
+            parts += [one_hot(p.position, n + 1).double() for p in (own, upper)]
+            parts += [one_hot(symbols, s + 1).double() for symbols in (tokens.before, upper.symbol)]
+            # The start token offers no symbol.
+            parts[-2][:, 0] = 0
+        return layer, Tokens(own, tokens.before, lower, upper, torch.cat(parts, -1))
 
     def answer(self, tokens: Tokens) -> torch.Tensor:
         """Return the answers that the tokens hold after the last layer, int64 (batch, n)."""
@@ -253,7 +272,8 @@ def answer_together(
     for model in models:
         program, tokens = model.program, start
         for number in range(1, program.depth + 1):
-            prefix = (number, program.lower_is_find, program.steps[: max(0, number - 2)])
+            steps = program.steps[: max(0, number - 2)]
+            prefix = (number, program.lower_is_find, program.searches, steps)
             if prefix not in begun:
                 _, begun[prefix] = model.apply_layer(number, tokens)
             tokens = begun[prefix]
@@ -289,6 +309,21 @@ def true_pointer(strings: torch.Tensor, hops: int, alphabet: int) -> Pointer:
     position = torch.cat([position.new_zeros((len(strings), 1)), position], 1)
     symbols = torch.cat([strings.new_full((len(strings), 1), alphabet), strings], 1)
     return Pointer(position, symbols.gather(1, position))
+
+
+def _search(
+    later: dict[str, torch.Tensor], length: int, alphabet: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return query and key of a head that searches; the module says how it scores."""
+    above = 2.0 ** bits_for(length + 1)
+    places = torch.arange(length + 1.0, dtype=torch.float64)
+    # A row for each place looked at, a column for each place pointed to.
+    scores = torch.where(places[:, None] <= places, places[:, None], -1.0)
+    scores[0] = above
+    # A power of two keeps whole numbers exact in short formats.
+    scale = 2.0 ** math.ceil(math.log2(safe_product(length, alphabet)))
+    query = torch.cat([scores @ later["there"], above * later["at"]])
+    return scale * query, torch.cat([later["here"], later["before"]])
 
 
 def _fields(**sizes: int) -> dict[str, torch.Tensor]:

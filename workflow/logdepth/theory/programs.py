@@ -10,10 +10,14 @@ class Step:
     Attributes:
         follows_upper: look up the position in the upper pointer, else that in the lower one.
         takes_lower: take over the lower pointer found there, else keep one's own.
+        searches: look one hop beyond the upper pointer instead: at the latest position up to it
+            whose symbol before is the symbol at the pointer. Such a head is wide, see
+            ``logdepth.theory.construction``.
     """
 
-    follows_upper: bool
+    follows_upper: bool = True
     takes_lower: bool = True
+    searches: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class Program:
     def depth(self) -> int:
         """Number of layers."""
         return self.layers_before + len(self.steps)
+
+    @property
+    def searches(self) -> bool:
+        """Whether any layer searches."""
+        return any(step.searches for step in self.steps)
 
 
 def ladder(hops: int) -> Program:
@@ -69,6 +78,28 @@ def square_and_multiply(hops: int) -> Program:
     return Program(
         tuple(Step(True, takes_lower=bit) for bit in reversed(binary(hops))), answers_upper=False
     )
+
+
+def search(hops: int) -> Program:
+    """Return the program of hop_k with floor(log2 k) + 2 layers, as many as Theorem 4.2 states.
+
+    One pointer find^c, from c = 1, and the bits of k after the leading one, most significant first:
+    a look-up at the pointer makes c hops 2c, a search one hop beyond it 2c + 1. The price is the
+    width of the search, about N + S, where the ladder has O(log N) and a layer more between powers
+    of two.
+    """
+    if hops == 0:
+        return ladder(0)
+    return Program(tuple(Step(searches=bit) for bit in binary(hops)[1:]))
+
+
+def hops_of_search(hops: int) -> list[int]:
+    """Return how far each head of ``search`` looks, find^j, from layer 2 on; k >= 1.
+
+    For k = 2^n - 1 these are 1, 2, 4, ...: one hop beyond a pointer of 1, 3, 7, ... hops.
+    """
+    bits = binary(hops)[1:]
+    return [1, *((hops >> len(bits) - i) + bit for i, bit in enumerate(bits))]
 
 
 def binary(number: int) -> tuple[bool, ...]:

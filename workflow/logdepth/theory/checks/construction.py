@@ -1,7 +1,7 @@
 """The hand-written transformers for hop_k, tried for every k (paper: Theorem 4.2)."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from logdepth.theory.construction import (
 )
 from logdepth.theory.encodings import ENCODINGS, Bits, Encoding
 from logdepth.theory.heads import BFLOAT16, FLOAT32, FLOAT64, Precision
-from logdepth.theory.programs import ladder, square_and_multiply
+from logdepth.theory.programs import Program, ladder, search, square_and_multiply
 from logdepth.theory.strings import hard_strings
 
 FORMATS = (FLOAT64, FLOAT32, BFLOAT16)
@@ -39,8 +39,8 @@ def table(settings: Theory) -> pd.DataFrame:
         [
             *_definition(settings),
             *_answers(settings),
-            _square_and_multiply(settings),
-            _depths(settings),
+            *_others(settings),
+            *_depths(settings),
             *_widths(settings),
             *_weights(settings),
         ]
@@ -108,28 +108,44 @@ def _answers(settings: Theory) -> Iterator[dict[str, Any]]:
         yield row("Theorem 4.2", claim, case, _extent(settings), counted)
 
 
-def _square_and_multiply(settings: Theory) -> dict[str, Any]:
+def _others(settings: Theory) -> Iterator[dict[str, Any]]:
+    """Try the other programs, in bits."""
     hops = range(1, settings.max_hops + 1)
-    counted = Tally()
+    programs: dict[str, tuple[Callable[[int], Program], str, Precision]] = {
+        f"{name}, bits, {form.name}": (program, layers, form)
+        for name, program, layers, forms in (
+            ("square and multiply", square_and_multiply, "floor(log2 k) + 3 layers", (FLOAT64,)),
+            ("search", search, "floor(log2 k) + 2 layers and width O(N + |Σ|)", FORMATS),
+        )
+        for form in forms
+    }
+    counts = {case: Tally() for case in programs}
     for n, s in _sizes(settings):
         strings = _strings(n, s, settings.seed)
-        models = [HopTransformer(n, s, square_and_multiply(k), Bits()) for k in hops]
-        for k, found in zip(hops, answer_together(models, strings), strict=True):
-            counted.compare(found, true_answers(strings, k, s))
-    claim = "a transformer of floor(log2 k) + 3 layers gives hop_k at every position"
-    return row(
-        "Theorem 4.2", claim, "square and multiply, bits, float64", _extent(settings, 1), counted
-    )
+        right = [true_answers(strings, k, s) for k in hops]
+        for case, (program, _, form) in programs.items():
+            models = [HopTransformer(n, s, program(k), Bits(), precision=form) for k in hops]
+            counts[case].compare(
+                torch.stack(list(answer_together(models, strings))), torch.stack(right)
+            )
+    for case, (_, layers, _) in programs.items():
+        claim = f"a transformer of {layers} gives hop_k at every position"
+        yield row("Theorem 4.2", claim, case, _extent(settings, 1), counts[case])
 
 
-def _depths(settings: Theory) -> dict[str, Any]:
+def _depths(settings: Theory) -> Iterator[dict[str, Any]]:
     hops = range(settings.max_hops + 1)
-    depths = [len(HopTransformer(2, 2, ladder(k)).heads) for k in hops]
-    # The layers after the second double the hops until there are k.
-    right = [2 + next(d for d in itertools.count() if 2**d >= k) if k else 0 for k in hops]
-    claim = "L = ceil(log2 k) + 2 with one head a layer, and 0 for k = 0"
-    counted = tally(a == b for a, b in zip(depths, right, strict=True))
-    return row("Theorem 4.2", claim, "ladder", extent("k", hops), counted)
+    # The layers after the second double the hops until there are k, or the next would be too many.
+    doublings = {
+        "ceil": [next(d for d in itertools.count() if 2**d >= k) for k in hops],
+        "floor": [next(d for d in itertools.count() if 2 ** (d + 1) > k) for k in hops],
+    }
+    for name, program, rounded in (("ladder", ladder, "ceil"), ("search", search, "floor")):
+        depths = [len(HopTransformer(2, 2, program(k)).heads) for k in hops]
+        right = [2 + doublings[rounded][k] if k else 0 for k in hops]
+        claim = f"L = {rounded}(log2 k) + 2 with one head a layer, and 0 for k = 0"
+        counted = tally(a == b for a, b in zip(depths, right, strict=True))
+        yield row("Theorem 4.2", claim, name, extent("k", hops), counted)
 
 
 def _widths(settings: Theory) -> Iterator[dict[str, Any]]:
