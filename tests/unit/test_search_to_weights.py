@@ -38,6 +38,10 @@ def test_any_string_and_largest_k_has_no_error(string, max_k):
     assert wrong_answers(Hop(context=10, alphabet=3, max_k=max_k), torch.tensor([string])) == 0
 
 
+def test_more_digits_than_places_have_no_error():
+    assert wrong_answers(Hop(context=2, alphabet=2, max_k=9), torch.tensor([[0], [1]])) == 0
+
+
 def test_depth_is_the_stated_one_and_less_than_that_of_pointers():
     for k in range(1, 33):
         task = Hop(context=12, max_k=k)

@@ -52,9 +52,11 @@ def compile_search(task: Hop, *, heads: int = 2, stream: int | None = None) -> C
     """
     depth = 1 + max(1, task.max_k.bit_length())
     symbols = task.alphabet + 1
-    sizes = {"place": task.context, "pointer": task.context}
+    # The digits start out in a pointer.
+    places = max(task.context, depth - 1)
+    sizes = {"place": places, "pointer": places}
     sizes |= {"at": symbols, "before": symbols, "asked": symbols, "digits": depth - 1}
-    needed = max(2 * sum(sizes.values()), heads * (task.context + 2 * symbols))
+    needed = max(2 * sum(sizes.values()), heads * (places + 2 * symbols))
     needed += -needed % math.lcm(2, heads)
     m = stream or needed
     if heads < 2 or m < needed or m % math.lcm(2, heads):
@@ -62,8 +64,6 @@ def compile_search(task: Hop, *, heads: int = 2, stream: int | None = None) -> C
             f"{heads} heads and width {m} do not fit; expected 2 heads or more, and an even width "
             f"of at least {needed} that the heads divide"
         )
-    if task.context < depth:
-        raise UserError(f"a context of {task.context} is too short for {depth - 1} digits of k")
     model = Softmax(depth=depth, heads=heads, width=m, mlp_ratio=1)
     with torch.device("meta"):
         network = model.build(task)
@@ -112,7 +112,7 @@ def _embeddings(
     m = 2 * len(registers.opposite)
     tokens, positions = torch.zeros(token_ids, m), torch.zeros(places, m)
     registers.write(positions, registers.of("before", "asked", "digits", "idle"), torch.tensor(-1))
-    hot = 2 * torch.eye(places, task.context) - 1
+    hot = 2 * torch.eye(places, len(registers.of("place"))) - 1
     registers.write(positions, registers.of("place"), hot)
     registers.write(positions[1:], registers.of("pointer"), hot[1:])
     nowhere = torch.full((token_ids,), task.alphabet)
