@@ -1,9 +1,11 @@
 """Figures: from data to the same bytes, with all text in place."""
 
+import importlib.util
 import re
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.testing.compare import compare_images
@@ -11,11 +13,13 @@ from matplotlib.text import Text
 
 from figure_layout import check_layout
 from logdepth.config.study import load_study
+from logdepth.evaluation.counts import errors_by_depth
 from logdepth.figures import KINDS, style
 from logdepth.figures.selection import select
 from logdepth.files import sha256_of, write_csv
+from logdepth.fitting.tables import scaling_table, thresholds_table
 from logdepth.resolved import RESULTS
-from logdepth.tables import read_table
+from logdepth.tables import SCHEMAS, read_table, write_table
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published"
@@ -25,6 +29,8 @@ STUDIES = {
     # The benchmarks are no study.
     if (path / "provenance").is_dir()
 }
+# Kinds of figures that show more than when they were published, and a column that says so.
+SHOW_MORE = {"depth_law": "threshold", "error_by_k": "guess"}
 # What is published was drawn before figures, columns and labels had the names of today.
 FORMER_FIGURES = {"error_by_k": "error_by_hops"}
 FORMER_COLUMNS = {"hops": "k", "jumps": "j", "dropout": "mode", "log2_hops": "log2_k"}
@@ -42,16 +48,38 @@ def published_file(study, name, kind):
     return path if path.exists() else folder / f"{FORMER_FIGURES.get(name, name)}.{kind}"
 
 
+def kind_of(study, name):
+    return STUDIES[study].figures[name].draws
+
+
+def columns_of(path):
+    return set(pd.read_csv(path, nrows=0))
+
+
+def has_all_it_shows(study, name):
+    """Whether a published figure shows what its kind shows today; else it waits to be made."""
+    path = published_file(study, name, "csv")
+    return path.exists() and {SHOW_MORE.get(kind_of(study, name), "experiment")} <= (
+        columns_of(path) | {"experiment"}
+    )
+
+
+def has_its_tables(study, name):
+    """Whether the published tables behind a figure have the columns of today."""
+    paths = [PUBLISHED / study / "tables" / f"{t}.csv" for t in KINDS[kind_of(study, name)].tables]
+    former = {old: new for old, new in FORMER_COLUMNS.items() if old != "log2_hops"}
+    return all(
+        set(SCHEMAS[path.stem].columns) <= {former.get(c, c) for c in columns_of(path)}
+        for path in paths
+    )
+
+
 FIGURES_OF = [
     (study, name)
     for study, content in STUDIES.items()
     for name in content.figures
-    if published_file(study, name, "csv").exists()
+    if has_all_it_shows(study, name)
 ]
-
-
-def kind_of(study, name):
-    return STUDIES[study].figures[name].draws
 
 
 ONE_OF_EACH_KIND = list({kind_of(*published): published for published in FIGURES_OF}.values())
@@ -160,12 +188,78 @@ def test_equal_data_give_equal_bytes(published, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("study", "name"), [each for each in FIGURES_OF if not KINDS[kind_of(*each)].options]
+    ("study", "name"),
+    [each for each in FIGURES_OF if not KINDS[kind_of(*each)].options and has_its_tables(*each)],
 )
 def test_the_published_tables_give_the_published_data(study, name, tmp_path):
     path = tmp_path / "data.csv"
     write_csv(path, from_tables(study, name))
     assert path.read_text() == published_csv(study, name)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Tables of two experiments that were never trained, as a study writes them."""
+    path = ROOT / "benchmarks" / "simulations.py"
+    spec = importlib.util.spec_from_file_location("simulations", path)
+    simulations = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(simulations)
+    random = np.random.default_rng(0)
+    ks, depths = np.arange(1, 17), (range(2, 7), range(1, 5))
+    counts = [
+        simulations.study(law, span, random, ks=ks, sequences=16)
+        for law, span in zip(("exponential", "linear"), depths, strict=True)
+    ]
+    folder = tmp_path_factory.mktemp("tables")
+    for name, made in (
+        ("errors", errors_by_depth(counts)),
+        ("thresholds", thresholds_table(counts, (0.1, 0.02, 0.5))),
+        ("scaling", scaling_table(counts, (0.1, 0.02, 0.5))),
+    ):
+        write_table(name, made, folder / f"{name}.csv")
+    return folder
+
+
+OF_ERRORS = [
+    kind for kind, of in KINDS.items() if set(of.tables) <= {"errors", "thresholds", "scaling"}
+]
+
+
+@pytest.mark.parametrize("kind", OF_ERRORS)
+def test_a_figure_of_errors_is_drawn_from_its_csv(kind, tables, tmp_path):
+    module = import_module(f"logdepth.figures.{kind}")
+    made = {name: read_table(name, tables / f"{name}.csv") for name in KINDS[kind].tables}
+    reach = {"exponential": {2: 1, 3: 3, 4: 7}, "linear": {}}
+    data = module.prepare(made, style.Shown({"linear": "straight growth"}, reach))
+    write_csv(tmp_path / "data.csv", data)
+    again = pd.read_csv(tmp_path / "data.csv", dtype={"seed": str})
+    check_layout(module.draw(again))
+    for number in range(2):
+        style.save(module.draw(again), again, *paths(tmp_path, f"{number}"), mark="m")
+    first, second = ([sha256_of(p) for p in paths(tmp_path, f"{n}")] for n in (0, 1))
+    assert first == second
+    assert (tmp_path / "0.csv").read_text() == (tmp_path / "data.csv").read_text()
+
+
+def test_the_depth_law_shows_the_laws_that_are_not_rejected(tables):
+    module = import_module("logdepth.figures.depth_law")
+    made = {name: read_table(name, tables / f"{name}.csv") for name in ("thresholds", "scaling")}
+    made["scaling"].loc[made["scaling"]["growth"] == "linear", "p"] = 0.01
+    data = module.prepare(made, style.Shown({}))
+    assert "linear" not in set(data["kind"])
+    assert {"exponential", "power", "verdict"} & set(data["kind"]) >= {"exponential", "verdict"}
+    titles = [axis.get_title() for axis in module.draw(data).axes]
+    says = made["scaling"].drop_duplicates(["experiment", "threshold"])
+    for title, (_, rows) in zip(titles, says.groupby("experiment", sort=False), strict=True):
+        assert all(verdict in title for verdict in rows["verdict"])
+
+
+def test_the_best_guess_is_drawn_beside_the_errors(tables):
+    module = import_module("logdepth.figures.error_by_k")
+    data = module.prepare({"errors": read_table("errors", tables / "errors.csv")}, style.Shown({}))
+    for axis in module.draw(data).axes:
+        (line,) = (line for line in axis.get_lines() if line.get_label() == "best guess")
+        assert line.get_ydata().tolist() == [0.75] * 16
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -116,7 +116,7 @@ def test_evaluation(trained, tmp_path):
     done = evaluate(model, data, out, "--mode", "eval", "--mode", "train")
     assert done.returncode == 0, done.stderr
     lines = out.read_text().splitlines()
-    assert lines[0] == "mode,k,sequence,wrong,symbols"
+    assert lines[0] == "mode,k,sequence,wrong,symbols,late_wrong,late_symbols"
     assert len(lines) == 1 + 2 * 3 * 8
 
 
@@ -182,7 +182,7 @@ def test_only_the_streams_that_are_not_trained_on(tmp_path):
 
 
 COLUMNS = "experiment,depth,mode,k,error,sequences_low,sequences_high,seeds_low,seeds_high,seeds,"
-COLUMNS += "sequences,symbols"
+COLUMNS += "sequences,symbols,late_error,late_symbols,guess"
 
 
 def test_figures(tmp_path):
@@ -205,7 +205,7 @@ def test_figures(tmp_path):
     assert f"{table}: not a table of errors: column 'experiment'" in error(
         logdepth_here(*arguments, spec)
     )
-    table.write_text(COLUMNS + "\na,1,eval,1,0.5,0.4,0.6,0.4,0.6,2,8,100\n")
+    table.write_text(COLUMNS + "\na,1,eval,1,0.5,0.4,0.6,0.4,0.6,2,8,100,0.5,25,0.7\n")
     assert "table errors: no row with mode train; nothing to draw" in error(
         logdepth_here(*arguments, spec)
     )
@@ -229,7 +229,7 @@ def test_commands_about_many_runs_take_the_study(trained, tmp_path):
     for command, options, files in (
         ("tabulate", (), ["errors.csv", "errors_by_run.csv"]),
         ("curves", (), ["training.csv"]),
-        ("fit", ("--threshold", 0.1, "--bootstrap", 10), ["scaling.csv", "thresholds.csv"]),
+        ("fit", ("--threshold", 0.1), ["scaling.csv", "thresholds.csv"]),
         ("describe", (), [f"table{a}.{b}" for a in (1, 2, 3) for b in ("csv", "md", "tex")]),
     ):
         out = tmp_path / command

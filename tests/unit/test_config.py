@@ -354,7 +354,7 @@ def test_runs_are_named_by_their_definition():
     }.items():
         assert not names & set(read_study(changed(path, value), "t.yaml").trained_runs())
     # What does not define a model does not rename it.
-    assert names == set(read_study(changed("fit.bootstrap", 50), "t.yaml").trained_runs())
+    assert names == set(read_study(changed("fit.thresholds", [0.2]), "t.yaml").trained_runs())
     assert names == set(read_study(changed("title", "Other"), "t.yaml").trained_runs())
 
 

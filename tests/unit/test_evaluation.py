@@ -21,6 +21,7 @@ from logdepth.recipes.muon import MuonRecipe
 from logdepth.tasks.hop import Hop
 
 TASK = Hop(context=30, alphabet=4, max_k=5)
+HEADER = "mode,k,sequence,wrong,symbols,late_wrong,late_symbols"
 FORMS = {"softmax": Softmax(), "gpt2": Gpt2()}
 
 
@@ -57,6 +58,18 @@ def test_an_oracle_makes_no_error(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_late_answers_are_those_of_the_last_quarter(form):
+    data = evaluation_set(TASK, (0, 1, 5), 40, seed=3)
+    table = count_errors(Oracle(form, wrong_every=4), data, mode="eval")
+    # 7 of 30 tokens; for k = 5, a few of them have no fifth hop.
+    assert set(table.loc[table["k"] < 5, "late_symbols"]) == {7}
+    late = data["counted"][2, :, 23:].sum(1)
+    assert table.loc[table["k"] == 5, "late_symbols"].tolist() == late.tolist()
+    wrong = table["wrong"] > 0
+    assert (table["late_wrong"] == table["late_symbols"].where(wrong, 0)).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_wrong_answers_are_counted_at_symbols_only(form):
     data = evaluation_set(TASK, (2,), 40, seed=3)
     table = count_errors(Oracle(form, wrong_every=4), data, mode="eval")
@@ -89,7 +102,7 @@ def test_the_mode_is_a_setting_with_a_seed():
     assert not on.equals(other)
     assert not model.training
     both = evaluate(model, data, ["train", "eval"], 0)
-    assert list(both) == ["mode", "k", "sequence", "wrong", "symbols"]
+    assert ",".join(both) == HEADER
     for mode, table in (("eval", off), ("train", on)):
         part = both[both["mode"] == mode].drop(columns="mode").reset_index(drop=True)
         assert part.equals(table)
@@ -159,10 +172,12 @@ def example(errors=((0.0, 0.5), (0.25, 0.5))):
         ["a", "b"],
         np.array([2, 2]),
         np.array([0, 1]),
-        0.75,
         np.array([1, 2]),
+        np.array([0.6, 0.5]),
         wrong,
         np.full((2, 4), 4.0),
+        np.array([[0.0, 4.0], [2.0, 0.0]]),
+        np.array([8.0, 0.0]),
     )
 
 
@@ -172,19 +187,17 @@ def test_tables_of_errors():
     assert by_depth["error"].tolist() == [0.125, 0.5]
     assert by_depth["seeds"].tolist() == [2, 2]
     assert by_depth["symbols"].tolist() == [16, 16]
+    assert by_depth["guess"].tolist() == by_run["guess"].tolist()[:2] == [0.6, 0.5]
+    # At late positions nothing was answered for k = 2.
+    assert by_depth["late_symbols"].tolist() == [8, 0]
+    assert by_depth["late_error"].tolist() == [0.125, pytest.approx(math.nan, nan_ok=True)]
+    assert by_run["late_error"].tolist()[::2] == [0.0, 0.25]
     assert (by_depth["sequences_low"] <= by_depth["error"]).all()
 
 
-def test_weights_count_sequences():
-    part = example()
-    part.wrong[0, 0, 0] = 4
-    weights = np.array([[4.0, 0, 0, 0], [1, 1, 1, 1]])
-    assert part.errors()[0, 0] == 0.25
-    assert part.errors(weights)[0, 0] == 1.0
-
-
-def write_run(runs, seed, rows, header="mode,k,sequence,wrong,symbols"):
-    """Write the evaluation of a run, and return the run."""
+def write_run(runs, seed, rows, header=HEADER):
+    """Write the evaluation of a run, whose rows end before the late answers; return the run."""
+    rows = "".join(f"{row},0,{row.split(',')[2]}\n" for row in rows.splitlines())
     run = Run(task=TASK, model=Softmax(depth=1), training=MuonRecipe(), seed=seed)
     folder = runs / run.identifier
     folder.mkdir(parents=True)
@@ -202,7 +215,8 @@ def test_counts_are_read_back(tmp_path):
     assert part.errors() == pytest.approx(np.array([[1 / 7, 1], [3 / 7, 3 / 4]]))
     assert part.seeds.tolist() == [0, 1]
     assert part.depths.tolist() == [1, 1]
-    assert part.chance == TASK.chance == 0.75
+    assert part.guess.tolist() == [TASK.guess(1), TASK.guess(2)]
+    assert part.late_symbols.tolist() == [0 + 1, 0 + 1]
 
 
 def test_each_mode_and_experiment_has_its_counts(tmp_path):

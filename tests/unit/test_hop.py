@@ -125,3 +125,19 @@ def test_the_reach_is_that_of_theorem_4_2():
 def test_a_k_without_a_hop_token_is_refused(k):
     with pytest.raises(ValueError, match=f"k is {k}, but the hop tokens reach from 0 to 8"):
         Hop(context=20, alphabet=4, max_k=8).batch(0, 0, 2, k=k)
+
+
+@pytest.mark.parametrize(("context", "alphabet"), [(99, 4), (150, 8), (99, 3), (40, 2)])
+def test_the_best_guess_is_that_of_the_symbol_at_the_position(context, alphabet):
+    task = Hop(context=context, alphabet=alphabet, max_k=8)
+    for k in task.ks:
+        batch = task.batch(7, 0, 400, k=k)
+        back = (batch.tokens == batch.targets)[batch.counted].double().mean().item()
+        error = 1 - max(back, (1 - back) / (alphabet - 1))
+        # Exact for long strings; short ones hop a little less far.
+        assert task.guess(k) == pytest.approx(error, abs=0.015)
+
+
+def test_the_best_guess_at_the_papers_size():
+    errors = [round(Hop().guess(k), 3) for k in range(5)]
+    assert errors == [0, 0.667, 0.5, 0.708, 0.656]

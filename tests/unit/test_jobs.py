@@ -60,7 +60,7 @@ def test_a_command_makes_the_job_that_the_workflow_declared(root, tmp_path, name
         "curves/training": jobs.curves(read),
         "describe/tables": jobs.describe(read),
         "compare/comparison": jobs.compare(read),
-        "fit/fits": jobs.fit(read, study.fit.thresholds, study.fit.bootstrap, study.fit.seed),
+        "fit/fits": jobs.fit(read, study.fit.thresholds),
         "depths/solved_depths": jobs.depths(read, study.beside),
         **{
             f"figure/{figure}": jobs.figure(spec, read) for figure, spec in resolved.figures.items()

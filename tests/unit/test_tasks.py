@@ -115,6 +115,11 @@ def test_a_uniform_guess_errs_as_chance_says(task):
     assert task.chance == pytest.approx(1 - 1 / len(answers))
 
 
+@EVERY
+def test_the_best_guess_is_no_worse_than_a_uniform_one(task):
+    assert all(0 <= task.guess(k) <= task.chance for k in task.ks)
+
+
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

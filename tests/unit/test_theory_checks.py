@@ -27,7 +27,7 @@ from logdepth.theory.checks import (
     trained_models,
 )
 from logdepth.theory.checks.claims import markdown, merge
-from logdepth.theory.checks.outcomes import COLUMNS, Tally, extent, tally
+from logdepth.theory.checks.outcomes import COLUMNS, Tally, extent, row, table_of, tally
 from logdepth.theory.encodings import Bits, Circle, Quadratic
 from logdepth.theory.heads import BFLOAT16, FLOAT32, FLOAT64
 from logdepth.theory.hop_to_weights import compile_model, compile_softmax
@@ -135,6 +135,16 @@ def test_one_small_size_of_each_kind_is_enough(name, tmp_path):
     table = import_module(f"logdepth.theory.checks.{name}").table(least)
     write_table(name, table, tmp_path / "table.csv")
     assert name == "counterexamples" or failed(table) == set()
+
+
+def test_a_row_of_which_nothing_was_tried_fails():
+    lines = [
+        row("Theorem 4.2", "a claim", "a case", "N = 1", counted)
+        for counted in (Tally(3, 0), Tally())
+    ]
+    assert len(table_of(lines[:1])) == 1
+    with pytest.raises(UserError, match=r"Theorem 4\.2, a claim, a case .*: nothing was tried"):
+        table_of(lines)
 
 
 def test_another_seed_draws_other_instances():

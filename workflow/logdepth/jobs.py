@@ -103,17 +103,12 @@ def compare(study: StudySummary) -> Job:
     return _collect("compare", study.experiments, "logdepth.evaluation.comparison")
 
 
-def fit(study: StudySummary, threshold: Sequence[float], bootstrap: int, seed: int) -> Job:
+def fit(study: StudySummary, threshold: Sequence[float]) -> Job:
     """Fit thresholds and growth laws."""
     return Job(
         "fit",
         ("logdepth.fitting.tables", *WRITERS),
-        {
-            "experiments": identifiers(study.experiments),
-            "threshold": list(threshold),
-            "bootstrap": bootstrap,
-        },
-        {"bootstrap": seed},
+        {"experiments": identifiers(study.experiments), "threshold": list(threshold)},
     )
 
 
@@ -190,7 +185,7 @@ def jobs_of(resolved: ResolvedStudy) -> dict[str, Job]:
         "curves/training": curves(summary),
         "describe/tables": describe(summary),
         "compare/comparison": compare(summary),
-        "fit/fits": fit(summary, study.fit.thresholds, study.fit.bootstrap, study.fit.seed),
+        "fit/fits": fit(summary, study.fit.thresholds),
         "depths/solved_depths": depths(summary, study.beside),
     }
     for experiment, tried in resolved.trials.items():

@@ -1,5 +1,6 @@
 """``logdepth fit``: thresholds and growth laws as tables."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -17,25 +18,23 @@ def fit(
     study: StudyOption,
     runs: Folder,
     threshold: Annotated[
-        list[float], typer.Option(help="Error below which a k is solved; the first one is fitted.")
+        list[float], typer.Option(help="Error below which a k is solved; may be repeated.")
     ],
     output: Annotated[Path, typer.Option(help="Folder for thresholds.csv and scaling.csv.")],
-    bootstrap: Annotated[int, typer.Option(min=10, help="Resamples behind an interval.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
     definition: Definition = "",
     record: Record = None,
 ) -> None:
     """Write what each depth solves, and the laws of its growth."""
     from logdepth import jobs
     from logdepth.evaluation.counts import read_counts
-    from logdepth.fitting.tables import Settings, scaling_table, thresholds_table
+    from logdepth.fitting.tables import scaling_table, thresholds_table
     from logdepth.provenance.record import recorded
     from logdepth.resolved import read_summary
     from logdepth.tables import write_table
 
     summary = read_summary(study)
     with recorded(
-        jobs.fit(summary, threshold, bootstrap, seed),
+        jobs.fit(summary, threshold),
         inputs=run_files(runs, summary.runs, "evaluation.csv"),
         outputs=[output / "thresholds.csv", output / "scaling.csv"],
         record=record,
@@ -43,13 +42,13 @@ def fit(
         study=study,
     ):
         counts = read_counts(runs, summary.experiments)
-        settings = Settings(tuple(threshold), bootstrap, seed)
-        thresholds = thresholds_table(counts, settings)
-        scaling = scaling_table(counts, settings)
-        write_table("thresholds", thresholds, output / "thresholds.csv")
+        scaling = scaling_table(counts, threshold)
+        write_table("thresholds", thresholds_table(counts, threshold), output / "thresholds.csv")
         write_table("scaling", scaling, output / "scaling.csv")
-    for row in scaling[scaling["growth"] == "exponential"].itertuples():
+    for row in scaling[scaling["growth"] == "exponential"].to_dict("records"):
+        ends = f"[{row['slope_low']:.2f}, {row['slope_high']:.2f}]"
+        grows = f"log2 k* grows by {row['slope']:.2f} {ends} a layer; "
         print(
-            f"{row.experiment} (mode {row.mode}): log2 k* grows by {row.slope:.2f} "
-            f"[{row.slope_low:.2f}, {row.slope_high:.2f}] a layer; {row.verdict}"
+            f"{row['experiment']} (mode {row['mode']}), error below {row['threshold']:.0%}: "
+            f"{'' if math.isnan(row['slope']) else grows}{row['verdict']}: {row['reason']}"
         )

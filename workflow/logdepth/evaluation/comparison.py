@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from logdepth.config.run import Run
-from logdepth.evaluation.agreement import Seeds, design_effects, score, seed_variances, tolerance
+from logdepth.evaluation.agreement import (
+    Spread,
+    design_effects,
+    score,
+    score_of_trainings,
+    spread_of,
+    tolerance,
+)
 from logdepth.evaluation.counts import Counts
 from logdepth.evaluation.intervals import sequence_interval, wilson_interval
 from logdepth.evaluation.paper_differences import conditions_of
@@ -34,11 +41,11 @@ def compare(
 
     A run is compared if its task is the authors' and its depth, heads, width and training samples
     are the published ones. The published sample is taken to have, for each sequence, as many
-    independent answers as ours has, and z is that of ``agreement.score``. A verdict other than
-    "agrees" needs a |z| that one of all cells compared in the same mode would exceed
-    with a chance of 5 %. The models the authors released are the published ones, and so have no
-    variance over seeds; the variance of a model trained with a single seed is unknown, z leaves it
-    out, and ``conditions`` says so.
+    independent answers as ours has. The models the authors released are the published ones, and z
+    is that of ``agreement.score``; others are trainings of their own, and z is that of
+    ``agreement.score_of_trainings``. "lower" or "higher" needs a |z| that one of all cells tested
+    in the same mode would exceed with a chance of 5 %. How far one training is from another cannot
+    be seen of a single one, which is "not testable".
 
     Args:
         published: a row a cell: depth, heads, width, train_samples ("inf" or a number), k and
@@ -66,26 +73,29 @@ def compare(
     limit = table.groupby("mode")["z"].transform(lambda z: tolerance(z.count()))
     z = table["z"]
     table["verdict"] = np.select(
-        [z.isna(), z < -limit, z > limit], ["not measured", "lower", "higher"], "agrees"
+        [table["experiment"] == "", z.isna(), z < -limit, z > limit],
+        ["not measured", "not testable", "lower", "higher"],
+        "agrees",
     )
     return table
 
 
 def summary(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each experiment and mode with a cell that was compared.
+    """Return a row for each experiment and mode with a cell that was measured.
 
     Returns:
-        cells, and how many agree or are lower or higher; largest |z| and root mean square of z,
-        which is about 1 where nothing but chance differs; tolerance is the |z| still agreeing.
+        cells, and how many agree, are lower or higher, or are not testable; largest |z| and root
+        mean square of z, which is about 1 where nothing but chance differs; tolerance is the |z|
+        still agreeing.
     """
-    measured = comparison[comparison["z"].notna()]
-    limits = {str(name): tolerance(len(part)) for name, part in measured.groupby("mode")}
+    measured = comparison[comparison["verdict"] != "not measured"]
+    limits = {str(name): tolerance(part["z"].count()) for name, part in measured.groupby("mode")}
     rows = [
         {
             "experiment": experiment,
             "mode": mode,
             "cells": len(part),
-            **{word: int((part["verdict"] == word).sum()) for word in _VERDICTS},
+            **{name: int((part["verdict"] == word).sum()) for name, word in _VERDICTS.items()},
             "largest_z": part["z"].abs().max(),
             "rms_z": math.sqrt(np.square(part["z"]).mean()),
             "tolerance": limits[str(mode)],
@@ -96,7 +106,13 @@ def summary(comparison: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-_VERDICTS = ("agrees", "lower", "higher")
+# Columns of the summary, and the verdicts that they count.
+_VERDICTS = {
+    "agrees": "agrees",
+    "lower": "lower",
+    "higher": "higher",
+    "not_testable": "not testable",
+}
 _COLUMNS = (
     *_SETTING,
     *("k", "mode", "experiment", "origin", "recipe", "conditions"),
@@ -128,22 +144,19 @@ def _measured(
         if (setting := _setting(runs[name])) in settings:
             places.setdefault(setting, []).append(place)
     several = [
-        setting
-        for setting, chosen in places.items()
+        chosen
+        for chosen in places.values()
         if len(chosen) > 1 and runs[part.runs[chosen[0]]].origin == "trained"
     ]
-    seeds = seed_variances([(part.wrong[places[s]], part.symbols) for s in several])
-    known = dict(zip(several, seeds, strict=True))
+    spread = spread_of([(part.wrong[chosen], part.symbols) for chosen in several])
     return {
-        setting: _cells(
-            part, chosen, runs[part.runs[chosen[0]]], settings[setting], known.get(setting)
-        )
+        setting: _cells(part, chosen, runs[part.runs[chosen[0]]], settings[setting], spread)
         for setting, chosen in places.items()
     }
 
 
 def _cells(
-    part: Counts, chosen: list[int], run: Run, cells: pd.DataFrame, seeds: Seeds | None
+    part: Counts, chosen: list[int], run: Run, cells: pd.DataFrame, spread: Spread
 ) -> dict[int, dict[str, Any]]:
     wrong, symbols = part.wrong[chosen], part.symbols
     count, _, sequences = wrong.shape
@@ -159,6 +172,12 @@ def _cells(
         if k not in published:
             continue
         sizes = published_sizes[place], our_sizes[place]
+        z = math.nan
+        if run.origin != "trained":
+            z = score(published[k], errors[place], sizes)
+        elif count > 1:
+            own = wrong[:, place].sum(1) / answers[place]
+            z = score_of_trainings(published[k], own, sizes, spread)
         theirs = wilson_interval(published[k], sizes[0])
         low, high = sequence_interval(together[place], asked[place])
         result[k] = {
@@ -173,7 +192,7 @@ def _cells(
             "ours_high": high,
             "seeds": count,
             "sequences": sequences,
-            "z": score(published[k], errors[place], sizes, seeds, place),
+            "z": z,
         }
     return result
 

@@ -12,6 +12,8 @@ from logdepth.config.run import Run
 from logdepth.errors import UserError
 from logdepth.evaluation.intervals import seed_interval, sequence_interval
 
+_CELLS = ("wrong", "symbols", "late_wrong", "late_symbols")
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -23,10 +25,12 @@ class Counts:
         runs: (R,) identifiers.
         depths: (R,) depth of each run.
         seeds: (R,) seed of each run.
-        chance: error of a uniform guess at the task.
         ks: (K,) values of k, ascending.
+        guess: (K,) error of the best guess that does without solving the task.
         wrong: (R, K, S) wrong answers of each sequence.
         symbols: (K, S) answers of each sequence, the same for every run.
+        late_wrong: (R, K) wrong answers at late positions, of all sequences.
+        late_symbols: (K,) answers there, the same for every run.
     """
 
     experiment: str
@@ -34,18 +38,20 @@ class Counts:
     runs: list[str]
     depths: NDArray[np.int64]
     seeds: NDArray[np.int64]
-    chance: float
     ks: NDArray[np.int64]
+    guess: NDArray[np.float64]
     wrong: NDArray[np.float64]
     symbols: NDArray[np.float64]
+    late_wrong: NDArray[np.float64]
+    late_symbols: NDArray[np.float64]
 
-    def errors(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Return the pooled errors (R, K); ``weights`` (K, S) says how often a sequence counts."""
-        weights = np.ones_like(self.symbols) if weights is None else weights
-        answers = (self.symbols * weights).sum(1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            errors: NDArray[np.float64] = np.einsum("rks,ks->rk", self.wrong, weights) / answers
-        return errors
+    def errors(self) -> NDArray[np.float64]:
+        """Return the errors (R, K), pooled over sequences; NaN where nothing was answered."""
+        return _share(self.wrong.sum(2), self.symbols.sum(1))
+
+    def late_errors(self) -> NDArray[np.float64]:
+        """Return the errors (R, K) at late positions, which answer for small k and large ones."""
+        return _share(self.late_wrong, self.late_symbols)
 
 
 def read_counts(runs_folder: Path, experiments: Mapping[str, Sequence[Run]]) -> list[Counts]:
@@ -64,9 +70,10 @@ def read_counts(runs_folder: Path, experiments: Mapping[str, Sequence[Run]]) -> 
         tables = [_read_evaluation(runs_folder / name / "evaluation.csv") for name in identifiers]
         for mode in tables[0]["mode"].unique():
             cubes = [_cube(table[table["mode"] == mode]) for table in tables]
-            ks, _, symbols = cubes[0]
-            for name, (other_ks, _, other_symbols) in zip(identifiers, cubes, strict=True):
-                if not (np.array_equal(ks, other_ks) and np.array_equal(symbols, other_symbols)):
+            ks, first = cubes[0]
+            for name, (other_ks, cells) in zip(identifiers, cubes, strict=True):
+                same = (np.array_equal(first[c], cells[c]) for c in ("symbols", "late_symbols"))
+                if not (np.array_equal(ks, other_ks) and all(same)):
                     raise UserError(
                         f"{runs_folder / name}/evaluation.csv: not the sequences on which "
                         f"{identifiers[0]} was evaluated; evaluate both on one set"
@@ -78,10 +85,12 @@ def read_counts(runs_folder: Path, experiments: Mapping[str, Sequence[Run]]) -> 
                     runs=identifiers,
                     depths=np.array([run.model.depth for run in runs]),
                     seeds=np.array([run.seed for run in runs]),
-                    chance=runs[0].task.chance,
                     ks=ks,
-                    wrong=np.stack([wrong for _, wrong, _ in cubes]),
-                    symbols=symbols,
+                    guess=np.array([runs[0].task.guess(k) for k in ks.tolist()]),
+                    wrong=np.stack([cells["wrong"] for _, cells in cubes]),
+                    symbols=first["symbols"],
+                    late_wrong=np.stack([cells["late_wrong"].sum(1) for _, cells in cubes]),
+                    late_symbols=first["late_symbols"].sum(1),
                 )
             )
     return result
@@ -91,6 +100,7 @@ def errors_by_run(counts: list[Counts]) -> pd.DataFrame:
     """Return a row for each run and k, with the interval over sequences."""
     rows = []
     for part in counts:
+        late_errors = part.late_errors()
         for r, errors in enumerate(part.errors()):
             for place, error in enumerate(errors):
                 low, high = sequence_interval(part.wrong[r, place], part.symbols[place])
@@ -107,6 +117,9 @@ def errors_by_run(counts: list[Counts]) -> pd.DataFrame:
                         "sequences_high": high,
                         "sequences": part.symbols.shape[1],
                         "symbols": int(part.symbols[place].sum()),
+                        "late_error": late_errors[r, place],
+                        "late_symbols": int(part.late_symbols[place]),
+                        "guess": part.guess[place],
                     }
                 )
     return pd.DataFrame(rows)
@@ -116,7 +129,7 @@ def errors_by_depth(counts: list[Counts]) -> pd.DataFrame:
     """Return a row for each experiment, depth and k: the error pooled over seeds, two intervals."""
     rows = []
     for part in counts:
-        errors = part.errors()
+        errors, late_errors = part.errors(), part.late_errors()
         for depth in np.unique(part.depths):
             chosen = part.depths == depth
             for place, k in enumerate(part.ks):
@@ -139,6 +152,9 @@ def errors_by_depth(counts: list[Counts]) -> pd.DataFrame:
                         "seeds": int(chosen.sum()),
                         "sequences": part.symbols.shape[1],
                         "symbols": int(part.symbols[place].sum()),
+                        "late_error": late_errors[chosen, place].mean(),
+                        "late_symbols": int(part.late_symbols[place]),
+                        "guess": part.guess[place],
                     }
                 )
     return pd.DataFrame(rows)
@@ -146,17 +162,21 @@ def errors_by_depth(counts: list[Counts]) -> pd.DataFrame:
 
 def _read_evaluation(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, dtype={"mode": str})
-    wanted = ["mode", "k", "sequence", "wrong", "symbols"]
+    wanted = ["mode", "k", "sequence", *_CELLS]
     if missing := [column for column in wanted if column not in table]:
         raise UserError(f"{path}: no column '{missing[0]}'; expected {', '.join(wanted)}")
     return table
 
 
-def _cube(
-    table: pd.DataFrame,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return values of k (K,), wrong answers (K, S) and answers (K, S)."""
-    cells = table.set_index(["k", "sequence"])
-    wrong = cells["wrong"].unstack("sequence")  # noqa: PD010 - each cell stands once
-    symbols = cells["symbols"].unstack("sequence")  # noqa: PD010
-    return wrong.index.to_numpy(), wrong.to_numpy(float), symbols.to_numpy(float)
+def _cube(table: pd.DataFrame) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Return values of k (K,), and each kind of count (K, S)."""
+    cells = table.set_index(["k", "sequence"])[list(_CELLS)]
+    unstacked = cells.unstack("sequence")  # noqa: PD010 - each cell stands once
+    found = {column: unstacked[column].to_numpy(float) for column in _CELLS}
+    return unstacked.index.to_numpy(), found
+
+
+def _share(wrong: NDArray[np.float64], answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share: NDArray[np.float64] = wrong / answers
+    return share

@@ -1,10 +1,13 @@
 r"""Largest solvable k against depth, the fitted growth, and the theory (paper: section 4).
 
 Largest solved *k* against depth, on a log scale. Open markers are single runs, filled ones the
-error pooled over seeds with a 95 % interval from resampling seeds and sequences; triangles are
-bounds, where all or none of the *k* tried were solved. The blue line is the fitted exponential
-growth, grey lines the other two laws; the dashed line is what a theorem promises for the task, if
-there is one: for hop_k, that depth floor(log\ :sub:`2` *k*) + 2 is enough, as the paper states.
+error pooled over seeds with a 95 % interval from the scatter of seeds and the steps of *k*;
+triangles are bounds, where all or none of the *k* tried were solved. Lines are the laws of growth
+that the data do not reject (goodness of fit, *p* of at least 5 %; several may be left, or none).
+Above them stand the slope of the exponential law with its 95 % interval, whether it fits or not,
+and the verdict for each error below which a *k* may count as solved: a law, "none fits", or "cannot
+tell"; the points are those of the first. The dashed line is what a theorem promises for the task,
+if there is one: for hop_k, that depth floor(log\ :sub:`2` *k*) + 2 is enough, as the paper states.
 """
 
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from logdepth.figures.style import Shown, depth_axis, panels, with_titles
-from logdepth.fitting.growth import LAWS
+from logdepth.fitting.growth import LAWS, REJECTED
 
 TABLES = ("thresholds", "scaling")
 USES = ("reach",)
@@ -27,18 +30,19 @@ _MEANING = {
     "lower bound": "all $k$ solved: at least",
     "upper bound": "no $k$ solved: at most",
 }
-_LINE = {"exponential": "-", "linear": ":", "power": "-."}
+_LINE = {"exponential": ("-", "C0"), "linear": (":", "C2"), "power": ("-.", "C1")}
 
 
 def prepare(tables: dict[str, pd.DataFrame], shown: Shown) -> pd.DataFrame:
-    """Return, for the first threshold, a row a run, depth, or fitted law at a depth.
+    """Return a row a run, depth, verdict, or law at a depth; all but verdicts of one threshold.
 
-    Columns: experiment, title, mode, kind ("run", "depth", "theory" or a law's name), depth,
-    log2_k, low, high, value ("exact" or which bound), slope and verdict of a law.
+    Columns: experiment, title, mode, kind ("run", "depth", "theory", "verdict" or the name of a
+    law), threshold, depth, log2_k, low, high, value ("exact" or which bound), and of a verdict also
+    slope, slope_low and slope_high of the exponential law.
     """
     thresholds, scaling = tables["thresholds"], tables["scaling"]
-    first = thresholds["threshold"] == scaling["threshold"].iloc[0]
-    points = thresholds[first].copy()
+    first = scaling["threshold"].iloc[0]
+    points = thresholds[thresholds["threshold"] == first].copy()
     points["kind"] = np.where(points["seed"] == "all", "depth", "run")
     points = points.rename(columns={"log2_k_low": "low", "log2_k_high": "high"})
     rows = [points]
@@ -50,32 +54,28 @@ def prepare(tables: dict[str, pd.DataFrame], shown: Shown) -> pd.DataFrame:
         theory = {"depth": list(bound), "log2_k": np.log2(list(bound.values()))}
         rows.append(pd.DataFrame(common | {"kind": "theory"} | theory))
         laws = scaling[(scaling["experiment"] == experiment) & (scaling["mode"] == mode)]
-        for law in laws.itertuples():
-            if np.isnan(law.slope):
-                continue
-            curve = LAWS[law.growth](fine, law.intercept, law.slope)
-            fitted = {
-                "kind": law.growth,
-                "depth": fine,
-                "log2_k": curve,
-                "slope": law.slope,
-                "slope_low": law.slope_low,
-                "slope_high": law.slope_high,
-                "verdict": law.verdict,
-            }
-            rows.append(pd.DataFrame(common | fitted))
-    columns = ["experiment", "mode", "kind", "depth", "seed", "log2_k", "low", "high"]
+        rows.append(laws[laws["growth"] == "exponential"].assign(kind="verdict"))
+        for law in laws[(laws["threshold"] == first) & ~(laws["p"] < REJECTED)].itertuples():
+            if law.growth in LAWS and not np.isnan(law.slope):
+                curve = LAWS[law.growth](fine, law.intercept, law.slope)
+                fitted = {"kind": law.growth, "threshold": first, "depth": fine, "log2_k": curve}
+                rows.append(pd.DataFrame(common | fitted))
+    columns = ["experiment", "mode", "kind", "threshold", "depth", "seed", "log2_k", "low", "high"]
     columns += ["value", "slope", "slope_low", "slope_high", "verdict"]
-    return with_titles(pd.concat(rows, ignore_index=True).reindex(columns=columns), shown.titles)
+    table = pd.concat(rows, ignore_index=True).reindex(columns=columns)
+    table.loc[table["kind"] == "verdict", "depth"] = np.nan
+    return with_titles(table, shown.titles)
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """Draw runs as small markers and depths as large ones; triangles mark bounds."""
-    figure, parts = panels(data, height=3.2)
+    figure, parts = panels(data, height=3.4)
     # The panels share their y axis.
-    top = int(np.ceil(data.loc[data["kind"] != "theory", "log2_k"].max()))
+    points = data["kind"].isin(["run", "depth"])
+    top = int(np.ceil(data.loc[points, "log2_k"].max() + 0.2))
     ticks = range(max(top, 2) + 1)
     for axis, part in parts:
+        _say_verdicts(axis, part[part["kind"] == "verdict"])
         _draw_lines(axis, part)
         _draw_runs(axis, part[part["kind"] == "run"])
         _draw_depths(axis, part[part["kind"] == "depth"])
@@ -94,6 +94,18 @@ def _legend(axis: Axes) -> Iterator[tuple[Any, str]]:
     return zip(handles, labels, strict=True)
 
 
+def _say_verdicts(axis: Axes, verdicts: pd.DataFrame) -> None:
+    lines = [axis.get_title()]
+    first = verdicts.iloc[0]
+    if not np.isnan(first["slope"]):
+        ends = f"{first['slope']:.2f} [{first['slope_low']:.2f}, {first['slope_high']:.2f}]"
+        lines.append(f"$\\log_2 k^*$ grows by {ends} a layer")
+    for verdict, rows in verdicts.groupby("verdict", sort=False):
+        places = [f"{100 * threshold:.3g}" for threshold in sorted(rows["threshold"])]
+        lines.append(f"error below {', '.join(places)} %: {verdict}")
+    axis.set_title("\n".join(lines))
+
+
 def _draw_lines(axis: Axes, part: pd.DataFrame) -> None:
     theory = part[part["kind"] == "theory"]
     axis.plot(
@@ -105,23 +117,12 @@ def _draw_lines(axis: Axes, part: pd.DataFrame) -> None:
         ms=9,
         label="solved, says the theory",
     )
-    for law, style in _LINE.items():
+    for law, (style, colour) in _LINE.items():
         line = part[part["kind"] == law]
-        if line.empty:
-            continue
-        claimed = law == "exponential"
-        if claimed:
-            slope, low, high = line.iloc[0][["slope", "slope_low", "slope_high"]]
-            grows = f"$\\log_2 k^*$ grows by {slope:.2f} [{low:.2f}, {high:.2f}] a layer"
-            axis.set_title(f"{axis.get_title()}\n{grows}")
-        axis.plot(
-            line["depth"],
-            line["log2_k"],
-            color="C0" if claimed else "0.6",
-            ls=style,
-            lw=1.5 if claimed else 1.0,
-            label=f"{law} growth",
-        )
+        if not line.empty:
+            axis.plot(
+                line["depth"], line["log2_k"], color=colour, ls=style, label=f"{law}, not rejected"
+            )
 
 
 def _draw_runs(axis: Axes, runs: pd.DataFrame) -> None:

@@ -132,9 +132,10 @@ def error_lines(data: pd.DataFrame, *, x: str, line: str, symbol: str) -> tuple[
         The figure and the axes of its panels.
     """
     figure, parts = panels(data)
-    colours = ordered_colours(sorted(data[line].unique()))
+    values = sorted(data[line].unique())
+    colours = ordered_colours(values)
     for axis, part in parts:
-        for i, (value, curve) in enumerate(part.groupby(line)):
+        for value, curve in part.groupby(line):
             axis.fill_between(
                 curve[x],
                 curve["seeds_low"],
@@ -151,7 +152,7 @@ def error_lines(data: pd.DataFrame, *, x: str, line: str, symbol: str) -> tuple[
                 curve["error"],
                 yerr=(below, above),
                 color=colours[value],
-                marker=MARKERS[i % len(MARKERS)],
+                marker=MARKERS[values.index(value) % len(MARKERS)],
                 elinewidth=0.8,
                 label=f"${symbol}={value}$",
             )

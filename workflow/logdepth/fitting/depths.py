@@ -62,10 +62,9 @@ def published_depths(published: pd.DataFrame, threshold: float) -> pd.DataFrame:
     rows = []
     for depth, curve in chosen[chosen["k"] > 0].groupby("depth"):
         ordered = curve.sort_values("k")
-        solved, _, bound = largest_solved(
-            ordered["k"].to_numpy(), ordered["error"].to_numpy(), threshold
-        )
-        rows.append(("as published", "trained", "train", depth, solved, bound.value, threshold))
+        solved = largest_solved(ordered["k"].to_numpy(), ordered["error"].to_numpy(), threshold)
+        found = solved.largest, solved.bound.value
+        rows.append(("as published", "trained", "train", depth, *found, threshold))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 

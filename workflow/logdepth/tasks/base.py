@@ -65,6 +65,10 @@ class Task(Settings):
         """Error of a uniform guess among the answers that count."""
         raise NotImplementedError
 
+    def guess(self, k: int) -> float:  # noqa: ARG002 - a task may know nothing better
+        """Return the error of the best guess that does without solving the task."""
+        return self.chance
+
     def batch(
         self,
         seed: int,

@@ -66,6 +66,20 @@ class Hop(Task):
         """Error of a uniform guess among the symbols."""
         return 1 - 1 / self.alphabet
 
+    def guess(self, k: int) -> float:
+        """Return the error of the best guess from the symbol at a position, without hopping.
+
+        The string after a position is a fresh random walk backwards, so that the symbols that hops
+        meet are a chain: a hop never meets the symbol of the last one, since neighbours differ; the
+        one before that has probability 2/S of S symbols, and each other 1/S. Hence the probability
+        p(k) of coming back to the first symbol is (1 + p(k - 2) - p(k - 1)) / S. Exact for long
+        strings.
+        """
+        back, last = 1.0, 0.0
+        for _ in range(k):
+            back, last = (1 + last - back) / self.alphabet, back
+        return 1 - max(back, (1 - back) / (self.alphabet - 1))
+
     def batch(
         self,
         seed: int,

@@ -92,7 +92,8 @@ def _inboxes(outboxes: Outboxes) -> list[list[Message]]:
 def scores(settings: Theory, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     """Yield rows about the vectors by which tokens find those that send to them."""
     tokens = sorted({min(n, _SCORED) for n in settings.machines})
-    fans = sorted({min(fan, min(tokens)) for fan in settings.fans})
+    # Fewer than there are tokens, so that of each some are no sender.
+    fans = sorted({min(fan, min(tokens) - 1) for fan in settings.fans})
     senders, others, norms = Tally(), Tally(), Tally()
     for n, fan in itertools.product(tokens, fans):
         # Half as many again as the heads have, which are content with a little more than 1/2.

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from logdepth.errors import UserError
+
 COLUMNS = ["theorem", "claim", "case", "size", "instances", "failures"]
 
 
@@ -68,8 +70,18 @@ def row(theorem: str, claim: str, case: str, size: str, counted: Tally) -> dict[
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as a table, without those of which nothing was tried."""
-    return pd.DataFrame([line for line in rows if line["instances"]])
+    """Return rows as a table.
+
+    Raises:
+        UserError: of some row nothing was tried, so that it says nothing of its claim.
+    """
+    for line in rows:
+        if not line["instances"]:
+            raise UserError(
+                f"{line['theorem']}, {line['claim']}, {line['case']} ({line['size']}): "
+                "nothing was tried; expected settings with at least one instance"
+            )
+    return pd.DataFrame(rows)
 
 
 def extent(name: str, values: Iterable[int]) -> str:
