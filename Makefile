@@ -82,8 +82,9 @@ config: setup ## regenerate config/schema.json and config/default.yaml
 	logdepth config schema > config/schema.json
 	logdepth config default > config/default.yaml
 
-claims: setup ## write docs/claims.md from what is published
+claims: setup ## write docs/claims.md and the samples in docs/audit.md from what is published
 	python benchmarks/claims.py > docs/claims.md
+	python benchmarks/audit_samples.py
 
 image: .venv/dev.done ## build containers/logdepth.sif, as root (TORCH=cpu|cuda, MIRROR=…)
 	@containers/build.sh

@@ -18,7 +18,7 @@ title: Long enough for accidents
 task: {name: hop, context: 13, alphabet: 4, max_k: 4}
 seeds: [0]
 evaluation: {sequences: 16}
-fit: {bootstrap: 12}
+fit: {thresholds: [0.1, 0.05]}
 experiments:
   fast:
     title: fast
@@ -33,7 +33,7 @@ title: One of a pack fails
 task: {name: hop, context: 10, alphabet: 4, max_k: 2}
 seeds: [0, 1]
 evaluation: {sequences: 16}
-fit: {bootstrap: 12}
+fit: {thresholds: [0.1, 0.05]}
 experiments:
   good:
     title: good

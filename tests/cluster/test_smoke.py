@@ -124,8 +124,9 @@ def test_what_ran_in_the_image_is_verified_with_it_and_misses_it_without(
     on_cluster, image, tmp_path, capsys
 ):
     checkout, _ = on_cluster
-    assert main([str(folder_of(checkout)), "--image", str(image)]) == 0
-    assert main([str(folder_of(checkout)), "--image", str(tmp_path / "none.sif")]) == 6
+    study = [str(folder_of(checkout)), "--repository", str(checkout.folder)]
+    assert main([*study, "--image", str(image)]) == 0
+    assert main([*study, "--image", str(tmp_path / "none.sif")]) == 6
     assert "its image logdepth.sif" in capsys.readouterr().out
 
 

@@ -1,12 +1,15 @@
 """Which part of the package may import which: data flow one way, and nothing goes in a circle."""
 
 import ast
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import audit_trail
 import logdepth
 
 ROOT = Path(logdepth.__file__).parent
+AUDIT = Path(audit_trail.__file__).parent
 # Anybody may have these.
 BASE = {"errors", "files", "canonical"}
 # What each part imports besides, at the top of a module or within a function.
@@ -22,8 +25,7 @@ ARROWS = {
     "models": {"settings", "tasks"},
     "recipes": {"settings", "tasks", "models", "optimizers"},
     "config": {"settings", "tasks", "models", "recipes"},
-    "provenance": set(),
-    "audit": {"provenance"},
+    "provenance": {"audit_trail"},
     "training": {"config", "tasks", "models"},
     "released": {"config", "settings", "models"},
     "evaluation": {"config", "tasks", "models", "recipes"},
@@ -33,10 +35,26 @@ ARROWS = {
     "planning": {"settings", "config", "tasks", "models", "recipes", "training", "provenance"},
     "resolved": {"settings", "config", "tasks", "figures"},
     "jobs": {"config", "tasks", "models", "figures", "theory", "provenance", "resolved"},
-    "expected": {"config", "audit", "provenance", "jobs", "resolved"},
+    # What the audit is told of us.
+    "narrowing": {"audit_trail"},
+    "rebuilding": {"audit_trail"},
+    "audited": {"audit_trail", "config", "jobs", "resolved", "narrowing", "rebuilding"},
 }
 # Commands put everything together.
 FREE = {"cli", "__main__"}
+# Modules of the audit that are carried to other machines, where there is nothing but Python.
+CARRIED = "audit_trail.__main__"
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules that a file imports, at its top or within a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
 
 
 def parts_imported() -> dict[str, set[str]]:
@@ -47,17 +65,18 @@ def parts_imported() -> dict[str, set[str]]:
         if part == "__init__":
             continue
         imports = found.setdefault(part, set())
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module == "logdepth":
-                names = [f"logdepth.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module]
-            imports |= {name.split(".")[1] for name in names if name.startswith("logdepth.")}
+        for name in imports_of(path):
+            package, _, inner = name.partition(".")
+            if package == "logdepth" and inner:
+                imports.add(inner.partition(".")[0])
+            elif package == "audit_trail":
+                imports.add(package)
         imports.discard(part)
-    return found
+    return {part: {i for i in imports if _is_part(i)} for part, imports in found.items()}
+
+
+def _is_part(name: str) -> bool:
+    return name == "audit_trail" or any((ROOT / n).exists() for n in (name, f"{name}.py"))
 
 
 def test_each_part_imports_what_it_may():
@@ -83,3 +102,29 @@ def test_no_arrow_is_listed_in_vain():
 def test_nothing_goes_in_a_circle():
     found = {part: imports for part, imports in parts_imported().items() if part not in FREE}
     list(TopologicalSorter(found).static_order())
+
+
+def test_the_audit_knows_no_science():
+    wrong = {
+        path.relative_to(AUDIT).as_posix(): sorted(names)
+        for path in sorted(AUDIT.rglob("*.py"))
+        if (names := {n for n in imports_of(path) if n.split(".")[0] in ("logdepth", "torch")})
+    }
+    # It asks a torch that a job has loaded for its threads, and imports none.
+    assert wrong == {}
+
+
+def test_the_verifier_needs_nothing_but_python():
+    waiting, seen = [CARRIED], set()
+    while waiting:
+        name = waiting.pop()
+        path = AUDIT.parent.joinpath(*name.split(".")).with_suffix(".py")
+        if name in seen or not path.is_file():
+            continue
+        seen.add(name)
+        for other in imports_of(path):
+            if other.split(".")[0] == "audit_trail":
+                waiting.append(other)
+            else:
+                assert other.split(".")[0] in sys.stdlib_module_names, f"{name} imports {other}"
+    assert {"audit_trail.verify", "audit_trail.repository"} <= seen

@@ -68,20 +68,16 @@ def test_code_is_stale_when_neither_hash_that_a_record_may_have_is_of_it(study, 
 
 
 def test_a_repository_knows_its_code(root):
-    repository = find_repository(root / "workflow/logdepth/tasks")
+    repository = find_repository(root)
     assert repository.folder == root
     modules = ["logdepth.tasks.hop", "logdepth.tasks", "logdepth.nothing"]
     now = {module: repository.current(module) for module in modules}
     assert now["logdepth.nothing"] == ()
     assert [len(value) for value in now["logdepth.tasks.hop"]] == [64, 64]
-    if repository.complete:
+    if repository.problem is None and not repository.shallow:
         committed = repository.at("HEAD", modules)
         assert committed["logdepth.nothing"] == ()
         assert [len(value) for value in committed["logdepth.tasks"]] == [64, 64]
         assert repository.at("0" * 40, modules) == dict.fromkeys(modules, ())
         assert not repository.has("0" * 40)
         assert repository.has("HEAD")
-
-
-def test_outside_of_a_checkout_there_is_no_repository(tmp_path):
-    assert find_repository(tmp_path) is None

@@ -1,39 +1,26 @@
-"""What differs between jobs, how far numbers are apart, and the versions of a file."""
+"""What differs between jobs, and the versions of a file."""
 
 import json
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from audit_trail.commands import diff, history
 from audit_trail.comparison import compare, open_side
-from audit_trail.deviations import deviations, lone_rows, plain
 from audit_trail.differences import KINDS, differences
+from audit_trail.errors import AuditError
 from audit_trail.study import open_study
 from audit_trail.versions import present_state, versions
-from audit_trail.commands import diff, history
-from logdepth.errors import UserError
-from logdepth.files import write_text
-from logdepth.provenance import environment
-from logdepth.provenance.job import Job
-from logdepth.provenance.record import recorded
+from statements import resource, write_job
+
+RUN = {"run": {"training": {"steps": 100, "betas": [0.9, 0.99]}}, "device": "cpu"}
 
 
-def run_job(
-    study, name="train/fast-seed0-0123abcd", *, output="runs/a.csv", text="x\n1.0\n", **job
-):
-    settings = {"run": {"training": {"steps": 100, "betas": [0.9, 0.99]}}, "device": "cpu"}
-    stage = name.partition("/")[0]
-    record = study / "provenance" / f"{name}.json"
-    inputs = job.pop("inputs", [])
-    parameters = settings | job.pop("parameters", {})
-    path = study / output
-    made = Job(stage, ("logdepth.files",), parameters, job.pop("seeds", {}))
-    with recorded(made, inputs=inputs, outputs=[path], record=record, definition=made.definition()):
-        write_text(path, text)
-    return path
+def run_job(study: Path, name="train/fast-seed0-0123abcd", **settings):
+    settings.setdefault("files", {"runs/a.csv": "x\n1.0\n"})
+    return write_job(study, name, parameters=RUN | settings.pop("parameters", {}), **settings)
 
 
 def found(first, second):
@@ -48,138 +35,73 @@ def test_equal_jobs_do_not_differ(tmp_path):
     assert found(tmp_path / "a", tmp_path / "b") == []
 
 
-def test_the_likeliest_cause_comes_first(tmp_path, monkeypatch):
-    for side, text in (("a", "one"), ("b", "two")):
-        write_text(tmp_path / "published.csv", text)
-        known = environment.packages()
-        monkeypatch.setattr(
-            environment, "packages", lambda k=known, t=text: k | {"torch": t, "rich": t}
-        )
-        monkeypatch.setattr(environment, "machine", lambda t=text: {"host": t, "processor": t})
-        steps = {"run": {"training": {"steps": len(text) if text == "one" else 50}}}
+def test_the_likeliest_cause_comes_first(tmp_path):
+    for side, text in (("a", "1"), ("b", "2")):
         run_job(
             tmp_path / side,
-            inputs=[tmp_path / "published.csv"],
-            parameters=steps | {"device": "cuda" if text == "two" else "cpu"},
-            seeds={"run": len(side + text) if text == "two" else 0},
+            resources=[
+                resource("external", "published.csv", text * 64),
+                resource("lock", f"provenance/environments/{text * 64}.txt", text * 64),
+            ],
+            parameters={"run": {"steps": int(text)}, "device": text},
+            seeds={"run": int(text)},
+            packages={"torch": text},
+            sources={"x": text},
+            machine={"host": text, "processor": text},
         )
     differing = found(tmp_path / "a", tmp_path / "b")
     assert [(kind, name) for kind, name, _, _ in differing] == [
-        ("configuration", "run.training.steps"),
+        ("configuration", "run.steps"),
         ("seed", "run"),
-        ("input", str(tmp_path / "published.csv")),
-        ("numerics", "torch"),
+        ("input", "published.csv"),
+        ("code", "x"),
+        ("package", "torch"),
         ("machine", "device"),
         ("machine", "processor"),
-        ("package", "rich"),
+        ("lock", "None"),
         ("host", "host"),
     ]
-    assert differing[0][2:] == ("3", "50")
+    assert differing[0][2:] == ("1", "2")
     assert [kind for kind, *_ in differing] == sorted((k for k, *_ in differing), key=KINDS.index)
 
 
 def test_runs_are_matched_by_label_and_effects_are_not_causes(tmp_path):
     for side, steps, hash_ in (("a", 100, "0123abcd"), ("b", 200, "89ab0123")):
-        study = tmp_path / side
-        run = f"fast-seed0-{hash_}"
-        settings = {"run": {"training": {"steps": steps}}}
-        made = run_job(
-            study, f"train/{run}", output="runs/a.csv", text=f"x\n{steps}\n", parameters=settings
+        run, files = f"fast-seed0-{hash_}", {"runs/a.csv": f"x\n{steps}\n"}
+        run_job(tmp_path / side, f"train/{run}", files=files, parameters={"run": {"steps": steps}})
+        write_job(
+            tmp_path / side,
+            "fit/fits",
+            {"t.csv": f"e\n{steps / 7}\n"},
+            parameters={"experiments": {"fast": [run]}},
+            resources=[resource("input", "runs/a.csv", str(steps)[0] * 64)],
         )
-        run_job(study, "fit/fits", output="t.csv", text=f"e\n{steps / 7}\n", inputs=[made])
-    comparison = compare(open_side(tmp_path / "a"), open_side(tmp_path / "b"))
-    assert set(comparison.pairs) == {"train/fast-seed0", "fit/fits"}
-    assert comparison.equal == []
-    assert next((str(c.difference), dict(c.jobs)) for c in comparison.causes) == (
-        "configuration run.training.steps: 100 → 200",
-        {"train": 1},
-    )
-    assert not [c for c in comparison.causes if c.difference.kind == "input"]
+    comparison = compare(open_side(tmp_path / "a"), open_side(tmp_path / "b"), (), 1e-3)
+    assert set(comparison["both"]) == {"train/fast-seed0", "fit/fits"}
+    assert comparison["equal"] == []
+    assert [(cause["text"], cause["jobs"]) for cause in comparison["causes"]] == [
+        ("configuration run.steps: 100 → 200", {"train": 1})
+    ]
+    assert set(comparison["tables"]) == {"train/fast-seed0: a.csv", "fit/fits: t.csv"}
 
 
-def counts(rng, rate, sequences=400):
-    return pd.DataFrame(
-        {
-            "mode": "eval",
-            "k": np.repeat([1, 2], sequences),
-            "sequence": np.tile(np.arange(sequences), 2),
-            "wrong": rng.binomial(50, rate, 2 * sequences),
-            "symbols": 50,
-        }
-    )
-
-
-@pytest.mark.parametrize(("rate", "far"), [(0.1, False), (0.12, True)])
-def test_counts_are_compared_as_rates_in_standard_errors(tmp_path, rate, far):
-    for name, p, seed in (("a", 0.1, 1), ("b", rate, 2)):
-        counts(np.random.default_rng(seed), p).to_csv(tmp_path / f"{name}.csv", index=False)
-    found = {d.column: d for d in deviations(tmp_path / "a.csv", tmp_path / "b.csv")}
-    assert set(found) == {"error", "sequences_low", "sequences_high"}
-    worst = found["error"]
-    assert (worst.errors > 4) == far
-    assert (worst.beyond == 2) == far
-    one, other = (pd.read_csv(tmp_path / f"{n}.csv") for n in "ab")
-    k = int(worst.where.rpartition("=")[2])
-    for table, value in ((one, worst.before), (other, worst.after)):
-        part = table[table["k"] == k]
-        assert value == pytest.approx(part["wrong"].sum() / part["symbols"].sum())
-
-
-def test_tables_of_errors_are_compared_by_their_intervals(tmp_path):
-    table = pd.DataFrame(
-        {
-            "depth": [2, 3],
-            "error": [0.5, 0.1],
-            "sequences_low": [0.4, 0.09],
-            "sequences_high": [0.6, 0.11],
-        }
-    )
-    table.to_csv(tmp_path / "a.csv", index=False)
-    table.assign(error=[0.5, 0.11]).to_csv(tmp_path / "b.csv", index=False)
-    (worst,) = deviations(tmp_path / "a.csv", tmp_path / "b.csv")
-    assert worst.where == "depth=3"
-    assert worst.errors == pytest.approx(0.01 / (np.hypot(0.01, 0.01) / 1.959964), rel=1e-6)
-    assert deviations(tmp_path / "a.csv", tmp_path / "a.csv") == []
-    table.rename(columns={"error": "other"}).to_csv(tmp_path / "b.csv", index=False)
-    with pytest.raises(ValueError, match="columns are others"):
-        deviations(tmp_path / "a.csv", tmp_path / "b.csv")
-
-
-def test_what_no_estimate_shows_is_noticed_too(tmp_path):
-    before, after = tmp_path / "a.csv", tmp_path / "b.csv"
-    before.write_text("n,slope,slope_low,slope_high,verdict\n1,0.5,0.4,0.6,best\n2,0.5,0.4,,best\n")
-    after.write_text(before.read_text().replace("1,0.5,0.4,0.6", "1,0.5,0.3,0.6"))
-    (end,) = deviations(before, after)
-    assert (end.column, end.where) == ("slope_low", "n=1, verdict=best")
-    assert end.errors == pytest.approx(0.1 / (np.hypot(0.1, 0.15) / 1.959964), rel=1e-6)
-    after.write_text(before.read_text().replace("2,0.5,0.4,,best", "2,0.5,0.4,,worse"))
-    assert lone_rows(before, after) == (1, 1)
-    after.write_text(before.read_text().replace("1,0.5", "1,"))
-    worst = deviations(before, after)[0]
-    assert (worst.errors, worst.relative) == (np.inf, np.inf)
-    assert plain(worst)["after"] == "nan"
-    json.dumps([plain(d) for d in deviations(before, after)], allow_nan=False)
-
-
-def test_a_list_that_is_lost_is_one_difference(tmp_path):
+def test_a_list_that_is_lost_or_altered_is_one_difference(tmp_path):
     for side in "ab":
         run_job(tmp_path / side)
-    for kept in (tmp_path / "b" / "provenance" / "sources").iterdir():
-        kept.unlink()
-    assert found(tmp_path / "a", tmp_path / "b") == [("code", "(list of source)", "kept", "lost")]
-
-
-def test_a_seed_is_told_once(tmp_path):
-    for side, seed in (("a", 0), ("b", 1)):
-        run_job(tmp_path / side, parameters={"run": {"seed": seed}}, seeds={"run": seed})
-    assert found(tmp_path / "a", tmp_path / "b") == [("seed", "run", "0", "1")]
+    (kept,) = (tmp_path / "b" / "provenance" / "sources").iterdir()
+    lost = [("code", "(list of source)", "kept", "lost")]
+    for content in ('{"x":"2"}', "[", None):
+        kept.write_text(content) if content else kept.unlink()
+        assert found(tmp_path / "a", tmp_path / "b") == lost
 
 
 def test_the_versions_of_a_file_and_what_changed(tmp_path):
     study = tmp_path / "tiny"
-    path = run_job(study, text="one")
-    run_job(study, text="one")
-    run_job(study, text="two", parameters={"run": {"training": {"steps": 200}}})
+    path = study / "runs/a.csv"
+    run_job(study, files={"runs/a.csv": "one"})
+    run_job(study, files={"runs/a.csv": "one"})
+    changed = {"run": {"training": {"steps": 200}}}
+    run_job(study, files={"runs/a.csv": "two"}, parameters=changed)
     opened = open_study(study)
     listed = versions(opened, "runs/a.csv")
     assert [version.summary for version in listed] == [
@@ -202,18 +124,19 @@ def test_the_versions_of_a_file_and_what_changed(tmp_path):
     assert len(versions(opened, record)) == 3
     (study / record).unlink()
     assert len(versions(open_study(study), "runs/a.csv")) == 3
-    with pytest.raises(UserError, match="has never seen it"):
+    with pytest.raises(AuditError, match="has never seen it"):
         versions(opened, "runs/b.csv")
 
 
-def test_the_commands(tmp_path, monkeypatch):
+def test_the_commands(tmp_path):
     app = Typer()
     app.callback()(lambda: None)
     diff.register(app)
     history.register(app)
     first, second = tmp_path / "first", tmp_path / "second"
-    run_job(first, "fit/fits", output="t.csv", text="n,error\n1,0.25\n")
-    run_job(second, "fit/fits", output="t.csv", text="n,error\n1,0.5\n", seeds={"bootstrap": 3})
+    run_job(first, "fit/fits", files={"t.csv": "n,error\n1,0.25\n"})
+    run_job(second, "fit/fits", files={"t.csv": "n,error\n1,0.5\n"}, seeds={"\x1b[2K": 3})
+    run_job(second, "fit/other", files={"u.csv": ""})
 
     def output(*arguments):
         done = CliRunner().invoke(app, [str(a) for a in arguments])
@@ -222,11 +145,15 @@ def test_the_commands(tmp_path, monkeypatch):
 
     text = output("diff", first, second)
     assert "1 job on both sides; 0 of them wrote the same bytes" in text
-    assert "  seed bootstrap: none → 3  (1 fit)" in text
-    assert "error: 0.25 → 0.5 at n=1; 1 of 1 rows other" in text
+    assert "only in the second:\n  fit/other\n" in text
+    assert "different seed:\n  \\x1b[2K: none → 3  (1 fit)\n" in text
+    assert "different numbers:\n  fit/fits: t.csv: 1 of 2 cells differ by more than 0.001" in text
     plain = json.loads(output("diff", first / "t.csv", second / "t.csv", "--json"))
-    assert [cause["kind"] for cause in plain["causes"]] == ["seed"]
-    assert output("diff", first, first).endswith("no difference\n")
+    assert [(cause["kind"], cause["jobs"]) for cause in plain["causes"]] == [("seed", {"fit": 1})]
+    assert output("diff", first, first).endswith("no difference in what their records say\n")
     assert "1 version; the newest version is there" in output("history", first / "t.csv")
     listed = json.loads(output("history", first / "t.csv", "--json"))
     assert listed["versions"][0]["present"]
+    (first / "runs" / "x").mkdir(parents=True)
+    with pytest.raises(AuditError, match="no record is about it"):
+        open_side(first / "runs" / "x")

@@ -1,100 +1,189 @@
-"""How close an output made again is to the recorded one, and which commands are followed."""
+"""Which commands are followed, and how close an output made again is to the recorded one."""
 
-import sys
+import json
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.image import imsave
 from safetensors.numpy import save_file
 
-from audit_trail.reproduction.command import arguments_of, place_of
-from audit_trail.reproduction.environment import variables
-from audit_trail.reproduction.outcome import outcomes
-from audit_trail.reproduction.plan import make_plan
-from audit_trail.study import open_study
-from logdepth.errors import UserError
-from logdepth.files import write_text
-from logdepth.provenance.job import Job
-from logdepth.provenance.record import recorded
+from audit_trail.errors import AuditError
+from audit_trail.numbers import compare_files, gap
+from audit_trail.project import Project
+from audit_trail.records import Record, parse_statement
+from audit_trail.reproduction.command import command_of, place_of
+from audit_trail.study import StudyFolder
+from logdepth.rebuilding import RULES
+from statements import NONE, resource, statement
 
-JOB = Job("fit", ("logdepth.files",), {})
-TABLE = "n,error,sequences_low,sequences_high,slope,verdict\n1,0.5,0.4,0.6,1.0,best\n"
-
-
-@pytest.fixture
-def study(tmp_path):
-    """A job with an output of each kind."""
-    folder = tmp_path / "tiny"
-    names = ("a.csv", "a.png", "a.pdf", "a.json", "a.safetensors")
-    record = folder / "provenance" / "fit" / "fits.json"
-    outputs = [folder / name for name in names]
-    with recorded(JOB, inputs=[], outputs=outputs, record=record, definition=""):
-        write_kinds(folder)
-    return open_study(folder)
+PROJECT = Project(keys=("n", "mode"), rebuilding=RULES)
+STUDY = StudyFolder(Path("tiny"))
+RUN = {"model": {"depth": 2}, "task": {"name": "hop"}, "training": {"steps": 100}}
+COMMAND = "logdepth train --output old/runs/r --record old/provenance/train/r.json"
 
 
-def write_kinds(folder, *, table=TABLE, bright=0, weight=1.0, other=""):
-    write_text(folder / "a.csv", table)
-    picture = np.zeros((100, 100, 3), np.uint8)
-    picture.reshape(-1)[:bright] = 255
-    imsave(folder / "a.png", picture)
-    for name in ("a.pdf", "a.json"):
-        write_text(folder / name, f"{name}{other}")
-    save_file({"w": np.array([1.0, weight]), "v": np.zeros(2)}, folder / "a.safetensors")
+def record_of(
+    command,
+    *,
+    stage="train",
+    name="r",
+    outputs=("runs/r/model.safetensors", "runs/r/run.json"),
+    inputs=(),
+    external=(),
+    study=False,
+    **settings,
+) -> Record:
+    """Return a record, as somebody may have written it."""
+    resources = [resource("input", path) for path in inputs]
+    resources += [resource("external", path) for path in external]
+    if study:
+        resources.append(resource("study", f"provenance/studies/{NONE}.json"))
+    made = statement(
+        stage,
+        command=command.split(" ") if isinstance(command, str) else command,
+        outputs=dict.fromkeys(outputs, NONE),
+        resources=resources,
+        **settings,
+    )
+    return parse_statement(f"provenance/{stage}/{name}.json", NONE, made)
 
 
-def again(study, folder, **changes):
-    folder.mkdir()
-    write_kinds(folder, **changes)
-    (record,) = study.records.values()
-    return {outcome.name: outcome for outcome in outcomes(study, record, folder)}
+def words(record: Record) -> list[str]:
+    return list(command_of(PROJECT, STUDY, record).arguments)
 
 
-def test_the_same_bytes_are_identical(study, tmp_path):
-    assert all(outcome.identical for outcome in again(study, tmp_path / "again").values())
+def refused(record: Record, message: str) -> None:
+    with pytest.raises(AuditError, match=message):
+        words(record)
+
+
+def test_a_training_has_its_recorded_settings_device_and_threads_and_no_checkpoints():
+    command = [
+        *("logdepth", "train", "--run", json.dumps(RUN), "--output", "results/a/runs/r"),
+        *("--checkpoints", "results/a/sent", "--checkpoint-seconds=3", "--device", "auto"),
+        *("--threads", "7", "--definition", "d" * 64 + "+1"),
+        *("--record", "./results/a/provenance/train/r.json"),
+    ]
+    parameters = {"run": RUN, "device": "cuda"}
+    record = record_of(command, parameters=parameters, machine={"torch": {"threads": 3}})
+    run = json.dumps(RUN, sort_keys=True, separators=(",", ":"))
+    assert words(record) == [
+        *("train", f"--run={run}", "--output=results/a/runs/r", "--device=cuda", "--threads=3"),
+        *("--definition=" + "d" * 64 + "+1", "--record=results/a/provenance/train/r.json"),
+    ]
+    # A file may have been named: what counts is what was read.
+    command[3] = "config/run.yaml"
+    assert words(record_of(command, parameters=parameters))[1] == f"--run={run}"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "close", "detail"),
+    ("parameters", "option"),
     [
-        ("0.5", "0.51", True, "error 0.5, again 0.51 at n=1, verdict=best, 0.139 standard errors"),
-        ("0.5", "0.9", False, "5.54 standard errors"),
-        ("1.0", "1.0001", True, "slope 1, again 1.0001"),
-        ("1.0", "1.1", False, "slope 1, again 1.1"),
-        ("0.6", "0.9", False, "sequences_high"),
-        ("best", "worse", False, "1 rows are others"),
-        ("1,0.5", "2,0.5", False, "1 rows are others"),
-        ("best\n", "best\n2,0.5,0.4,0.6,1.0,best\n", False, "1 rows are others"),
-        ("slope", "rise", False, "the columns are others"),
-        ("1.0", "1.00", True, "the same numbers, written otherwise"),
+        ({"k": [1, 2]}, "--k 1"),
+        ({"hops": [1, 2]}, "--hops 1,2"),
+        ({"threshold": [0.1]}, "--threshold 0.10"),
+        ({"experiments": {"fast": ["a", "b"]}}, "--experiment fast=a,b"),
+        ({"titles": {"fast": "by-hand"}}, "--title fast=by-hand"),
+        ({"mode": "eval"}, "--mode eval"),
+        ({"beside": [{"results": "x"}]}, '--beside {"results":"x"}'),
     ],
 )
-def test_tables_are_measured(study, tmp_path, old, new, close, detail):
-    table = TABLE.replace(old, new, 1)
-    found = again(study, tmp_path / "again", table=table)["a.csv"]
-    assert (found.identical, found.close) == (False, close)
-    assert detail in found.detail
+def test_options_have_recorded_values_as_this_and_older_commands_say_them(parameters, option):
+    name, _, value = option.partition(" ")
+    record = record_of(f"{COMMAND} {option}", parameters=parameters)
+    assert words(record)[-1] == f"{name}={value}"
 
 
-@pytest.mark.parametrize(("bright", "close"), [(3, True), (300, False)])
-def test_pictures_are_measured_and_a_pdf_is_as_close_as_its_picture(study, tmp_path, bright, close):
-    found = again(study, tmp_path / "again", bright=bright, other="!")
-    assert found["a.png"].detail == f"{bright / 300:.3f}% of the pixels differ, by up to 100.0%"
-    assert found["a.png"].close == found["a.pdf"].close == close
-    assert (found["a.json"].identical, found["a.json"].close) == (False, False)
+def test_files_move_to_the_working_folder():
+    command = (
+        "logdepth compare --study old/study.json --runs old/runs/ --published ../p/x.csv "
+        "--output old/tables --record old/provenance/compare/x.json"
+    )
+    declared = {
+        "inputs": ["runs/a/evaluation.csv"],
+        "outputs": ["tables/c.csv"],
+        "external": ["../p/x.csv"],
+        "study": True,
+    }
+    record = record_of(command, stage="compare", name="x", **declared)
+    assert words(record) == [
+        *("compare", "--study=old/study.json", "--runs=old/runs", "--published=up/p/x.csv"),
+        *("--output=old/tables", "--record=old/provenance/compare/x.json"),
+    ]
+    # Where the study lay elsewhere than below the working folder, it goes to results/.
+    for typed in ("/home/x/old", "../old", "workflow/old"):
+        moved = record_of(
+            command.replace("old/", f"{typed}/"), stage="compare", name="x", **declared
+        )
+        assert command_of(PROJECT, STUDY, moved).folder == "results/tiny"
+        assert words(moved)[2] == "--runs=results/tiny/runs"
 
 
-def test_weights_are_measured(study, tmp_path):
-    found = again(study, tmp_path / "near", weight=1.00001)["a.safetensors"]
-    assert (found.close, found.detail) == (True, "w differs by up to 1e-05")
-    assert not again(study, tmp_path / "far", weight=2.0)["a.safetensors"].close
+def test_an_import_names_only_what_its_record_is_about():
+    external = ["../released/depth2/config.yaml", "../released/depth2/model_9.pt"]
+    command = "logdepth import ../released/depth2 ../released/depth4 --samples 7"
+    parameters = {"run": {"training": {"samples": 7}}}
+    record = record_of(command, stage="import", external=external, parameters=parameters)
+    assert words(record) == ["import", "up/released/depth2", "--output=results/tiny", "--samples=7"]
+    refused(record_of(command, stage="import"), "what was imported")
+    refused(record_of(command, stage="import", external=["a/-x/b", "-y/c"]), "what was imported")
+    refused(record_of(command, stage="import", external=["a/b\0"]), "leads out of the folder")
+    odd = {"run": 5}
+    assert "--samples" not in words(
+        record_of(command, stage="import", external=external, parameters=odd)
+    )
 
 
-def test_without_the_recorded_bytes_nothing_is_measured(study, tmp_path):
-    study.path("a.csv").write_text("altered")
-    found = again(study, tmp_path / "again", table=TABLE.replace("0.5", "0.51", 1))["a.csv"]
-    assert not found.close
-    assert "not here to measure" in found.detail
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--seed 1", "does not explain --seed"),
+        ("--run x.json", "does not explain --run"),
+        ("--deterministic", "has no value"),
+        ("-- eval", "is no option"),
+        ("--deterministic --threads 1", "has no value"),
+        ("other", "does not explain 'other'"),
+        ("-x", "does not explain '-x'"),
+        ("--data old/runs/secret", "no file that the record declares"),
+        ("--data old", "no file that the record declares"),
+        ("--data /etc/passwd", "no file that the record declares"),
+        ("--data old/../../x", "no file that the record declares"),
+        ("--output old", "no file that the record declares"),
+        ("--output=/tmp/x", "no file that the record declares"),
+        ("--definition 00", "does not explain --definition"),
+        ("--record old/provenance/train/r.json", "does not name this record"),
+        ("--title /etc/x", "leads out"),
+        ('--title {"a":"\\u002e./x"}', "leads out"),
+        ("--title x=../y", "leads out"),
+        ("--title a\0b", "leads out"),
+    ],
+)
+def test_a_word_that_the_record_does_not_explain_is_refused(word, message):
+    texts = ["/etc/x", {"a": "../x"}, "a\0b"]
+    titles = {"titles": {"x": "../y"}, "texts": texts}
+    refused(record_of(f"{COMMAND} {word}", parameters=titles), message)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("rm train --record old/provenance/train/r.json", "none of logdepth"),
+        ("logdepth evaluate --record old/provenance/train/r.json", "none of logdepth"),
+        ("logdepth train --output old/runs/r", "does not name this record"),
+        ("logdepth train --record old/provenance/train/other.json", "does not name this record"),
+    ],
+)
+def test_another_command_than_the_records_is_refused(command, message):
+    refused(record_of(command), message)
+    refused(record_of("logdepth audit", stage="audit"), "cannot be run again")
+
+
+def test_an_input_that_no_option_reads_is_refused():
+    # A training would go on from it: its own folder is where checkpoints lie.
+    for sent in ("runs/r/checkpoints/1.pt", "sent/1.pt"):
+        for command in (COMMAND, f"{COMMAND} --checkpoints old/sent"):
+            refused(record_of(command, inputs=[sent]), "no option of it reads the input")
 
 
 @pytest.mark.parametrize(
@@ -112,76 +201,112 @@ def test_an_input_from_elsewhere_stays_in_the_folder(name, place):
     assert place_of(name) == place
 
 
-def record_of(study, monkeypatch, command, *, stage="fit", external=()):
-    """Return a study whose only record is of this command."""
-    monkeypatch.setattr(sys, "argv", command.split(" "))
-    for path in external:
-        write_text(path, "x")
-    output = study / "t.csv"
-    record = study / "provenance" / stage / "x.json"
-    job = Job(stage, JOB.modules, {})
-    with recorded(job, inputs=external, outputs=[output], record=record, definition=""):
-        write_text(output, "x")
-    opened = open_study(study)
-    return opened, next(iter(opened.records.values()))
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("0.5", "0.5", 0),
+        ("nan", "nan", 0),
+        ("", "", 0),
+        ("1.0", "1.00", 0),
+        ("1.0", "1.001", 0.001 / 1.001),
+        ("-1.0", "1.0", 2),
+        ("0.0", "1e-300", 1),
+        ("1e300", "2e300", 0.5),
+        ("12", "12.0", 0),
+        ("12", "13", math.inf),
+        ("100000", "100001", math.inf),
+        ("nan", "0.5", math.inf),
+        ("0.5", "nan", math.inf),
+        ("", "0.9", math.inf),
+        ("inf", "1e308", math.inf),
+        ("1e999", "1.5", math.inf),
+        ("1_0", "10.0", math.inf),
+        ("best", "worse", math.inf),
+    ],
+)
+def test_cells_are_close_as_finite_numbers_only(before, after, expected):
+    assert gap(before, after) == pytest.approx(expected)
 
 
-def test_a_command_is_moved_to_the_fresh_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path / "..")
-    external = tmp_path / "published.csv"
-    command = (
-        f"logdepth fit --output old/t.csv --published {external} --record old/provenance/fit/x.json"
-    )
-    opened, record = record_of(tmp_path / "tiny", monkeypatch, command, external=[external])
-    moved = arguments_of(opened, record)
-    assert moved == [
-        *("fit", "--output", "results/tiny/t.csv", "--published", place_of(str(external))),
-        *("--record", "results/tiny/provenance/fit/x.json"),
-    ]
+TABLE = "n,mode,error,low,high,verdict\n1,eval,0.00004,,,best\n2,eval,0.5,0.4,0.6,best\n"
 
 
-def test_an_import_is_moved_and_names_only_what_the_record_is_about(tmp_path, monkeypatch):
-    folder = tmp_path / "released" / "depth2"
-    external = [folder / "config.yaml", folder / "model.pt"]
-    command = f"logdepth import {folder} ../released/depth4 --samples 7"
-    opened, record = record_of(
-        tmp_path / "tiny", monkeypatch, command, stage="import", external=external
-    )
-    assert arguments_of(opened, record) == [
-        *("import", place_of(str(folder)), "--output", "results/tiny", "--samples", "7")
-    ]
+def compared(tmp_path, name, before, after):
+    files = []
+    for side, content in (("before", before), ("after", after)):
+        path = tmp_path / side / name
+        path.parent.mkdir(exist_ok=True)
+        if content is not None:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        files.append((path, path.parent))
+    return compare_files(tuple(files), PROJECT.keys, PROJECT.tolerance)
 
 
 @pytest.mark.parametrize(
-    "word", ["/etc/x", "a/../b", "--output=/etc/x", "x=../y", "x=a,/b", "\0", "\ud800"]
+    ("old", "new", "close", "detail"),
+    [
+        ("0.5", "0.5001", True, "0 of 12 cells"),
+        ("0.5", "0.51", False, "error at n=2, mode=eval: 0.5 → 0.51, 0.0196 of the larger"),
+        # An interval is blank: the error counts all the same, and hides no other row.
+        ("0.00004", "0.9", False, "error at n=1, mode=eval: 0.00004 → 0.9"),
+        ("0.00004", "nan", False, "0.00004 → nan"),
+        ("0.00004", "", False, "0.00004 → nothing"),
+        ("0.00004,,,best\n2,eval,0.5", "nan,,,best\n2,eval,0.9", False, "2 of 12 cells"),
+        ("0.6", "0.9", False, "high at n=2"),
+        (",best", ",worse", False, "verdict at n=1"),
+        ("2,eval", "3,eval", False, "2 rows are in one of them only"),
+        ("best\n2", "best\n2,eval,0.5,0.4,0.6,best\n2", False, "1 rows are in one of them only"),
+        ("error", "rate", False, "other columns"),
+        ("0.5", "0.50", True, "0 of 12 cells"),
+        ("\n1", "\n2", False, "2 rows"),
+        ("\n2,", "\n2,x,", False, "cannot be compared"),
+        ("mode", "n", False, "cannot be compared"),
+        ("best\n2", 'best\n"2', False, "cannot be compared"),
+        (TABLE, "", False, "cannot be compared"),
+        (TABLE, b"\xff\xfe", False, "cannot be compared"),
+        (TABLE, None, False, "is not there"),
+    ],
 )
-def test_a_word_that_leads_out_is_refused(tmp_path, monkeypatch, word):
-    command = f"logdepth fit {word} --record old/provenance/fit/x.json"
-    opened, record = record_of(tmp_path / "tiny", monkeypatch, command)
-    with pytest.raises(UserError, match="out of the folder"):
-        arguments_of(opened, record)
+def test_tables_are_compared_cell_by_cell(tmp_path, old, new, close, detail):
+    after = TABLE.replace(old, new, 1) if isinstance(new, str) else new
+    found = compared(tmp_path, "a.csv", TABLE, after)
+    assert found[0] == close
+    assert detail in found[1]
 
 
-def test_a_job_gets_this_code_its_threads_and_nothing_of_the_shell(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", "elsewhere")
-    monkeypatch.setenv("LOGDEPTH_DEFINITION", "other")
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    command = "logdepth fit --record old/provenance/fit/x.json"
-    _, record = record_of(tmp_path / "tiny", monkeypatch, command)
-    record.machine["torch"] = {"threads": 3}
-    given = variables(tmp_path, record, ["logdepth"])
-    assert given["PYTHONPATH"] == str(tmp_path / "workflow")
-    assert given["PYTHONSAFEPATH"] == "1"
-    assert given["OMP_NUM_THREADS"] == "3"
-    assert "LOGDEPTH_DEFINITION" not in given
+def test_rows_in_another_order_are_the_same_rows(tmp_path):
+    head, *rows = TABLE.splitlines()
+    found = compared(tmp_path, "a.csv", TABLE, "\n".join([head, *reversed(rows)]))
+    assert found == (True, "the same cells, written otherwise")
 
 
-def test_records_in_a_circle_are_refused(tmp_path, monkeypatch):
-    study = tmp_path / "tiny"
-    write_text(study / "t.csv", "x")
-    monkeypatch.setattr(sys, "argv", ["", "fit", "--record", "x/provenance/fit/x.json"])
-    files = {"inputs": [study / "t.csv"], "outputs": [study / "t.csv"]}
-    with recorded(JOB, **files, record=study / "provenance/fit/x.json", definition=""):
-        pass
-    with pytest.raises(UserError, match="in a circle"):
-        make_plan(open_study(study), "t.csv", deep=True, commit="0" * 40)
+@pytest.mark.parametrize("name", ["a.pdf", "a.png", "a.json", "a"])
+def test_of_a_figure_only_the_bytes_count(tmp_path, name):
+    assert compared(tmp_path, name, "%PDF 1000 bytes", "%PDF") == (False, "other bytes")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "close", "detail"),
+    [
+        ([2.0, 1e-6, math.nan], [2.0, 1e-6, math.nan], True, "none differs by 0"),
+        ([2.0, 1e-6, math.nan], [2.0001, 1e-6, math.nan], True, "w differs by 5e-05"),
+        ([2.0, 1e-6, math.nan], [2.1, 1e-6, math.nan], False, "w differs by 0.05"),
+        ([2.0, 1e-6, math.nan], [2.0, 1e-6, 1.0], False, "w differs by inf"),
+        ([2.0, 1e-6, math.nan], [2.0, math.nan, math.nan], False, "w differs by inf"),
+        ([2.0, 1.0, math.inf], [2.0, 9.0, math.inf], False, "w differs by 4 "),
+        ([1e-7, 0.0], [0.0, 0.0], False, "w differs by 1 "),
+        ([0.0, 0.0], [1e-7, 0.0], False, "w differs by inf"),
+        ([2.0, 1.0], [2.0], False, "other tensors"),
+    ],
+)
+def test_weights_are_compared_tensor_by_tensor(tmp_path, before, after, close, detail):
+    for side, values in (("before", before), ("after", after)):
+        (tmp_path / side).mkdir()
+        tensors = {"w": np.array(values), "v": np.zeros(2)}
+        save_file(tensors, tmp_path / side / "m.safetensors", metadata={"side": side})
+    files = tuple((tmp_path / s / "m.safetensors", tmp_path / s) for s in ("before", "after"))
+    found = compare_files(files, (), 0.0)
+    assert found[0] == close
+    assert detail in found[1]
+    (tmp_path / "after" / "m.safetensors").write_bytes(b"\xff" * 100)
+    assert "cannot be compared" in compare_files(files, (), 0.0)[1]

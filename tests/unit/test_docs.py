@@ -1,6 +1,7 @@
 """The documents: links lead somewhere, and what is generated is in step."""
 
 import re
+import runpy
 import subprocess
 import sys
 
@@ -13,6 +14,13 @@ def test_claims_are_those_of_the_published_results(root):
     command = [sys.executable, "benchmarks/claims.py"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert (root / "docs/claims.md").read_text() == done.stdout, "run `make claims`"
+
+
+def test_samples_of_the_audit_are_what_it_prints(root):
+    renewed = runpy.run_path(str(root / "benchmarks/audit_samples.py"))["renewed"]
+    page = (root / "docs/audit.md").read_text()
+    assert page.count("\n$ logdepth audit") >= 6
+    assert renewed(page) == page, "run `make claims`"
 
 
 @pytest.mark.parametrize("pattern", PAGES)

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit_trail import environment
+from audit_trail.errors import AuditError
+from audit_trail.integrity import definition_or_retry
+from audit_trail.mark import Mark, inputs_hash, read_mark
 from logdepth import jobs
 from logdepth.config.figures import FigureSpec
 from logdepth.config.run import Run
-from logdepth.errors import UserError
 from logdepth.files import sha256_of, write_text
 from logdepth.models.softmax import Softmax
-from logdepth.provenance import environment
 from logdepth.provenance.definition import code_hash, definition, hash_of, source
 from logdepth.provenance.image import VARIABLE
-from logdepth.provenance.integrity import definition_or_retry
 from logdepth.provenance.job import Job
-from logdepth.provenance.mark import Mark, inputs_hash, read_mark
 from logdepth.provenance.record import recorded
 from logdepth.recipes.muon import MuonRecipe
 from logdepth.resolved import StudySummary
@@ -103,9 +103,7 @@ def test_the_closure_is_computed():
     } <= set(train)
     assert not [m for m in train if re.match(r"logdepth\.(figures|fitting|evaluation)", m)]
     # What reads the user's wishes, checks, plans and records changes no bytes.
-    apart = (
-        r"logdepth\.(cli|config|errors|planning|provenance|audit|settings|tables|training.progress)"
-    )
+    apart = r"logdepth\.(cli|config|errors|planning|provenance|settings|tables|training.progress)"
     assert not [m for m in train if re.match(apart, m)]
     # Nor do other members of its families.
     others = r"logdepth\.(models\.(gpt2|gru)|tasks\.s5|recipes\.(paper|compiled))"
@@ -280,7 +278,7 @@ def test_a_record_claims_nothing_outside_of_its_study(study, tmp_path):
         ("out.txt", tmp_path / "a.json", r"a record lies below"),
     ):
         files = {"inputs": [], "outputs": [tmp_path / output], "record": written}
-        with pytest.raises(UserError, match=message), recorded(JOB, **files, definition=""):
+        with pytest.raises(AuditError, match=message), recorded(JOB, **files, definition=""):
             raise AssertionError("the job must not start")
 
 
@@ -375,29 +373,3 @@ def test_a_definition_counts_how_often_its_outputs_were_altered(study):
     record.write_text("{")
     assert definition_or_retry(now, record) == f"{now}+1"
     assert hash_of(f"{now}+2") == now
-
-
-def test_uncommitted_changes_have_a_hash(tmp_path):
-    import subprocess
-
-    def git(*arguments):
-        command = ["git", "-c", "user.name=t", "-c", "user.email=t", *arguments]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-
-    assert environment.commit(tmp_path) is None
-    git("init", "-q")
-    (tmp_path / "a").write_text("1")
-    (tmp_path / "sub").mkdir()
-    git("add", ".")
-    git("commit", "-qm", "x")
-    clean = environment.commit(tmp_path / "sub")
-    assert set(clean) == {"gitCommit"}
-    (tmp_path / "a").write_text("2")
-    changed = environment.commit(tmp_path / "sub")
-    (tmp_path / "new").write_text("1")
-    added = environment.commit(tmp_path / "sub")
-    (tmp_path / "new").write_text("2")
-    edited = environment.commit(tmp_path / "sub")
-    hashes = [facts["uncommittedSha256"] for facts in (changed, added, edited)]
-    assert len(set(hashes)) == 3
-    assert {facts["gitCommit"] for facts in (clean, changed, added)} == {clean["gitCommit"]}

@@ -13,8 +13,8 @@ def test_a_finished_study_has_nothing_to_do(finished):
 
 
 def test_swapped_parameter_values(finished):
-    # The rule now gets the very same set of values, under each other's names.
-    finished.edit("config/tiny.yaml", "bootstrap: 12, seed: 30", "bootstrap: 30, seed: 12")
+    # The rule now gets the very same set of values, in the other order.
+    finished.edit("config/tiny.yaml", "[0.1, 0.05]", "[0.05, 0.1]")
     assert finished.planned() == {"fit": 1, "figure_depth_law": 1}
 
 
@@ -101,7 +101,7 @@ def test_what_changes_no_result_runs_nothing_and_writes_no_page(finished):
         fields.write("\n\nclass Positive(int):\n    pass\n")
     edit("tables/results", '"verdict": text(),', '"verdict": text(), "note": text(),')
     edit("planning/resources", "_MARGIN = 1.25", "_MARGIN = 1.5")
-    edit("provenance/record", "urn:logdepth:cli", "urn:logdepth:x")
+    edit("../audit_trail/format", "urn:logdepth:cli", "urn:logdepth:x")
     (finished.folder / "README.md").write_text("A new text\n")
     finished.git("add", ".")
     finished.git("commit", "-qm", "nothing that a result could show")

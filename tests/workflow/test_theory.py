@@ -17,7 +17,7 @@ title: The theory, small
 task: {name: hop, context: 12, alphabet: 4, max_k: 4}
 seeds: [0]
 evaluation: {sequences: 16, modes: [eval, train]}
-fit: {bootstrap: 12}
+fit: {thresholds: [0.1, 0.05]}
 alignment: {sequences: 3}
 theory:
   instances: 3

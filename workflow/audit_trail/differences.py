@@ -1,31 +1,21 @@
-"""What differs between two jobs, the likeliest cause of other results first."""
+"""What differs between two jobs: their records as flat trees, compared name by name."""
 
-import json
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit_trail.errors import BadFileError
+from audit_trail.files import parse_json, read_bytes
 from audit_trail.plain import scalars
 from audit_trail.records import Record
 from audit_trail.study import StudyFolder
-from logdepth.files import sha256_of
 
 # The order is that of likelihood: what is meant to change results before what may.
 KINDS = (
-    "configuration",
-    "seed",
-    "input",
-    "code",
-    "numerics",
-    "image",
-    "machine",
-    "package",
-    "lock",
-    "commit",
-    "host",
+    *("configuration", "seed", "input", "code", "image", "package"),
+    *("machine", "lock", "commit", "host"),
 )
-_NUMERICS = ("matplotlib", "numpy", "pandas", "safetensors", "scipy", "statsmodels", "torch")
 _HOST = ("host", "platform", "slurm")
 
 
@@ -60,36 +50,19 @@ def differences(
         first: study of the one, which keeps its lists of packages and modules.
         second: study of the other.
     """
-    sides = ((first, before), (second, after))
-    code = _lists(sides, "source")
-    packages = _lists(sides, "packages")
-    machines = [_machine(record) for record in (before, after)]
-    seeds = list(_compare("seed", _flat(before.seeds), _flat(after.seeds)))
-    found = [
-        # A seed is told once, although it is a setting as well.
-        *(
-            d
-            for d in _compare("configuration", _settings(before), _settings(after))
-            if d.name.rpartition(".")[2] != "seed"
-            or (d.before, d.after) not in {(s.before, s.after) for s in seeds}
-        ),
-        *seeds,
-        *_compare("input", _inputs(before), _inputs(after)),
-        *_compare("code", *({k: v[:12] for k, v in listed.items()} for listed in code)),
-        *_compare("image", _image(before), _image(after)),
-        *_compare("lock", _locks(before), _locks(after)),
-        *_compare("commit", _commit(before), _commit(after)),
+    one, other = _tree(before), _tree(after)
+    for role, kind, length in (("source", "code", 12), ("packages", "package", 48)):
+        lists = kept_list(first, before, role), kept_list(second, after, role)
+        for tree, listed in zip((one, other), lists, strict=True):
+            if all(lists):
+                tree |= {(kind, name): value[:length] for name, value in listed.items()}
+            elif any(lists):
+                tree[kind, f"(list of {role})"] = "kept" if listed else "lost"
+    return [
+        Difference(*name, one.get(name, ""), other.get(name, ""))
+        for name in sorted({*one, *other}, key=lambda name: (KINDS.index(name[0]), name))
+        if one.get(name) != other.get(name)
     ]
-    for difference in _compare("package", *packages):
-        numeric = difference.name in _NUMERICS
-        found.append(_as(difference, "numerics") if numeric else difference)
-    for difference in _compare("machine", *machines):
-        name = difference.name
-        if name in ("python", "implementation"):
-            found.append(_as(difference, "numerics"))
-        else:
-            found.append(_as(difference, "host") if name.split(".")[0] in _HOST else difference)
-    return sorted(found, key=lambda d: KINDS.index(d.kind))
 
 
 def same_outputs(before: Record, after: Record) -> bool:
@@ -106,81 +79,43 @@ def kept_list(study: StudyFolder, record: Record, role: str) -> dict[str, str]:
         role: "packages" or "source".
     """
     for resource in record.kept_as(role):
-        path = study.path(resource.name)
-        if not path.is_file() or sha256_of(path) != resource.sha256:
-            continue
         try:
-            listed = json.loads(path.read_bytes())
-        except (ValueError, RecursionError):
+            content = read_bytes(study.path(resource.name), study.folder)
+            listed = parse_json(content)
+        except (BadFileError, ValueError):
             continue
-        if isinstance(listed, dict):
+        if hashlib.sha256(content).hexdigest() == resource.sha256 and isinstance(listed, dict):
             return {str(name): str(value) for name, value in listed.items()}
     return {}
 
 
-def labels(names: Any) -> list[str]:
-    """Return names of runs, or of their records, without the hash at the end of each."""
-    listed = names if isinstance(names, list) else [names]
-    return [re.sub(r"-[0-9a-f]{8}(?=$|-)", "", str(name)) for name in listed]
+def label(text: str) -> str:
+    """Return a text without the hashes at the ends of the names of runs in it."""
+    return re.sub(r"-[0-9a-f]{8}\b", "", text)
 
 
-def _compare(kind: str, before: dict[str, str], after: dict[str, str]) -> Iterator[Difference]:
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            yield Difference(kind, name, before.get(name, ""), after.get(name, ""))
-
-
-def _lists(sides: Sequence[tuple[StudyFolder, Record]], role: str) -> list[dict[str, str]]:
-    """Return the kept lists of both sides; where one is lost, that instead of all its entries."""
-    listed = [kept_list(study, record, role) for study, record in sides]
-    if all(listed) or not any(listed):
-        return listed
-    return [{f"(list of {role})": "kept" if known else "lost"} for known in listed]
-
-
-def _as(difference: Difference, kind: str) -> Difference:
-    return Difference(kind, difference.name, difference.before, difference.after)
+def _tree(record: Record) -> dict[tuple[str, str], str]:
+    """Return what a record says of its job, by kind and name."""
+    settings = dict(record.parameters)
+    # The device is where it ran, not what was asked of it.
+    machine = {"device": settings.pop("device", None), **record.machine, **record.interpreter}
+    parts: dict[str, dict[str, Any]] = {
+        "configuration": {"stage": record.stage, **settings},
+        "seed": record.seeds,
+        "input": {r.name: r.sha256[:12] for r in (*record.inputs, *record.external)},
+        "image": {"sha256": record.image.sha256[:12]} if record.image else {},
+        "machine": {k: v for k, v in machine.items() if k not in _HOST and v is not None},
+        "lock": {str(r.annotations.get("file")): r.sha256[:12] for r in record.kept_as("lock")},
+        "commit": {"commit": str(record.commit)[:12], "uncommitted": str(record.uncommitted)[:12]},
+        "host": {k: v for k, v in machine.items() if k in _HOST},
+    }
+    # Runs go by their label: what their hash stands for is told by the runs themselves.
+    return {
+        (kind, name): label(str(value)) if kind == "configuration" else str(value)
+        for kind, values in parts.items()
+        for name, value in scalars(values).items()
+    }
 
 
 def _short(value: str) -> str:
     return f"{value[:47]}…" if len(value) > 48 else value or "none"
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in scalars(settings).items()}
-
-
-def _settings(record: Record) -> dict[str, str]:
-    # The device is where it ran, not what was asked of it.
-    settings = {key: value for key, value in record.parameters.items() if key != "device"}
-    experiments = settings.get("experiments")
-    if isinstance(experiments, dict):
-        # Runs by their label: what their hash stands for is told by the runs themselves.
-        settings["experiments"] = {k: ", ".join(labels(v)) for k, v in experiments.items()}
-    return {"stage": record.stage, **_flat(settings)}
-
-
-def _inputs(record: Record) -> dict[str, str]:
-    return {r.name: r.sha256[:12] for r in (*record.inputs, *record.external)}
-
-
-def _image(record: Record) -> dict[str, str]:
-    return {"sha256": record.image.sha256[:12]} if record.image else {}
-
-
-def _locks(record: Record) -> dict[str, str]:
-    return {str(r.annotations.get("file", r.name)): r.sha256[:12] for r in record.kept_as("lock")}
-
-
-def _commit(record: Record) -> dict[str, str]:
-    found = {"gitCommit": record.commit[:12]} if record.commit else {}
-    return found | ({"uncommitted": record.uncommitted[:12]} if record.uncommitted else {})
-
-
-def _machine(record: Record) -> dict[str, str]:
-    device = record.parameters.get("device")
-    return {
-        **_flat(record.machine),
-        **_flat(record.interpreter),
-        **({"device": str(device)} if device else {}),
-    }

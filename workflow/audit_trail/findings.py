@@ -9,6 +9,7 @@ class State(StrEnum):
 
     VERIFIED = "verified"
     STALE = "stale"
+    NOT_CHECKED = "not checked"
     FOREIGN = "foreign"
     MISSING = "missing"
     BROKEN_CHAIN = "broken chain"
@@ -17,17 +18,28 @@ class State(StrEnum):
     MODIFIED = "modified"
 
 
+_RANKS = {state: rank for rank, state in enumerate(State)}
 # Why an artefact is in its state.
 REASONS = (
-    *("bytes", "link"),
+    *("bytes", "link", "unreadable"),
     *("edited", "copied", "rollback", "malformed", "claimed"),
-    *("record", "output", "foreign"),
-    *("history", "signature"),
+    *("record", "output", "foreign", "gone"),
+    *("history", "signature", "time"),
     *("input", "source", "packages", "study", "lock", "image", "commit", "uncommitted"),
-    *("code", "configuration", "external"),
+    *("code", "configuration", "external", "repository"),
 )
 # 1 and 2 say that the command itself could not do its work.
-EXIT_CODES = {state: 0 if i == 0 else i + 2 for i, state in enumerate(State)}
+EXIT_CODES = {
+    State.VERIFIED: 0,
+    State.STALE: 3,
+    State.NOT_CHECKED: 10,
+    State.FOREIGN: 4,
+    State.MISSING: 5,
+    State.BROKEN_CHAIN: 6,
+    State.RECORD_MISSING: 7,
+    State.RECORD_ALTERED: 8,
+    State.MODIFIED: 9,
+}
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,19 @@ class Findings:
         """Add an artefact, or problems of one."""
         self.problems.setdefault(name, []).extend(problems)
 
+    def by_state(self) -> dict[State, list[str]]:
+        """Return the names of the artefacts in each state, the best state first."""
+        found: dict[State, list[str]] = {state: [] for state in State}
+        for name in sorted(self.problems):
+            found[worst(self.problems[name])].append(name)
+        return {state: names for state, names in found.items() if names}
+
     def counts(self) -> dict[State, int]:
         """Return how many artefacts are in each state, the best first."""
-        states = [worst(problems) for problems in self.problems.values()]
-        return {state: states.count(state) for state in State if state in states}
+        return {state: len(names) for state, names in self.by_state().items()}
 
 
 def worst(problems: list[Problem], allowed: frozenset[str] = frozenset()) -> State:
     """Return the worst state among problems, those aside whose state or reason is allowed."""
-    order = list(State)
-    counted = [p.state for p in problems if not {p.state.value, p.reason} & allowed]
-    return max(counted, key=order.index, default=State.VERIFIED)
+    counted = [p.state for p in problems if p.state not in allowed and p.reason not in allowed]
+    return max(counted, key=_RANKS.__getitem__, default=State.VERIFIED)

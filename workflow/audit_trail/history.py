@@ -1,13 +1,27 @@
-"""Reading the history of a study: a chain of lines, each with the hash of the one before."""
+"""Reading the history of a study: a chain of lines, each with the hash of the one before.
+
+A history may have a hundred thousand lines. What is kept of each is where it is; what it holds is
+read again when it is asked for.
+"""
 
 import hashlib
-import json
+import io
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from audit_trail.records import MAX_BYTES, BadRecordError, Record, parse_statement
+from audit_trail.errors import BadFileError
+from audit_trail.files import MAX_BYTES, MAX_TEXT, canonical_json, open_file, parse_json
+from audit_trail.records import BadRecordError, Record, check_record_name, parse_statement
+
+# The lines of records, as they are written. What such a line says of itself is taken from here; its
+# statement is read when it is asked for, by what is strict about all of the line.
+_LINE = re.compile(
+    rb'\{"previous":(?:null|"([0-9a-f]{64})"),"record":"([!-~]{1,2048}?)","sha256":"([0-9a-f]{64})",'
+    rb'"statement":\{.*\},"time":"([!-~]{1,40})"\}'
+)
 
 
 @dataclass(frozen=True)
@@ -18,17 +32,39 @@ class Entry:
         number: of the line, from 1.
         sha256: of the line, without its end.
         time: when it was written, in UTC.
-        content: all of it.
         record: path of the record it holds, from the folder of the study; None for other events.
         record_sha256: of the record's file.
+        path: of the history.
+        within: folder that the history may not leave.
+        place: where the line begins, and how many bytes it has.
     """
 
     number: int
     sha256: str
     time: str
-    content: dict[str, Any]
-    record: str | None = None
-    record_sha256: str = ""
+    record: str | None
+    record_sha256: str
+    path: Path
+    within: Path | None
+    place: tuple[int, int]
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All that the line holds.
+
+        Raises:
+            BadRecordError: the line is not what it seemed to be.
+            BadFileError: the history is not what it was when it was read.
+        """
+        with open_file(self.path, self.within, MAX_BYTES) as file:
+            file.seek(self.place[0])
+            text = file.read(self.place[1])
+        if hashlib.sha256(text).hexdigest() != self.sha256:
+            raise BadFileError(self.path, "has changed while it was read")
+        content = _content(text)
+        if content is None or content.get("record") != self.record:
+            raise BadRecordError(f"cannot be read from line {self.number} of the history")
+        return content
 
     def parsed(self) -> Record:
         """Return the record that the line holds.
@@ -36,9 +72,10 @@ class Entry:
         Raises:
             BadRecordError: the line holds none, or a bad one.
         """
-        if self.record is None or "statement" not in self.content:
+        content = self.content if self.record is not None else {}
+        if self.record is None or "statement" not in content:
             raise BadRecordError("is not in this line of the history")
-        return parse_statement(self.record, self.record_sha256, self.content["statement"])
+        return parse_statement(self.record, self.record_sha256, content["statement"])
 
 
 @dataclass(frozen=True)
@@ -78,59 +115,88 @@ class History:
     def _withheld(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for entry in self.entries:
-            listed = entry.content.get("withheld")
-            if entry.content.get("event") in ("published", "anonymised") and isinstance(
-                listed, dict
-            ):
+            content = entry.content if entry.record is None else {}
+            listed = content.get("withheld")
+            if content.get("event") in ("published", "anonymised") and isinstance(listed, dict):
                 found |= {str(name): str(sha256) for name, sha256 in listed.items()}
         return found
 
 
-def read_history(path: Path) -> History:
+def read_history(path: Path, within: Path | None = None, about: str | None = None) -> History:
     """Read a history and check its chain; what is wrong with it is in ``breaks``.
 
+    Args:
+        path: of the history.
+        within: folder that it may not leave, see ``open_file``.
+        about: a file of the study: entries that do not name it are left out.
+
     Raises:
-        OSError: the file cannot be read.
+        BadFileError: the file cannot be read.
     """
     history = History()
+    # As names are written: plain ASCII. A line with any escape is looked at as a whole.
+    needle = b"" if about is None else canonical_json(about).encode()
     previous: str | None = None
     unread: int | None = None
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(2 * MAX_BYTES):
+    position = number = 0
+    with open_file(path, within, MAX_BYTES) as file, io.BufferedReader(file, 1 << 18) as lines:  # type: ignore[type-var]
+        while line := lines.readline(2 * MAX_TEXT):
             number += 1
             text = line.removesuffix(b"\n")
             sha256 = hashlib.sha256(text).hexdigest()
             history.hashes.append(sha256)
-            entry = _entry(number, sha256, text)
-            if unread is not None and (entry is None or entry.content.get("previous") != previous):
-                history.breaks.append(f"line {unread} cannot be read")
-                unread = None
-            elif unread is not None:
-                history.torn.append(unread)
-                unread = None
-            if entry is None:
+            found = _head(text)
+            if unread is not None:
                 # Forgiven when the next line has its hash: it was cut short by a crash.
-                unread = number
-            else:
-                if entry.content.get("previous") != previous:
+                if found is not None and found[0] == previous:
+                    history.torn.append(unread)
+                else:
+                    history.breaks.append(f"line {unread} cannot be read")
+            unread = number if found is None else None
+            if found is not None:
+                link, time, record, record_sha256 = found
+                if link != previous:
                     before = "no line" if number == 1 else f"line {number - 1}"
                     history.breaks.append(f"line {number} does not follow on {before} as it is now")
-                history.entries.append(entry)
+                if needle in text or b"\\" in text:
+                    place = (position, len(text))
+                    history.entries.append(
+                        Entry(number, sha256, time, record, record_sha256, path, within, place)
+                    )
+            position += len(line)
             previous = sha256
     if unread is not None:
         history.breaks.append(f"line {unread}, the last one, cannot be read")
     return history
 
 
-def _entry(number: int, sha256: str, text: bytes) -> Entry | None:
+def _head(text: bytes) -> tuple[Any, str, str | None, str] | None:
+    """Return the link of a line, its time, and name and sha256 of the record that it holds."""
+    if (line := _LINE.fullmatch(text)) and b"\\" not in text:
+        link, record, sha256, time = (part.decode() for part in line.groups(b""))
+        return (link or None, time, record, sha256) if _is_name(record) else None
+    if (found := _content(text)) is None:
+        return None
+    return found.get("previous"), found["time"], found.get("record"), found.get("sha256", "")
+
+
+def _content(text: bytes) -> dict[str, Any] | None:
+    """Return what a line holds; None where it is no line of a history."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+        content = parse_json(text)
+    except ValueError:
         return None
     if not isinstance(content, dict) or not isinstance(content.get("time"), str):
         return None
-    record, record_sha256 = content.get("record"), content.get("sha256")
-    if isinstance(record, str) and isinstance(record_sha256, str):
-        return Entry(number, sha256, content["time"], content, record, record_sha256)
-    return Entry(number, sha256, content["time"], content) if "event" in content else None
+    if "event" in content:
+        return None if "record" in content else content
+    record = isinstance(content.get("record"), str) and isinstance(content.get("sha256"), str)
+    return content if record and _is_name(content["record"]) else None
+
+
+def _is_name(record: str) -> bool:
+    try:
+        check_record_name(record)
+    except BadRecordError:
+        return False
+    return True

@@ -1,11 +1,9 @@
-"""What records say as flat pairs of name and value, as formats of others want them."""
+"""What records say as flat pairs of name and value."""
 
-import json
 from typing import Any
 
+from audit_trail.files import canonical_json
 from audit_trail.records import Record
-from audit_trail.study import StudyFolder
-from logdepth.canonical import canonical_json
 
 Plain = str | int | float | bool
 
@@ -16,13 +14,11 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     Lists and empty mappings are values.
     """
     result: dict[str, Any] = {}
-    waiting = [(prefix + str(key), value) for key, value in reversed(list(values.items()))]
-    while waiting:
-        name, value = waiting.pop()
+    for key, value in values.items():
         if isinstance(value, dict) and value:
-            waiting += [(f"{name}.{key}", inner) for key, inner in reversed(list(value.items()))]
+            result |= flat(value, f"{prefix}{key}.")
         else:
-            result[name] = value
+            result[f"{prefix}{key}"] = value
     return result
 
 
@@ -44,15 +40,3 @@ def facts(record: Record) -> dict[str, Plain]:
     """Return what is recorded of the machine that a job ran on, and of its Python."""
     known = {**record.machine, **{f"interpreter.{k}": v for k, v in record.interpreter.items()}}
     return scalars(known)
-
-
-def engine_version(record: Record, study: StudyFolder) -> str | None:
-    """Return the version of Snakemake among the packages of a job; None where it is unknown."""
-    for resource in record.kept_as("packages"):
-        try:
-            listed = json.loads(study.path(resource.name).read_bytes())
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(listed, dict) and isinstance(listed.get("snakemake"), str):
-            return str(listed["snakemake"])
-    return None

@@ -1,45 +1,55 @@
 """Copying a finished study without its large files, so that the copy can still be verified."""
 
-import shutil
+import os
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 from audit_trail.chain import Checks
+from audit_trail.errors import AuditError
+from audit_trail.files import copy
 from audit_trail.findings import State
-from audit_trail.report import printable, require_intact
+from audit_trail.format import LOCK
+from audit_trail.report import require_intact
 from audit_trail.repository import find_repository
-from audit_trail.study import KEPT, StudyFolder, open_study
-from audit_trail.verify import verify
-from logdepth.errors import UserError
-from logdepth.provenance.format import HISTORY, PROVENANCE
-from logdepth.provenance.record import append_entry
+from audit_trail.signature import signatures
+from audit_trail.study import StudyFolder, look_through, open_study
+from audit_trail.verify import belonging, verify
+from audit_trail.writer import append_entry
 
 
 def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     """Copy a study; its history then says which outputs were withheld, with their sha256.
 
+    What is copied belongs to the study by its records, and has the bytes that these name.
+
     Args:
         source: folder of the study.
-        target: folder to write; replaced once the copy is complete.
+        target: folder to write; an earlier copy of the same study is replaced once the new one is
+            complete, and nothing else is.
         withhold: patterns of outputs to leave out, such as "*.safetensors".
 
     Returns:
         How many outputs were withheld.
 
     Raises:
-        UserError: the study is not intact, was made with uncommitted code, or lost its way back.
+        AuditError: the study is not intact, was made with uncommitted code, or lost its way back;
+            or something else is where the copy would go.
     """
     study = open_study(source)
-    findings = verify(study, Checks(repository=find_repository(source)))
+    _check_target(study, target)
+    repository = find_repository()
+    if repository is None:
+        raise AuditError(f"{source}: expected to be published from within its clone")
+    findings = verify(study, Checks(repository=repository))
     require_intact(findings)
     for name, problems in findings.problems.items():
         for problem in problems:
-            if problem.state is State.BROKEN_CHAIN:
-                raise UserError(
-                    f"{source}/{printable(name)}: {printable(problem.detail)}; what is published "
-                    "comes from a commit: expected to run the study again in a clean clone"
+            if problem.state in (State.BROKEN_CHAIN, State.NOT_CHECKED):
+                raise AuditError(
+                    f"{source}/{name}: {problem.detail}; what is published comes from a commit: "
+                    "expected to run the study again in a clean clone"
                 )
     withheld = {
         output.name: output.sha256
@@ -47,26 +57,50 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
         for output in record.outputs
         if any(fnmatch(output.name, pattern) for pattern in withhold)
     }
+    absent = study.history.withheld()
+    names = {name: sha for name, sha in belonging(study).items() if name not in withheld}
+    for name in signatures(study)[0]:
+        names |= {name: None, f"{name}.sig": None}
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        copy = Path(folder) / target.name
-        for name in [*_names(study), *study.records, HISTORY]:
-            if name not in withheld:
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(study.path(name), copy / name)
-        append_entry(copy, {"event": "published", "withheld": withheld})
-        (copy / HISTORY).with_suffix(".lock").unlink()
+        made = Path(folder) / target.name
+        for name, sha256 in names.items():
+            if name in absent and not os.path.lexists(study.path(name)):
+                continue
+            found = copy(study.path(name), made / name, source)
+            if sha256 not in (None, found):
+                raise AuditError(f"{source}/{name}: changed while it was published")
+        append_entry(made, {"event": "published", "withheld": withheld})
+        (made / LOCK).unlink()
         if target.exists():
             target.rename(Path(folder) / "before")
-        copy.rename(target)
+        made.rename(target)
     return len(withheld)
 
 
-def _names(study: StudyFolder) -> list[str]:
-    """Return the outputs of a study, and what its records share."""
-    kept = [
-        path.relative_to(study.folder).as_posix()
-        for folder in KEPT
-        for path in sorted(study.path(f"{PROVENANCE}/{folder}").glob("*"))
-    ]
-    return [*study.makers, *kept]
+def _check_target(study: StudyFolder, target: Path) -> None:
+    """Check that nothing is lost where the copy goes.
+
+    Raises:
+        AuditError: there is something else than a published copy of this study.
+    """
+    if target.resolve().is_relative_to(study.folder.resolve()) or (
+        study.folder.resolve().is_relative_to(target.resolve())
+    ):
+        raise AuditError(f"{target}: holds the study itself, or lies in it")
+    if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
+        return
+    expected = f"expected no such folder, or an earlier copy of {study.name}"
+    if target.is_symlink() or not target.is_dir():
+        raise AuditError(f"{target}: is a link or a file; {expected}")
+    if look_through(target) != [(target, "study")]:
+        raise AuditError(f"{target}: is no published study; {expected}")
+    before = open_study(target)
+    events = [entry for entry in before.history.entries if entry.record is None]
+    copied = bool(events) and events[-1].content.get("event") == "published"
+    first = (before.history.hashes or [""])[0]
+    if not copied or not (before.name == study.name or first in study.history.hashes):
+        raise AuditError(f"{target}: is no published copy of {study.name}; {expected}")
+    for name, problems in verify(before, Checks()).problems.items():
+        if any(problem.state is State.FOREIGN for problem in problems):
+            raise AuditError(f"{target}/{name}: is none of the study's and would be lost")

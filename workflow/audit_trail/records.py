@@ -1,22 +1,21 @@
 """Reading the records of jobs, without trust in what they hold."""
 
 import hashlib
-import json
-import math
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any
 
-from logdepth.provenance.format import PREDICATE, STATEMENT
+from audit_trail.errors import AuditError
+from audit_trail.files import MAX_TEXT, parse_json
+from audit_trail.format import KEPT, PREDICATE, PROVENANCE, STATEMENT, kept_name
 
-# A record of ten thousand inputs has about 2 MB.
-MAX_BYTES = 16 << 20
-# Bytes of a name and of a part of it; a system says of longer ones that it cannot look for them.
-_LONGEST_NAME, _LONGEST_PART = 2048, 255
+_ROLES = frozenset(("input", "external", "image", "code", *KEPT))
+# Bytes of a name and of a part of it, and parts: a system cannot look for more.
+_LONGEST_NAME, _LONGEST_PART, MAX_PARTS = 2048, 255, 64
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
-class BadRecordError(Exception):
+class BadRecordError(AuditError):
     """A record that cannot be used; the message says what is wrong with it."""
 
 
@@ -49,14 +48,15 @@ class Record:
         parameters: named and resolved.
         definition: hash of configuration and source, without its count; may be empty.
         seeds: by what they are for.
-        command: as it was typed, "logdepth" first.
+        command: as it was typed, that of the project first.
         outputs: files it made.
         inputs: files of the same study it was made from.
         external: files from elsewhere it was made from.
         kept: packages, locks and source, kept below provenance/.
         image: the container image, if any.
-        commit: of the code; None where there was no git.
+        commit: of the code; None where it ran in no clone, or nobody knows.
         uncommitted: sha256 of changes that were not committed; None if there were none.
+        unknown: why nobody knows the commit; None where it is known, or there was none.
         machine: host, processor, threads, device, Slurm job.
         interpreter: version of Python and platform.
         started: time in UTC, ISO 8601.
@@ -78,6 +78,7 @@ class Record:
     image: Resource | None
     commit: str | None
     uncommitted: str | None
+    unknown: str | None
     machine: dict[str, Any]
     interpreter: dict[str, Any]
     started: str
@@ -86,15 +87,21 @@ class Record:
     @property
     def seconds(self) -> float | None:
         """How long the job took; None where its times are none."""
-        try:
-            started, finished = map(datetime.fromisoformat, (self.started, self.finished))
-            return max(0.0, (finished - started).total_seconds())
-        except (ValueError, TypeError):
-            return None
+        started, finished = moment(self.started), moment(self.finished)
+        return None if started is None or finished is None else max(0.0, finished - started)
 
     def kept_as(self, role: str) -> tuple[Resource, ...]:
-        """Return what is kept in that role: packages, lock or source."""
+        """Return what is kept in that role: packages, lock, source or study."""
         return tuple(resource for resource in self.kept if resource.role == role)
+
+
+def moment(text: str) -> float | None:
+    """Return a time in UTC as seconds since 1970; None where the text is no such time."""
+    try:
+        time = datetime.fromisoformat(text)
+        return time.timestamp() if time.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_record(name: str, content: bytes) -> Record:
@@ -107,12 +114,12 @@ def read_record(name: str, content: bytes) -> Record:
     Raises:
         BadRecordError: too large, not JSON, not a record, or with a name that leaves the study.
     """
-    if len(content) > MAX_BYTES:
-        raise BadRecordError(f"has {len(content)} bytes; no record has more than {MAX_BYTES}")
+    if len(content) > MAX_TEXT:
+        raise BadRecordError(f"has {len(content)} bytes; no record has more than {MAX_TEXT}")
     try:
-        statement = json.loads(content, parse_constant=_no_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise BadRecordError(f"is not JSON ({_first_line(error)})") from error
+        statement = parse_json(content)
+    except ValueError as error:
+        raise BadRecordError(f"is not JSON ({error})") from error
     return parse_statement(name, hashlib.sha256(content).hexdigest(), statement)
 
 
@@ -132,22 +139,28 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     del parameters["stage"]
     internal = _get(build, dict, "internalParameters")
     details = _get(statement, dict, "predicate", "runDetails")
-    resources = [_resource(r, None) for r in _get(build, list, "resolvedDependencies")]
-    by_role: dict[str, list[Resource]] = {}
-    for resource in resources:
-        by_role.setdefault(resource.role, []).append(resource)
-    code, image = (next(iter(by_role.get(role, ())), None) for role in ("code", "image"))
-    kept = [r for role in ("packages", "source", "study", "lock") for r in by_role.get(role, ())]
-    for resource in (*by_role.get("input", ()), *kept):
-        check_name(resource.name)
-    outputs = tuple(_resource(r, "output") for r in _get(statement, list, "subject"))
-    for output in outputs:
-        check_name(output.name)
+    by_role: dict[str, list[Resource]] = {role: [] for role in _ROLES}
+    for found in _get(build, list, "resolvedDependencies"):
+        resource = _resource(found)
+        by_role[resource.role].append(resource)
+    for role in ("code", "image"):
+        if len(by_role[role]) > 1:
+            raise BadRecordError(f"names more than one {role}")
+    code, image = (next(iter(by_role[role]), None) for role in ("code", "image"))
+    outputs = tuple(_resource(found, "output") for found in _get(statement, list, "subject"))
+    if len({output.name for output in outputs}) < len(outputs):
+        raise BadRecordError("names an output twice")
     machines = [
-        _get(b, dict, "annotations")
-        for b in _get(details, list, "byproducts")
-        if _get(b, str, "name") == "machine"
+        _get(found, dict, "annotations")
+        for found in _get(details, list, "byproducts")
+        if _get(found, str, "name") == "machine"
     ]
+    command = _get(internal, list, "command")
+    if not all(isinstance(word, str) for word in command):
+        raise BadRecordError("has a command that is not all text")
+    uncommitted = code.annotations.get("uncommittedSha256") if code else None
+    if uncommitted is not None:
+        _check_hexadecimal(uncommitted, 64, "code")
     return Record(
         name=name,
         sha256=sha256,
@@ -156,14 +169,15 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         parameters=parameters,
         definition=_get(internal, str, "definition").partition("+")[0],
         seeds=_get(internal, dict, "seeds"),
-        command=tuple(_strings(_get(internal, list, "command"))),
+        command=tuple(command),
         outputs=outputs,
-        inputs=tuple(by_role.get("input", ())),
-        external=tuple(by_role.get("external", ())),
-        kept=tuple(kept),
+        inputs=tuple(by_role["input"]),
+        external=tuple(by_role["external"]),
+        kept=tuple(resource for role in KEPT for resource in by_role[role]),
         image=image,
         commit=code.annotations["gitCommit"] if code else None,
-        uncommitted=code.annotations.get("uncommittedSha256") if code else None,
+        uncommitted=uncommitted,
+        unknown=_get(internal, str, "unknownCommit") if "unknownCommit" in internal else None,
         machine=machines[0] if machines else {},
         interpreter=_get(details, dict, "builder", "version"),
         started=_get(details, str, "metadata", "startedOn"),
@@ -171,43 +185,68 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     )
 
 
-def check_name(name: str) -> None:
-    """Check that a name stays within the folder of its study.
+def check_record_name(name: str) -> None:
+    """Check that a name is one that a record can have: "provenance/train/x.json".
 
     Raises:
-        BadRecordError: absolute, empty, or climbing out of the folder.
+        BadRecordError: it is not.
     """
-    path = PurePosixPath(name)
-    plain = name and path.as_posix() == name and not path.is_absolute()
-    if not plain or ".." in path.parts or "\\" in name or "\0" in name or name == ".":
-        raise BadRecordError(f"names {name!r}, which is no path within its study")
+    check_name(name)
+    parts = name.split("/")
+    if len(parts) != 3 or parts[0] != PROVENANCE or not name.endswith(".json"):
+        raise BadRecordError(f"has the name {name[:80]!r}, which is none of a record")
 
 
-def _resource(found: Any, role: str | None) -> Resource:
+def check_name(name: str) -> None:
+    """Check that a name stays within the folder of its study, and that a file can have it.
+
+    Raises:
+        BadRecordError: absolute, empty, climbing out of the folder, or too long.
+    """
+    parts = name.split("/")
+    if "\\" in name or "\0" in name or not {"", ".", ".."}.isdisjoint(parts):
+        raise BadRecordError(f"names {name[:80]!r}, which is no path within its study")
+    _check_length(name)
+
+
+def _resource(found: Any, role: str = "") -> Resource:
     name = _get(found, str, "name")
     digests = _get(found, dict, "digest")
     annotations = found.get("annotations", {})
     if not isinstance(annotations, dict):
-        raise BadRecordError(f"has annotations of {name!r} that are no mapping")
-    role = role or str(annotations.get("role", "input"))
-    commit, sha256 = digests.get("gitCommit"), digests.get("sha256", "")
+        raise BadRecordError(f"has annotations of {name[:80]!r} that are no mapping")
+    role = role or annotations.get("role", "input")
+    if role != "output" and (not isinstance(role, str) or role not in _ROLES):
+        raise BadRecordError(f"has {name[:80]!r} in a role that there is not")
     if role == "code":
-        _check_hex(commit, 40, name)
+        commit = digests.get("gitCommit")
+        _check_hexadecimal(commit, 40, name)
         return Resource(name, "", role, {**annotations, "gitCommit": commit})
-    _check_hex(sha256, 64, name)
-    _check_length(name)
+    sha256 = digests.get("sha256", "")
+    _check_hexadecimal(sha256, 64, name)
+    if role in ("input", "output"):
+        check_name(name)
+    elif role in KEPT and name != kept_name(role, sha256):
+        raise BadRecordError(f"names {name[:80]!r}, which is no place for its {role}")
+    else:
+        _check_length(name)
     return Resource(name, sha256, role, annotations)
 
 
 def _check_length(name: str) -> None:
     whole = name.encode("utf-8", "surrogatepass")
-    if len(whole) > _LONGEST_NAME or max(map(len, whole.split(b"/"))) > _LONGEST_PART:
+    parts = whole.split(b"/")
+    if (
+        len(whole) > _LONGEST_NAME
+        or len(parts) > MAX_PARTS
+        or any(len(part) > _LONGEST_PART for part in parts)
+    ):
         raise BadRecordError(f"names {name[:40]!r} and so on, which is too long for a file")
 
 
-def _check_hex(value: Any, length: int, name: str) -> None:
-    if not isinstance(value, str) or len(value) != length or set(value) - set("0123456789abcdef"):
-        raise BadRecordError(f"has a digest of {name!r} that is not {length} hexadecimal digits")
+def _check_hexadecimal(value: Any, length: int, name: str) -> None:
+    if not isinstance(value, str) or len(value) != length or not _HEXADECIMAL.issuperset(value):
+        raise BadRecordError(f"has a digest of {name[:80]!r} that is not {length} hex digits")
 
 
 def _get(value: Any, kind: type, *keys: str) -> Any:
@@ -218,24 +257,3 @@ def _get(value: Any, kind: type, *keys: str) -> Any:
     if not isinstance(value, kind):
         raise BadRecordError(f"has a {'.'.join(keys)} that is no {kind.__name__}")
     return value
-
-
-def _strings(values: list[Any]) -> list[str]:
-    if not all(isinstance(value, str) for value in values):
-        raise BadRecordError("has a command that is not all text")
-    return values
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large")
-    return value
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,135 +1,193 @@
 """Signing the head of a history with an SSH key, and checking such signatures.
 
 The chain of a history shows a change within it; a history that was written anew as a whole shows
-nothing. A signature of its last line does.
+nothing, and a signature of its last line does. It says who vouched for the study as it was then. It
+cannot say that this is the newest state: who takes away lines at the end, with the signatures of
+them, leaves an older state that was signed as well. The number of lines of a later one, known from
+elsewhere, shows it.
 """
 
-import json
-import shutil
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from audit_trail.errors import AuditError, BadFileError, printable
+from audit_trail.files import atomic_path, canonical_json, copy, read_bytes, read_json
 from audit_trail.findings import Problem, State
-from audit_trail.study import StudyFolder
-from logdepth.canonical import canonical_json
-from logdepth.errors import UserError
-from logdepth.files import atomic_path
-from logdepth.provenance.format import PROVENANCE
+from audit_trail.format import HEAD_TYPE, NAMESPACE, SIGNATURES
+from audit_trail.study import StudyFolder, files_below
 
-FOLDER = f"{PROVENANCE}/signatures"
-NAMESPACE = "logdepth"
-_TYPE = "urn:logdepth:head:v1"
+_NAME = re.compile(r"[0-9]{6,9}-[0-9a-f]{12}\.json")
+_MAX = 1 << 16
 
 
 def sign(study: StudyFolder, key: Path) -> Path:
-    """Sign the head of a study's history; return the file that was signed, <file>.sig is beside it.
+    """Sign the head of a study's history; return the file that was signed, next to its ``.sig``.
 
     Args:
         study: whose history is to be signed as it is now.
         key: a private SSH key, or a public one whose private key the agent has.
 
     Raises:
-        UserError: no history, or ssh-keygen does not sign.
+        AuditError: no history, or ssh-keygen does not sign.
     """
     history = study.history
     if history.head is None:
-        raise UserError(f"{study.folder}: no history to sign; expected a finished study")
+        raise AuditError(f"{study.folder}: no history to sign; expected a finished study")
     if not key.is_file():
-        raise UserError(f"{key}: no such key; expected --key ~/.ssh/id_ed25519, or another")
+        raise AuditError(f"{key}: no such key; expected --key ~/.ssh/id_ed25519, or another")
     entries = len(history.hashes)
-    head = {"type": _TYPE, "study": study.name, "entries": entries, "head": history.head}
-    target = study.path(f"{FOLDER}/{entries:06d}-{history.head[:12]}.json")
+    head = {"type": HEAD_TYPE, "study": study.name, "entries": entries, "head": history.head}
+    target = study.path(f"{SIGNATURES}/{entries:06d}-{history.head[:12]}.json")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / target.name
-        file.write_text(canonical_json(head) + "\n")
+        file.write_bytes(f"{canonical_json(head)}\n".encode())
         done = _ssh_keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(file))
         if done.returncode:
-            raise UserError(f"{key}: ssh-keygen does not sign with it: {_last_line(done.stderr)}")
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            raise AuditError(f"{key}: ssh-keygen does not sign with it: {said[-1]}")
         # The signature first: what is signed never stands there without it.
         for source in (file.with_name(f"{file.name}.sig"), file):
             with atomic_path(target.with_name(source.name)) as temporary:
-                shutil.copyfile(source, temporary)
+                temporary.write_bytes(source.read_bytes())
     return target
 
 
-def check_signatures(study: StudyFolder, signers: Path | None) -> tuple[list[Problem], list[str]]:
-    """Return what is wrong with the signatures of a history, and notes about the good ones.
+def signatures(study: StudyFolder) -> tuple[dict[str, int], dict[str, Problem]]:
+    """Return the signed heads of a study with the lines each is about, and what else lies there.
+
+    Both are by the name of a file below provenance/signatures/. A head that is good has a signature
+    next to it, ``.sig``; whatever is neither is wrong.
+    """
+    good: dict[str, int] = {}
+    wrong: dict[str, Problem] = {}
+    names = [name for name, _ in files_below(study.folder, SIGNATURES)]
+    for name in names:
+        head = name.removesuffix(".sig")
+        if not _NAME.fullmatch(head.removeprefix(f"{SIGNATURES}/")) or head not in names:
+            wrong[name] = Problem(State.FOREIGN, "foreign", "is no signature of this history")
+        elif head == name:
+            try:
+                lines = _signed_lines(study, name)
+                _check_armour(study, f"{name}.sig")
+                good[name] = lines
+            except BadFileError as error:
+                detail = str(error).removeprefix(f"{study.path(name)}: ")
+                wrong[name] = Problem(State.BROKEN_CHAIN, "signature", detail)
+            except ValueError as error:
+                wrong[name] = Problem(State.BROKEN_CHAIN, "signature", str(error))
+            if name in wrong and f"{name}.sig" in names:
+                detail = f"belongs to {name.rpartition('/')[2]}, which is not as it was signed"
+                wrong[f"{name}.sig"] = Problem(State.BROKEN_CHAIN, "signature", detail)
+    return good, wrong
+
+
+def check_signatures(
+    study: StudyFolder, signers: Path | None, least: int = 0
+) -> tuple[dict[str, list[Problem]], list[str]]:
+    """Return what is wrong with the signatures of a history, by file, and notes on the others.
 
     Args:
         study: whose signatures to check.
-        signers: who may sign, in OpenSSH's format of allowed signers: the newest line must then be
-            signed by one of them. None: signatures are only compared with the history.
+        signers: who may sign, in OpenSSH's format of allowed signers; it comes from whoever asks,
+            never with the results. The newest line must then be signed by one of them. None:
+            signatures are only compared with the history.
+        least: lines that must be signed.
 
     Raises:
-        UserError: no file of signers, or no ssh-keygen.
+        AuditError: no file of signers, or no ssh-keygen.
     """
     if signers is not None and not signers.is_file():
-        raise UserError(
+        raise AuditError(
             f"{signers}: no such file; expected a file with a line 'name key-type key' for "
             "each who may sign"
         )
-    problems: list[Problem] = []
+    good, wrong = signatures(study)
+    problems: dict[str, list[Problem]] = {name: [problem] for name, problem in wrong.items()}
     notes: list[str] = []
     signed = 0
-    for path in sorted(study.path(FOLDER).glob("*.json")):
-        entries = _signed_entries(path, study)
-        if entries is None:
-            detail = f"is not the one that {path.name} was signed for"
-            problems.append(Problem(State.BROKEN_CHAIN, "signature", detail))
-        elif signers is not None:
-            signer = _signer(path, signers)
-            if signer is None:
-                notes.append(f"{path.name} is signed by none of {signers}")
-            else:
-                notes.append(f"lines 1 to {entries} are signed by {signer}")
-                signed = max(signed, entries)
-    if signers is not None and not problems and signed < len(study.history.hashes):
-        detail = (
-            f"has {len(study.history.hashes) - signed} lines after the last that is signed"
-            if signed
-            else f"is signed by none of {signers}"
-        )
-        problems.append(Problem(State.BROKEN_CHAIN, "signature", detail))
+    for name, lines in good.items():
+        problems.setdefault(name, [])
+        problems.setdefault(f"{name}.sig", [])
+        if signers is None:
+            notes.append(f"lines 1 to {lines} are signed; --signers FILE asks by whom")
+        elif signer := _signer(study, name, signers):
+            notes.append(f"lines 1 to {lines} are signed by {printable(signer)}")
+            signed = max(signed, lines)
+        else:
+            notes.append(f"{name} is signed by none of {signers}")
+    total = len(study.history.hashes)
+    if signers is not None and (not signed or signed < total):
+        some = f"has {total - signed} lines after the last that is signed by one of {signers}"
+        detail = some if signed else f"is signed by none of {signers}"
+        problems.setdefault("", []).append(Problem(State.BROKEN_CHAIN, "signature", detail))
+    if total < least:
+        detail = f"has {total} lines, where {least} were expected: later ones were taken away"
+        problems.setdefault("", []).append(Problem(State.BROKEN_CHAIN, "history", detail))
     return problems, notes
 
 
-def _signed_entries(path: Path, study: StudyFolder) -> int | None:
-    """Return how many lines of the history a signed file is about; None if it is about another."""
-    try:
-        content: Any = json.loads(path.read_bytes())
-        entries = int(content["entries"])
-        fits = content["type"] == _TYPE and content["head"] == study.history.hashes[entries - 1]
-    except (ValueError, KeyError, TypeError, IndexError, OSError, RecursionError):
-        return None
-    return entries if fits and entries > 0 else None
+def _signed_lines(study: StudyFolder, name: str) -> int:
+    """Return how many lines of the history a signed file is about.
+
+    Raises:
+        BadFileError: it cannot be read.
+        ValueError: it is about another history; the message says so.
+    """
+    content: Any = read_json(study.path(name), study.folder, _MAX)
+    hashes = study.history.hashes
+    if not isinstance(content, dict) or content.get("type") != HEAD_TYPE:
+        raise ValueError("is no signed head of a history")
+    lines = content.get("entries")
+    if type(lines) is not int or not 0 < lines <= len(hashes):
+        raise ValueError(f"was signed for a history of {lines} lines, not this one")
+    if content.get("head") != hashes[lines - 1]:
+        raise ValueError("was signed for another history than this one")
+    if content.get("study") != study.name:
+        raise ValueError(f"was signed for the study {content.get('study')!r}, not {study.name!r}")
+    return lines
 
 
-def _signer(path: Path, signers: Path) -> str | None:
+def _check_armour(study: StudyFolder, name: str) -> None:
+    """Check that a file is a signature, for what it is: nothing else is published as one.
+
+    Raises:
+        BadFileError: it cannot be read.
+        ValueError: it is none.
+    """
+    content = read_bytes(study.path(name), study.folder, _MAX)
+    if not re.fullmatch(
+        rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n", content
+    ):
+        raise ValueError("is no signature of OpenSSH")
+
+
+def _signer(study: StudyFolder, name: str, signers: Path) -> str | None:
     """Return who of the signers has signed a file, if one has."""
-    signature = str(path.with_name(f"{path.name}.sig"))
-    found = _ssh_keygen("-Y", "find-principals", "-s", signature, "-f", str(signers))
-    for principal in found.stdout.split("\n"):
-        if not principal:
-            continue
-        options = ["-f", str(signers), "-I", principal, "-n", NAMESPACE, "-s", signature]
-        done = _ssh_keygen("-Y", "verify", *options, text=path.read_text(encoding="utf-8"))
-        if done.returncode == 0:
-            return principal
+    content = read_bytes(study.path(name), study.folder, _MAX)
+    with tempfile.TemporaryDirectory() as folder:
+        signature = Path(folder) / "sig"
+        try:
+            copy(study.path(f"{name}.sig"), signature, study.folder, _MAX)
+        except BadFileError:
+            return None
+        place = ["-f", str(signers), "-s", str(signature)]
+        found = _ssh_keygen("-Y", "find-principals", *place)
+        for principal in found.stdout.decode(errors="replace").split("\n"):
+            options = [*place, "-n", NAMESPACE, "-I", principal]
+            if principal and not _ssh_keygen("-Y", "verify", *options, text=content).returncode:
+                return principal
     return None
 
 
-def _ssh_keygen(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+def _ssh_keygen(*arguments: str, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            ["ssh-keygen", *arguments], input=text, capture_output=True, text=True, timeout=120
+            ["ssh-keygen", *arguments], input=text, capture_output=True, timeout=120
         )
     except FileNotFoundError as error:
-        raise UserError(
+        raise AuditError(
             "ssh-keygen: no such command, but signatures need it; expected OpenSSH 8.2 or newer"
         ) from error
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]

@@ -1,16 +1,22 @@
 """The folder of a study, with its records and its history, as an auditor finds it."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from audit_trail.errors import AuditError, BadFileError, MissingFileError
+from audit_trail.files import read_bytes
+from audit_trail.format import HISTORY, KEPT_FOLDERS, PROVENANCE
 from audit_trail.history import History, read_history
-from audit_trail.records import MAX_BYTES, BadRecordError, Record, read_record
-from logdepth.errors import UserError
-from logdepth.provenance.format import HISTORY, PROVENANCE
+from audit_trail.project import current
+from audit_trail.records import MAX_PARTS, BadRecordError, Record, read_record
 
 # Folders below provenance/ that hold no records.
-KEPT = ("environments", "sources", "studies", "signatures")
+_NO_RECORDS = (*KEPT_FOLDERS, "signatures")
+# How far below a folder its studies are looked for.
+_STUDY_DEPTH = 3
 
 
 @dataclass
@@ -47,26 +53,26 @@ class StudyFolder:
         """Return the name of a file in the study.
 
         Raises:
-            UserError: the file lies elsewhere.
+            AuditError: the file lies elsewhere.
         """
         # The file itself may be a link, which is not to be followed.
         whole = path.parent.resolve() / path.name
         root = self.folder.resolve()
         if not whole.is_relative_to(root):
-            raise UserError(f"{path}: not a file of the study in {self.folder}")
+            raise AuditError(f"{path}: not a file of the study in {self.folder}")
         return whole.relative_to(root).as_posix()
 
     def record_for(self, name: str) -> Record:
         """Return the record of the job that made a file, or the record that is named.
 
         Raises:
-            UserError: there is none, or it cannot be used.
+            AuditError: there is none, or it cannot be used.
         """
         if name in self.bad:
-            raise UserError(f"{self.path(name)}: this record {self.bad[name]}")
+            raise AuditError(f"{self.path(name)}: this record {self.bad[name]}")
         record = self.records.get(name) or self.makers.get(name)
         if record is None:
-            raise UserError(
+            raise AuditError(
                 f"{self.path(name)}: no record below {self.folder / PROVENANCE} says how it was "
                 "made; expected an output of the workflow, such as figures/depth_law.pdf"
             )
@@ -74,67 +80,128 @@ class StudyFolder:
 
 
 def open_study(folder: Path) -> StudyFolder:
-    """Read the records and the history of a study.
+    """Read the records and the history of a study; what cannot be read of it is listed there.
 
     Raises:
-        UserError: no folder of a study.
+        AuditError: no folder of a study.
+    """
+    study = open_history(folder)
+    for name, kind in files_below(folder, PROVENANCE):
+        parts = name.split("/")
+        if len(parts) != 3 or parts[1] in _NO_RECORDS or not name.endswith(".json"):
+            continue
+        try:
+            if kind != "file":
+                raise BadRecordError(f"is {kind}")
+            study.records[name] = read_record(name, read_bytes(f"{folder}/{name}", str(folder)))
+        except BadRecordError as error:
+            study.bad[name] = str(error)
+        except BadFileError as error:
+            study.bad[name] = error.reason
+    return study
+
+
+def open_history(folder: Path, about: str | None = None) -> StudyFolder:
+    """Read the history of a study alone, or of one of its files; see ``read_history``.
+
+    Raises:
+        AuditError: no folder of a study.
     """
     if not is_study(folder):
-        raise UserError(
+        raise AuditError(
             f"{folder}: no study, it has no {HISTORY}; expected a folder such as results/laptop"
         )
     study = StudyFolder(folder)
-    for path in sorted((folder / PROVENANCE).glob("*/*.json")):
-        if path.parent.name in KEPT:
-            continue
-        name = path.relative_to(folder).as_posix()
-        try:
-            study.records[name] = read_record(name, _content(path, folder))
-        except BadRecordError as error:
-            study.bad[name] = str(error)
-        except OSError as error:
-            study.bad[name] = f"cannot be read ({error.strerror})"
-    if (folder / HISTORY).is_file():
-        study.history = read_history(folder / HISTORY)
+    try:
+        study.history = read_history(folder / HISTORY, folder, about)
+    except MissingFileError:
+        pass
+    except BadFileError as error:
+        study.history.breaks.append(error.reason)
     return study
 
 
 def is_study(folder: Path) -> bool:
     """Return whether a folder holds the results of a study, be its records there or not."""
-    return any((folder / inside).exists() for inside in (HISTORY, "runs", "tables"))
+    inside = (PROVENANCE, *current().folders)
+    return any(os.path.lexists(f"{folder}/{name}") for name in inside)
 
 
 def study_of(path: Path) -> Path:
     """Return the folder of the study that a file or folder lies in.
 
     Raises:
-        UserError: it lies in none.
+        AuditError: it lies in none.
     """
     whole = path.parent.resolve() / path.name
     for parent in (whole, *whole.parents):
         if is_study(parent):
             return parent
-    raise UserError(f"{path}: no folder above it is a study; expected a file in results/<study>")
+    raise AuditError(f"{path}: no folder above it is a study; expected a file in results/<study>")
 
 
 def find_studies(path: Path) -> list[Path]:
-    """Return every folder of a study at or below a folder, in order."""
+    """Return every folder of a study at or below a folder, in order; links are not followed."""
+    return [found for found, kind in look_through(path) if kind == "study"]
+
+
+def look_through(path: Path) -> list[tuple[Path, str]]:
+    """Return all that lies in a folder of studies: "study", "link" to a folder, or "other"."""
+    return list(_look_through(path, _STUDY_DEPTH))
+
+
+def _look_through(path: Path, depth: int) -> Iterator[tuple[Path, str]]:
     if is_study(path):
-        return [path]
-    below = (d for d in path.iterdir() if d.is_dir() and not d.is_symlink() and d.name[0] != ".")
-    return [study for folder in sorted(below) for study in find_studies(folder)]
+        yield path, "study"
+        return
+    try:
+        names = sorted(inner.name for inner in path.iterdir())
+    except OSError:
+        names = []
+    for inner in (path / name for name in names):
+        if inner.is_symlink():
+            yield inner, "link" if inner.is_dir() else "other"
+            continue
+        found = list(_look_through(inner, depth - 1)) if depth and inner.is_dir() else []
+        # What holds no study is one thing, however much is in it.
+        yield from found if any(kind != "other" for _, kind in found) else [(inner, "other")]
 
 
-def has_link(path: Path, folder: Path) -> bool:
-    """Return whether a path, from below the folder on, goes through a symbolic link."""
-    parts = path.relative_to(folder).parts
-    return any(folder.joinpath(*parts[: i + 1]).is_symlink() for i in range(len(parts)))
+def files_below(folder: Path, start: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the name of all that is below a folder, and what it is; folders are not named.
 
+    It is "file", or else words for a person: a link, which is not followed; something that is no
+    file; a folder that cannot be looked into, or lies too deep.
 
-def _content(path: Path, folder: Path) -> bytes:
-    if has_link(path, folder):
-        raise BadRecordError("is a symbolic link, or lies behind one")
-    if not path.is_file():
-        raise BadRecordError("is no regular file")
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+    Args:
+        folder: of a study.
+        start: name of a folder in it to begin with.
+    """
+    waiting = [start]
+    while waiting:
+        below = waiting.pop()
+        if below.count("/") + 1 >= MAX_PARTS:
+            yield below, "a folder nested too deep to be looked into"
+            continue
+        try:
+            with os.scandir(f"{folder}/{below}") as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except NotADirectoryError:
+            continue
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield below, f"a folder that cannot be looked into ({error.strerror})"
+            continue
+        inner = []
+        for entry in entries:
+            name = f"{below}/{entry.name}" if below else entry.name
+            if entry.is_symlink():
+                yield name, "a symbolic link"
+            elif entry.is_dir(follow_symlinks=False):
+                inner.append(name)
+            elif entry.is_file(follow_symlinks=False):
+                yield name, "file"
+            else:
+                yield name, "no regular file"
+        waiting += reversed(inner)

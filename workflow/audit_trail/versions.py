@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from audit_trail.differences import Difference, differences, same_outputs
+from audit_trail.errors import AuditError, BadFileError, MissingFileError
+from audit_trail.files import sha256_of
+from audit_trail.format import HISTORY
 from audit_trail.history import Entry
 from audit_trail.records import BadRecordError, Record
-from audit_trail.study import StudyFolder, has_link
-from logdepth.errors import UserError
-from logdepth.files import sha256_of
-from logdepth.provenance.format import HISTORY
+from audit_trail.study import StudyFolder
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,9 @@ def versions(study: StudyFolder, name: str) -> list[Version]:
         name: of the file within the study; it need not be there.
 
     Raises:
-        UserError: the history has never seen it.
+        AuditError: the history has never seen it.
     """
-    path = study.path(name)
-    now = sha256_of(path) if path.is_file() and not has_link(path, study.folder) else None
+    now = _now(study, name)[0]
     found: list[Version] = []
     for entry in study.history.entries:
         try:
@@ -72,23 +71,32 @@ def versions(study: StudyFolder, name: str) -> list[Version]:
         repeated = before is not None and same_outputs(before, record)
         found.append(Version(entry, record, sha256, changes, repeated, sha256 == now))
     if not found:
-        raise UserError(
-            f"{path}: {study.path(HISTORY)} has never seen it; expected an output of the "
-            "workflow, or its record"
+        raise AuditError(
+            f"{study.path(name)}: {study.path(HISTORY)} has never seen it; expected an output of "
+            "the workflow, or its record"
         )
     return found
 
 
 def present_state(study: StudyFolder, found: list[Version], name: str) -> str:
     """Return what stands there now, as a sentence: the newest version, an older one, or another."""
-    path = study.path(name)
-    if not path.exists():
-        if study.history.withheld().get(name) == found[-1].sha256:
-            return "withheld when this was published"
-        return "missing: the file is not there"
+    sha256, reason = _now(study, name)
+    if not sha256:
+        withheld = study.history.withheld().get(name) == found[-1].sha256
+        return "withheld when this was published" if withheld else reason
     if found[-1].present:
         return "the newest version is there"
     older = [version.entry.number for version in found if version.present]
     if older:
         return f"an older version is there, from line {older[-1]} of the history"
     return "modified: what is there now is none of these versions"
+
+
+def _now(study: StudyFolder, name: str) -> tuple[str, str]:
+    """Return the sha256 of what stands there, or else why there is none."""
+    try:
+        return sha256_of(study.path(name), study.folder), ""
+    except MissingFileError:
+        return "", "missing: the file is not there"
+    except BadFileError as error:
+        return "", f"modified: {error.reason}"

@@ -1,10 +1,8 @@
 # What the rules of all stages need.
-from audit_trail import tracing
 from logdepth.figures import KINDS
 from logdepth.planning import resources as requests
 from logdepth.planning.cost import costs_of
-from logdepth.provenance.definition import code_hash
-from logdepth.provenance.integrity import definition_or_retry
+from audit_trail.integrity import definition_or_retry
 from logdepth.theory.catalog import TABLES as THEORY_TABLES
 
 
@@ -53,12 +51,6 @@ def traced_records():
                 found += records(f"attention/{model}-k{figure.k}")
     imported = records(*(f"import/{run}" for run in RUNS))
     return [*dict.fromkeys(found), *filter(os.path.exists, imported)]
-
-
-def code_of_pages(wildcards):
-    """Hash of the code that traces figures: definitions leave it out, for it makes no results."""
-    files = Path(tracing.__file__).parent.glob("*.py")
-    return digest({path.name: code_hash(path.read_text()) for path in files})
 
 
 def data_of(wildcards):

@@ -1,20 +1,24 @@
-"""``logdepth audit COMMAND``: each command's module is imported only when it is asked for."""
+"""The commands of a project's ``audit``: each one's module is imported when it is asked for."""
 
 import sys
 from importlib import import_module
 
 import typer
 
+from audit_trail.__main__ import print_anything
+from audit_trail.project import Project, use
+
 COMMANDS = ("trace", "verify", "reproduce", "diff", "history", "export", "sign", "publish")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands below ``audit``."""
+def register(app: typer.Typer, project: Project) -> None:
+    """Add the commands below ``audit`` to those of a project."""
+    use(project)
     audit = typer.Typer(
         no_args_is_help=True, help="Where an output comes from, and whether it was touched since."
     )
     # A callback keeps the commands apart even when only one is loaded.
-    audit.callback()(lambda: None)
+    audit.callback()(print_anything)
     asked = sys.argv[2] if len(sys.argv) > 2 else ""
     for name in [asked] if asked in COMMANDS else COMMANDS:
         import_module(f"{__name__}.{name}").register(audit)

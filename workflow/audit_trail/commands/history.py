@@ -1,4 +1,4 @@
-"""``logdepth audit history``: every version of a file."""
+"""``audit history``: every version of a file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,12 +21,13 @@ def history(
     import dataclasses
     import json
 
-    from audit_trail.report import printable
-    from audit_trail.study import open_study, study_of
+    from audit_trail.errors import printable
+    from audit_trail.study import StudyFolder, open_history, study_of
     from audit_trail.versions import present_state, versions
 
-    study = open_study(study_of(file))
-    name = study.name_of(file)
+    folder = study_of(file)
+    name = StudyFolder(folder).name_of(file)
+    study = open_history(folder, name)
     found = versions(study, name)
     state = present_state(study, found, name)
     if as_json:
@@ -46,12 +47,13 @@ def history(
         ]
         print(json.dumps({"file": str(file), "state": state, "versions": listed}, indent=1))
         return
-    print(f"{file}: {len(found)} version{'s' if len(found) > 1 else ''}; {state}")
+    lines = [f"{file}: {len(found)} version{'s' if len(found) > 1 else ''}; {state}"]
     for version in found:
         record = version.record
         commit = record.commit[:12] if record.commit else "none"
-        print(
-            f"  line {version.entry.number}  {printable(version.entry.time[:19])}  "
-            f"{version.sha256[:12]}  commit {commit}{' + changes' if record.uncommitted else ''}"
-        )
-        print(f"      {printable(version.summary)}")
+        lines += [
+            f"  line {version.entry.number}  {version.entry.time[:19]}  {version.sha256[:12]}  "
+            f"commit {commit}{' + changes' if record.uncommitted else ''}",
+            f"      {version.summary}",
+        ]
+    print("\n".join(printable(line) for line in lines))

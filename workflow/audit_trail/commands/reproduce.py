@@ -1,14 +1,16 @@
-"""``logdepth audit reproduce``: make an output again from its record alone, and compare."""
+"""``audit reproduce``: make an output again from its record alone, and compare."""
 
+import dataclasses
+import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from audit_trail.reproduction.outcome import Outcome
-    from audit_trail.reproduction.rebuild import Again
+STATES = {"identical": 0, "close": 3, "different": 4}
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def reproduce(
     file: Annotated[
-        Path, typer.Argument(help="An output, such as results/laptop/tables/fits.csv.")
+        Path, typer.Argument(help="An output, such as results/laptop/tables/scaling.csv.")
     ],
     deep: Annotated[
         bool, typer.Option("--deep", help="Make every input again, from nothing.")
@@ -29,93 +31,90 @@ def reproduce(
     image: Annotated[
         Path | None, typer.Option(help="The container image, if it ran in one.")
     ] = None,
-    setup: Annotated[
-        bool, typer.Option("--setup", help="Build its environment from its lock, where it differs.")
-    ] = False,
+    python: Annotated[
+        Path | None, typer.Option(help="Interpreter of its environment, if this is another.")
+    ] = None,
     here: Annotated[
-        bool, typer.Option("--here", help="Use this environment, also where it differs.")
+        bool, typer.Option("--here", help="Use this environment (or --python), be it another.")
     ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Device to use instead of the recorded one, such as cpu.")
+    ] = None,
     commit: Annotated[
         str | None, typer.Option(help="Commit to run instead of the recorded ones.")
     ] = None,
     repository: Annotated[
-        Path | None, typer.Option(help="Clone with its commit; by default that of the file.")
+        Path | None, typer.Option(help="Clone with its commit; by default the one you are in.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make an output again in a fresh folder; 0: the same bytes, 3: nearly, 4: another result."""
-    import json
-    import shutil
-    import tempfile
+    """Make an output again in an empty folder; 0: the same bytes, 3: nearly, 4: another result.
 
-    from audit_trail.report import printable
-    from audit_trail.repository import find_repository
-    from audit_trail.reproduction.environment import Environments
-    from audit_trail.reproduction.outcome import outcomes
+    What runs is the code of its commit, as the clone has it.
+    """
+    from audit_trail import project
+    from audit_trail.errors import AuditError, printable
+    from audit_trail.repository import find_repository, git
     from audit_trail.reproduction.plan import make_plan
-    from audit_trail.reproduction.rebuild import checkouts, rebuild, resolve
+    from audit_trail.reproduction.workshop import Workshop
     from audit_trail.study import open_study, study_of
-    from logdepth.errors import UserError
 
     def tell(line: str) -> None:
-        print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
+        print(printable(line), file=sys.stderr if as_json else sys.stdout, flush=True)
 
+    study, clone, known = open_study(study_of(file)), find_repository(repository), project.current()
+    if clone is None or clone.problem:
+        reason = clone.problem if clone else f"{Path.cwd()}: no clone of {known.name}"
+        raise AuditError(f"{reason}; expected to be called in one, or --repository with one")
     if keep is not None and keep.exists():
-        raise UserError(f"{keep}: is there already; expected a new folder for --keep")
-    study = open_study(study_of(file))
-    checkout = find_repository(repository or file) or find_repository(Path.cwd())
-    if checkout is None:
-        raise UserError(f"{file}: lies in no clone of the project; expected --repository with one")
-    named = None if commit is None else resolve(checkout, commit)
-    plan = make_plan(study, study.name_of(file), deep, named)
-    environments = Environments(study, checkout, image=image, setup=setup, here=here)
-    jobs, taken = _number(len(plan.jobs), "job"), _number(len(plan.reused), "input")
-    tell(f"{file}: {jobs}, {plan.seconds:.0f} s when recorded; {taken} taken")
-    with tempfile.TemporaryDirectory(prefix="logdepth-reproduce-") as folder:
-        work = Path(folder) / "work"
-        work.mkdir()
-        with checkouts(checkout, plan, Path(folder)) as code:
-            places = (Path.cwd(), checkout.folder)
-            made, ran = rebuild(study, plan, code, work, environments.command, tell, places)
-        found = outcomes(study, plan.jobs[-1], made)
+        raise AuditError(f"{keep}: is there already; expected a new folder for --keep")
+    if (rules := known.rebuilding) is None:
+        raise AuditError(f"{known.name}: has not said how its commands are run again")
+    if device is not None:
+        rules = dataclasses.replace(rules, instead={**rules.instead, "device": lambda _: device})
+        known = dataclasses.replace(known, rebuilding=rules)
+    if commit is not None:
+        asked = f"{commit}^{{commit}}"
+        found = git(clone.folder, "rev-parse", "--verify", "--end-of-options", asked)
+        commit = found.decode().strip()
+    jobs, taken = make_plan(known, study, study.name_of(file), deep, commit)
+    seconds = sum(record.seconds or 0.0 for record, _ in jobs)
+    counts = _number(len(jobs), "job"), _number(len(taken), "input")
+    tell(f"{file}: {counts[0]}, {seconds:.0f} s when recorded; {counts[1]} taken as delivered")
+    tell(f"  the code is that of {clone.folder}")
+    with tempfile.TemporaryDirectory(prefix=f"{known.name}-reproduce-") as name:
+        folder, python = Path(name).resolve(), python and python.absolute()
+        shop = Workshop(known, rules, study, clone, folder, image, python, here, commit)
+        for job in jobs:
+            shop.prepare(*job)
+        ran = {}
+        for number, job in enumerate(jobs, 1):
+            title = job[0].name.removeprefix("provenance/").removesuffix(".json")
+            tell(f"  {number} of {len(jobs)}: {title}")
+            ran[title] = again = shop.run(*job)
+            tell(f"      {again.seconds:.1f} s; {'the same' if again.identical else 'other'} bytes")
+        outputs = shop.outcomes(*jobs[-1])
         if keep is not None:
-            keep.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(made, keep)
-    identical = all(outcome.identical for outcome in found)
-    verdict = "identical" if identical else "close" if all(o.close for o in found) else "other"
+            shutil.copytree(shop.result(*jobs[-1]), keep, symlinks=True)
+    verdict = max((one.state for one in outputs), key=list(STATES).index, default="different")
     if as_json:
-        print(json.dumps(_as_json(file, verdict, ran, found), indent=1))
+        result = {
+            "file": str(file),
+            "repository": str(clone.folder),
+            "verdict": verdict,
+            "taken": sorted(taken),
+            "jobs": {title: dataclasses.asdict(again) for title, again in ran.items()},
+            "outputs": [dataclasses.asdict(one) for one in outputs],
+        }
+        print(json.dumps(result, indent=1))
     else:
-        for line in _unlike(ran):
-            print(f"  ({printable(line)})")
-        for outcome in found:
-            detail = "identical bytes" if outcome.identical else outcome.detail
-            print(f"  {printable(outcome.name)}: {printable(detail)}")
-        print(f"verdict: {verdict}")
-    sys.exit({"identical": 0, "close": 3, "other": 4}[verdict])
-
-
-def _unlike(jobs: list["Again"]) -> list[str]:
-    """Return what was not as it was when the jobs were recorded, each thing once."""
-    differences = {d: None for job in jobs for d in job.differences}
-    said = [str(d) for d in differences if d.kind != "package"]
-    packages = {d.name for d in differences if d.kind == "package"}
-    if packages:
-        said.append(f"{_number(len(packages), 'package')} without numerics differ")
-    return said
-
-
-def _as_json(
-    file: Path, verdict: str, jobs: list["Again"], found: list["Outcome"]
-) -> dict[str, Any]:
-    import dataclasses
-
-    return {
-        "file": str(file),
-        "verdict": verdict,
-        "jobs": [dataclasses.asdict(job) for job in jobs],
-        "outputs": [dataclasses.asdict(outcome) for outcome in found],
-    }
+        unlike = [*dict.fromkeys(f"({d})" for again in ran.values() for d in again.differences)]
+        more = [f"(and {len(unlike) - 10} more: --json)"] if len(unlike) > 10 else []
+        found_outputs = [f"{one.name}: {one.detail or 'identical bytes'}" for one in outputs]
+        for line in [*unlike[:10], *more, *found_outputs]:
+            tell(f"  {line}")
+        tell(f"verdict: {verdict}")
+    sys.exit(STATES[verdict])
 
 
 def _number(count: int, what: str) -> str:

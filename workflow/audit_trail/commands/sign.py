@@ -1,4 +1,4 @@
-"""``logdepth audit sign``: sign the history of a study as it is now."""
+"""``audit sign``: sign the history of a study as it is now."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ def sign(
 ) -> None:
     """Sign the history's newest line with an SSH key, once the bytes of the study are verified."""
     from audit_trail.chain import Checks
+    from audit_trail.errors import printable
     from audit_trail.report import require_intact
     from audit_trail.signature import sign as sign_head
     from audit_trail.study import open_study
@@ -24,4 +25,4 @@ def sign(
 
     opened = open_study(study)
     require_intact(verify(opened, Checks()))
-    print(sign_head(opened, key.expanduser()))
+    print(printable(str(sign_head(opened, key.expanduser()))))

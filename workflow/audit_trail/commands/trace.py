@@ -21,12 +21,10 @@ def trace(
     ],
     row: Annotated[
         str | None,
-        typer.Option(help="Only what these rows come from: k=8,depth=4 (k, L, H, m or columns)."),
+        typer.Option(help="Only the runs behind these rows: k=8,depth=4 (columns, or k, L, H, m)."),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
-    html: Annotated[
-        Path | None, typer.Option(help="Write it as one page to look around in.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page to this file.")] = None,
     pages: Annotated[
         Path | None, typer.Option(help="Folder to write a page into for each FILE: <name>.html.")
     ] = None,
@@ -36,28 +34,27 @@ def trace(
 ) -> None:
     """Show where a file comes from: runs, models, data, seeds, code, environment and machine."""
     import json
+    from datetime import UTC, datetime
 
-    from audit_trail.tracing.page import write_page
+    from audit_trail.errors import AuditError, printable
+    from audit_trail.files import write_text
+    from audit_trail.project import current
+    from audit_trail.repository import find_repository
+    from audit_trail.tracing.show import as_page, as_text, page_names
     from audit_trail.tracing.trace import Tracer
-    from logdepth.errors import UserError
 
     if sum(bool(way) for way in (json_, html, pages)) > 1:
-        raise UserError("--json, --html, --pages: expected one of them")
+        raise AuditError("--json, --html, --pages: expected one of them")
     if len(files) > 1 and not pages:
-        raise UserError(f"{files[1]}: expected one FILE, or --pages FOLDER for several")
-    tracer = Tracer(in_)
+        raise AuditError(f"{files[1]}: expected one FILE, or --pages FOLDER for several")
+    repository = find_repository()
+    tracer = Tracer(in_, current(), repository.folder if repository else None)
+    names = {files[0]: html} if html else {}
     if pages:
-        for file in files:
-            write_page(tracer.trace(file, row), pages / f"{file.stem}.html")
-        print(f"{pages}: {len(files)} pages")
-        return
-    found = tracer.trace(files[0], row)
-    if html:
-        write_page(found, html)
-        print(f"{html}: open it in a browser")
-    elif json_:
-        print(json.dumps(found.as_json(), indent=1))
-    else:
-        from audit_trail.tracing.tree import print_tree
-
-        print_tree(found)
+        names = {file: pages / name for file, name in page_names(files).items()}
+    for file, page in names.items():
+        write_text(page, as_page(tracer.trace(file, row), datetime.now(UTC)))
+        print(printable(f"{page}: {file}"))
+    if not names:
+        found = tracer.trace(files[0], row)
+        print(json.dumps(found.as_json(), indent=1) if json_ else as_text(found), end="")

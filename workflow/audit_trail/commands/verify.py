@@ -1,4 +1,4 @@
-"""``logdepth audit verify``: the stand-alone verifier, under this command's name."""
+"""``audit verify``: the stand-alone verifier, under this command's name."""
 
 import sys
 
@@ -15,5 +15,6 @@ def verify(context: typer.Context) -> None:
     """Say of every artefact whether it is what its job wrote (--help has the options)."""
     # Its options stand in one place, where they need nothing but Python.
     from audit_trail.__main__ import main
+    from audit_trail.project import current
 
-    sys.exit(main(context.args, "logdepth audit verify"))
+    sys.exit(main(context.args, f"{current().name} audit verify"))

@@ -1,5 +1,5 @@
 """Tracing: from an output back to all that it comes from.
 
-``trace`` is where to start; it takes files to the records of a study, ``lineage`` builds the graph,
-``narrowing`` reduces it to what some rows come from, ``tree`` and ``page`` show it.
+``trace`` takes a file to the records of its study, ``lineage`` collects the files and jobs behind
+it, ``show`` puts them into steps, which ``terminal.txt`` and ``page.html`` lay out.
 """

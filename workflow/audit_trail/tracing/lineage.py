@@ -1,210 +1,306 @@
-"""Building the lineage of an output from the records of its study."""
+"""The lineage of an output: the files and jobs behind it, from the records of its study."""
 
-import math
 from collections import deque
-from functools import cached_property
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
-from audit_trail.history import Entry
+from audit_trail.errors import BadFileError, MissingFileError
+from audit_trail.files import sha256_of
+from audit_trail.plain import flat
 from audit_trail.records import BadRecordError, Record, Resource
 from audit_trail.study import StudyFolder
-from audit_trail.tracing.facts import experiments, job_facts, run_facts
-from audit_trail.tracing.narrowing import Narrowed, run_of
-from audit_trail.tracing.nodes import Lineage, Node, kind_of
-from audit_trail.tracing.states import Files, FileState, worst
-from audit_trail.tracing.surroundings import Surroundings
-from logdepth.canonical import digest
-from logdepth.errors import UserError
 
-_DEEPEST = 40
+
+class FileState(StrEnum):
+    """The state of a file as it is found now, from the best to the worst."""
+
+    RECORDED = "as recorded"
+    ELSEWHERE = "elsewhere"
+    WITHHELD = "withheld"
+    OTHER_VERSION = "other version"
+    NO_RECORD = "no record"
+    MISSING = "missing"
+    MODIFIED = "modified"
+
+
+@dataclass
+class File:
+    """A file that an output comes from.
+
+    Attributes:
+        name: path from the folder of the study; of a file from elsewhere as it was typed.
+        sha256: as the records name it.
+        role: of the study ("output"), from elsewhere ("external"), or what else records call it:
+            "source", "packages", or a lock with the file that it is a copy of.
+        state: as it is found now.
+        found: sha256 of what is there now, where it is another.
+        job: key of the job that made it; empty where none is known.
+    """
+
+    name: str
+    sha256: str
+    role: str
+    state: str
+    found: str = ""
+    job: str = ""
+
+
+@dataclass
+class Job:
+    """A job that an output comes from.
+
+    Attributes:
+        record: its name.
+        line: of the history that holds the record; 0 where none does.
+        state: of the record: as recorded, modified (not as in the history) or no record (there).
+        stage: command that ran.
+        started: time in UTC.
+        seconds: how long it took; None where its times are none.
+        parameters: named, nested ones joined by dots.
+        seeds: by what they are for.
+        command: as it was typed.
+        definition: hash of configuration and source; empty if it was started by hand.
+        commit: of the code; empty where there was none, "unknown" where git would not say.
+        uncommitted: sha256 of changes that were not committed; empty if there were none.
+        invocation: identifier of this run of it.
+        environment: key of the environment.
+        machine: key of the machine.
+        conditions: what is recorded of the machine as this job had it: libraries and scheduler.
+        source: keys of the lists of hashed source.
+        inputs: keys of the files it was made from.
+    """
+
+    record: str
+    line: int
+    state: str
+    stage: str
+    started: str
+    seconds: float | None
+    parameters: dict[str, Any]
+    seeds: dict[str, Any]
+    command: list[str]
+    definition: str
+    commit: str
+    uncommitted: str
+    invocation: str
+    environment: str
+    machine: str
+    conditions: dict[str, Any]
+    source: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Lineage:
+    """All that an output comes from, the nearest first.
+
+    Attributes:
+        root: key of the output, or of the job whose record was asked for.
+        files: by key.
+        jobs: by key.
+        environments: facts and keys of the kept files, by key.
+        machines: facts, by key.
+    """
+
+    root: str = ""
+    files: dict[str, File] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    machines: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def states(self) -> dict[str, int]:
+        """Return how many files are in each state, the best first."""
+        found = [file.state for file in self.files.values()]
+        return {state.value: found.count(state) for state in FileState if state in found}
+
+
+class Hashes:
+    """The sha256 of the files of a study as they are now, each computed once.
+
+    Args:
+        study: to look at.
+        checkout: folder that files from elsewhere may lie in; no other such file is opened.
+    """
+
+    def __init__(self, study: StudyFolder, checkout: Path | None) -> None:
+        self._study = study
+        self._checkout = checkout
+        self.found = cache(self._found)
+
+    def _found(self, name: str, external: bool = False) -> str | None:
+        """Return the sha256 of a file, "" for one that cannot be read, None for one not there."""
+        folder = self._checkout if external else self._study.folder
+        try:
+            return None if folder is None else sha256_of(folder / name, folder)
+        except MissingFileError:
+            return None
+        except BadFileError:
+            # A name from elsewhere may lead anywhere; one of the study is to be a file in it.
+            return None if external else ""
+
+    def state(self, name: str, sha256: str) -> FileState:
+        """Return the state of a file of the study that should have a sha256."""
+        found = self.found(name)
+        if found is None:
+            withheld = self._study.history.withheld().get(name) == sha256
+            return FileState.WITHHELD if withheld else FileState.MISSING
+        return FileState.RECORDED if found == sha256 else FileState.MODIFIED
 
 
 class Builder:
-    """Builds the lineage of outputs of one study.
+    """Builds a lineage within one study.
 
     Args:
-        study: the outputs' own.
-        files: of the study.
-        narrowed: what a row comes from; None follows everything.
+        study: the output's own.
+        hashes: of its files.
+        keeps: whether an input of a job counts, by its name.
     """
 
-    def __init__(self, study: StudyFolder, files: Files, narrowed: Narrowed | None = None) -> None:
+    def __init__(
+        self, study: StudyFolder, hashes: Hashes, keeps: Callable[[Record, str], bool]
+    ) -> None:
         self._study = study
-        self._files = files
-        self._narrowed = narrowed or Narrowed()
-        self._nodes: dict[str, Node] = {}
-        self._records: dict[str, Any] = {}
-        self._waiting: deque[tuple[Node, Record]] = deque()
-        self._surroundings = Surroundings(self._nodes, files)
+        self._hashes = hashes
+        self._keeps = keeps
+        self._lineage = Lineage()
+        self._waiting: deque[tuple[Job, Record]] = deque()
 
-    def build(self, root: Node) -> Lineage:
-        """Return the lineage of a node that this builder has made."""
-        nodes = {root.key: root}
-        # A record may claim to be its own ancestor; every node is filled once.
+    def of_file(self, name: str, sha256: str = "") -> Lineage:
+        """Return the lineage of a file; by default of the version that its newest record names."""
+        return self._built(self._file(name, sha256))
+
+    def of_job(self, record: Record) -> Lineage:
+        """Return the lineage of what a job made."""
+        return self._built(self._job(record))
+
+    def _built(self, root: str) -> Lineage:
+        self._lineage.root = root
+        # A record may claim to be its own ancestor; every job is filled once.
         while self._waiting:
-            self._fill(*self._waiting.popleft())
-        self._judge_runs()
-        return Lineage(root, nodes | self._nodes, self._records)
+            job, record = self._waiting.popleft()
+            job.inputs += [
+                self._file(resource.name, resource.sha256)
+                for resource in record.inputs
+                if self._keeps(record, resource.name)
+            ]
+            job.inputs += [self._external(resource) for resource in record.external]
+        return self._lineage
 
-    def file(self, name: str, sha256: str = "") -> Node:
-        """Return the node of a file of the study.
-
-        Args:
-            name: from the folder of the study.
-            sha256: that a record names; by default that of its newest record.
-        """
+    def _file(self, name: str, sha256: str) -> str:
         maker = self._study.makers.get(name)
-        current = _digest_of(maker, name) if maker else ""
+        current = next((o.sha256 for o in maker.outputs if o.name == name), "") if maker else ""
         sha256 = sha256 or current
-        label = maker.name if maker else ""
-        key = f"file:{name}"
-        facts: dict[str, Any] = {}
-        if maker is not None and sha256 == current:
-            state = self._files.state(name, sha256)
-        else:
-            state = FileState.OTHER_VERSION if maker else FileState.NO_RECORD
-            key += f"@{sha256[:12]}"
-            facts = {"sha256 of its record now": current} if maker else {}
-            maker, label = self._earlier(name, sha256)
-        if key in self._nodes:
-            return self._nodes[key]
-        if state is not FileState.RECORDED:
-            facts["sha256 found"] = self._files.sha256(name)
-        if name in self._narrowed.rows:
-            facts["rows"] = self._narrowed.rows_of(name)
-        node = self._nodes[key] = Node(key, kind_of(name), name, name, sha256, state, facts)
-        if maker is not None:
-            node.record = label
-            node.children.append(self.job(maker, label))
-        return node
+        whole = maker is not None and sha256 == current
+        key = name if whole else f"{name}@{sha256[:12]}"
+        if key not in self._lineage.files:
+            state = self._hashes.state(name, sha256)
+            if not whole:
+                state = FileState.OTHER_VERSION if maker else FileState.NO_RECORD
+            file = self._add(key, Resource(name, sha256, "output"), state)
+            if whole and maker is not None:
+                file.job = self._job(maker)
+            elif (name, sha256) in self._earlier:
+                record, line = self._earlier[name, sha256]
+                file.job = self._job(record, line)
+        return key
 
-    def job(self, record: Record, label: str = "") -> Node:
-        """Return the node of a job.
-
-        Args:
-            record: of the job.
-            label: what the lineage calls the record; its name by default.
-
-        Raises:
-            UserError: the record holds what none of ours does, and what cannot be shown.
-        """
-        label = label or record.name
-        key = f"job:{label}"
-        if key not in self._nodes:
-            _check_plain(record)
-            title = f"{record.stage} {PurePosixPath(record.name).stem}"
-            state, where = self._record_state(record)
-            facts = {"record": where, **job_facts(record)}
-            if notes := self._narrowed.notes.get(record.name):
-                facts["for this row"] = "; ".join(notes)
-            self._nodes[key] = Node(key, "job", title, "", "", state, facts, label)
-            self._records[label] = record.statement
-            self._waiting.append((self._nodes[key], record))
-        return self._nodes[key]
-
-    def _fill(self, node: Node, record: Record) -> None:
-        inputs = self._narrowed.followed(record, record.inputs)
-        named = experiments(record)
-        runs: dict[str, list[Resource]] = {}
-        for resource in inputs:
-            if run := run_of(resource.name):
-                runs.setdefault(run, []).append(resource)
-        grouped = runs if named or len(runs) > 1 else {}
-        for resource in inputs:
-            if run_of(resource.name) not in grouped:
-                node.children.append(self.file(resource.name, resource.sha256))
-        if grouped:
-            node.children.append(self._runs(grouped, named))
-        for resource in record.external:
-            node.children.append(self._external(resource))
-        node.children += self._surroundings.of(record)
-
-    def _runs(self, runs: dict[str, list[Resource]], named: dict[str, list[str]]) -> Node:
-        members = []
-        for run, resources in runs.items():
-            member = self._run(run, [name for name, listed in named.items() if run in listed])
-            files = (self.file(resource.name, resource.sha256) for resource in resources)
-            member.children += [file for file in files if file not in member.children]
-            members.append(member)
-        key = f"runs:{digest(sorted(runs))[:12]}"
-        if key not in self._nodes:
-            title = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
-            self._nodes[key] = Node(key, "runs", title, children=members)
-        return self._nodes[key]
-
-    def _run(self, run: str, named: list[str]) -> Node:
-        key = f"run:{run}"
-        if key not in self._nodes:
-            facts = {"experiment": ", ".join(named), **run_facts(self._study, self._files, run)}
-            self._nodes[key] = Node(key, "run", run, facts=facts)
-        return self._nodes[key]
-
-    def _external(self, resource: Resource) -> Node:
+    def _external(self, resource: Resource) -> str:
         key = f"external:{resource.name}@{resource.sha256[:12]}"
-        if key not in self._nodes:
-            state = self._files.state_outside(resource)
-            name, sha256 = resource.name, resource.sha256
-            node = Node(key, "external", name, name, sha256, state, {"place": "not of the study"})
-            if resource.name in self._narrowed.rows:
-                node.facts["rows"] = self._narrowed.rows_of(resource.name)
-            self._nodes[key] = node
-        return self._nodes[key]
+        if key not in self._lineage.files:
+            found = self._hashes.found(resource.name, True)
+            state = FileState.RECORDED if found == resource.sha256 else FileState.MODIFIED
+            self._add(key, resource, FileState.ELSEWHERE if found is None else state)
+        return key
 
-    def _earlier(self, name: str, sha256: str) -> tuple[Record | None, str]:
-        """Return the newest record in the history that has made just this version of a file."""
-        return self._versions.get((name, sha256), (None, ""))
+    def _kept(self, resource: Resource) -> str:
+        if resource.name not in self._lineage.files:
+            state = self._hashes.state(resource.name, resource.sha256)
+            self._add(resource.name, resource, state)
+        return resource.name
+
+    def _add(self, key: str, resource: Resource, state: FileState) -> File:
+        external = resource.role == "external"
+        found = self._hashes.found(resource.name, external) or ""
+        other = "" if found == resource.sha256 else found
+        of = resource.annotations.get("file", "") if resource.role == "lock" else ""
+        role = f"{resource.role} {of}".strip()
+        file = File(resource.name, resource.sha256, role, state.value, other)
+        return self._lineage.files.setdefault(key, file)
+
+    def _job(self, record: Record, line: int = 0) -> str:
+        key = f"{record.name} (line {line} of the history)" if line else record.name
+        if key not in self._lineage.jobs:
+            line, state = self._state(record)
+            facts = record.machine
+            nested = {name: value for name, value in facts.items() if isinstance(value, dict)}
+            machine = {name: value for name, value in facts.items() if name not in nested}
+            invocation = record.statement["predicate"]["runDetails"]["metadata"].get("invocationId")
+            self._lineage.jobs[key] = Job(
+                record=record.name,
+                line=line,
+                state=state.value,
+                stage=record.stage,
+                started=record.started,
+                seconds=record.seconds,
+                parameters=flat(record.parameters),
+                seeds=record.seeds,
+                command=list(record.command),
+                definition=record.definition,
+                commit="unknown" if record.unknown is not None else record.commit or "",
+                uncommitted=record.uncommitted or "",
+                invocation=str(invocation or ""),
+                environment=self._environment(record),
+                machine=_shared(self._lineage.machines, "machine", machine),
+                conditions=flat(nested),
+                source=[self._kept(resource) for resource in record.kept_as("source")],
+            )
+            self._waiting.append((self._lineage.jobs[key], record))
+        return key
+
+    def _environment(self, record: Record) -> str:
+        image = record.image
+        kept = [*record.kept_as("lock"), *record.kept_as("packages")]
+        facts = {
+            **flat(record.interpreter),
+            "image": f"{image.name} {image.sha256}" if image else "none",
+            "files": [self._kept(resource) for resource in kept],
+        }
+        return _shared(self._lineage.environments, "environment", facts)
+
+    def _state(self, record: Record) -> tuple[int, FileState]:
+        entry = self._lines.get((record.name, record.sha256))
+        if entry is not None:
+            return entry, FileState.RECORDED
+        known = record.name in self._study.history.latest()
+        return 0, FileState.MODIFIED if known else FileState.NO_RECORD
 
     @cached_property
-    def _versions(self) -> dict[tuple[str, str], tuple[Record, str]]:
-        found: dict[tuple[str, str], tuple[Record, str]] = {}
+    def _lines(self) -> dict[tuple[str, str], int]:
+        entries = self._study.history.entries
+        return {(e.record, e.record_sha256): e.number for e in entries if e.record is not None}
+
+    @cached_property
+    def _earlier(self) -> dict[tuple[str, str], tuple[Record, int]]:
+        """The newest record in the history that has made each version of each file."""
+        found: dict[tuple[str, str], tuple[Record, int]] = {}
         for entry in self._study.history.entries:
             try:
                 record = entry.parsed()
-            except BadRecordError:
+            except (BadRecordError, BadFileError):
                 continue
-            label = f"{record.name} (line {entry.number} of the history)"
-            found |= {(output.name, output.sha256): (record, label) for output in record.outputs}
+            found |= {(o.name, o.sha256): (record, entry.number) for o in record.outputs}
         return found
 
-    @cached_property
-    def _lines(self) -> dict[str, Entry]:
-        return {entry.record_sha256: entry for entry in self._study.history.entries}
 
-    def _record_state(self, record: Record) -> tuple[FileState, str]:
-        entry = self._lines.get(record.sha256)
-        if entry is not None and entry.record == record.name:
-            return FileState.RECORDED, f"as in line {entry.number} of the history"
-        known = record.name in self._study.history.latest()
-        where = "not as in the history" if known else "not in the history"
-        return (FileState.MODIFIED if known else FileState.NO_RECORD), where
-
-    def _judge_runs(self) -> None:
-        states: dict[str, list[str]] = {}
-        for node in self._nodes.values():
-            if run := run_of(node.name):
-                states.setdefault(f"run:{run}", []).append(node.state)
-        for key, found in states.items():
-            if key in self._nodes:
-                self._nodes[key].state = worst(found)
-        for node in self._nodes.values():
-            if node.kind == "runs":
-                node.state = worst([run.state for run in node.children])
-
-
-def _digest_of(record: Record, name: str) -> str:
-    return next((o.sha256 for o in record.outputs if o.name == name), "")
-
-
-def _check_plain(record: Record) -> None:
-    waiting: list[tuple[Any, int]] = [(record.statement, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        if depth > _DEEPEST or (isinstance(value, float) and not math.isfinite(value)):
-            raise UserError(
-                f"{record.name}: nested more than {_DEEPEST} deep, or with a number beyond all "
-                "bounds; expected a record as its job wrote it"
-            )
-        if isinstance(value, dict | list):
-            inner = value.values() if isinstance(value, dict) else value
-            waiting += [(item, depth + 1) for item in inner]
+def _shared(known: dict[str, dict[str, Any]], kind: str, facts: dict[str, Any]) -> str:
+    """Return the key of facts that several jobs share; each stands once."""
+    for key, value in known.items():
+        if value == facts:
+            return key
+    key = f"{kind} {len(known) + 1}"
+    known[key] = facts
+    return key

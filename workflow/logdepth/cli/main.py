@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from audit_trail.errors import AuditError
 from logdepth.errors import UserError
 
 # A file in this folder with a function ``register`` is a command; ``import_`` for ``import``.
@@ -16,7 +17,7 @@ COMMANDS = {
     path.stem.removesuffix("_"): f"logdepth.cli.{path.stem}"
     for path in sorted(Path(__file__).parent.glob("*.py"))
     if "\ndef register(" in path.read_text(encoding="utf-8")
-} | {"audit": "audit_trail.commands"}
+}
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         import_module(COMMANDS[name]).register(app)
     try:
         app(prog_name="logdepth")
-    except (UserError, OSError) as error:
+    except (AuditError, UserError, OSError) as error:
         if os.environ.get("LOGDEPTH_TRACEBACK"):
             raise
         for line in str(error).splitlines():

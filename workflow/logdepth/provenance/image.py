@@ -1,5 +1,6 @@
 """The container image that jobs run in: the one whose sha256 was recorded when it was built."""
 
+import os
 from pathlib import Path
 
 from logdepth.errors import UserError
@@ -9,11 +10,23 @@ from logdepth.files import sha256_of
 VARIABLE = "LOGDEPTH_IMAGE_SHA256"
 
 
+def running_image() -> tuple[str, str] | None:
+    """Return name and sha256 of the image that this process runs in; None outside of one.
+
+    The workflow has compared the image with its recorded sha256 before it started any job.
+    """
+    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
+    known = os.environ.get(VARIABLE)
+    if not image or not (known or Path(image).is_file()):
+        return None
+    return Path(image).name, known or sha256_of(Path(image))
+
+
 def checked_image(image: Path) -> str:
     """Return the sha256 of an image, after comparing its bytes with the recorded one.
 
     Args:
-        image: the SIF file; ``make image`` leaves its sha256 beside it in ``<image>.sha256``.
+        image: the SIF file; ``make image`` leaves its sha256 next to it in ``<image>.sha256``.
 
     Raises:
         UserError: no image, no recorded sha256, or another one than that of the bytes.
@@ -24,7 +37,7 @@ def checked_image(image: Path) -> str:
     if not record.is_file():
         raise UserError(
             f"{record}: no such file, so nothing says that {image.name} is the image that was "
-            "built; expected the file that make image wrote beside it"
+            "built; expected the file that make image wrote with it"
         )
     recorded = (record.read_text(encoding="utf-8").split() or ["nothing"])[0]
     found = sha256_of(image)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from logdepth.canonical import digest
+from audit_trail.files import digest
 
 _PATTERN = re.compile(rb"logdepth definition=([0-9a-f]{64}|none) inputs=([0-9a-f]{64})")
 

@@ -5,12 +5,17 @@ So the definition that a rule passes carries a count of how often its outputs ha
 for being altered: ``<hash>``, then ``<hash>+1``, ``<hash>+2``. The record keeps the count.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from logdepth.files import sha256_of
-from logdepth.provenance.record import study_folder
+from audit_trail.errors import AuditError, BadFileError
+from audit_trail.files import read_json, sha256_of
+from audit_trail.format import PROVENANCE
+
+
+def hash_of(definition: str) -> str:
+    """Return a definition without its count of altered outputs."""
+    return definition.partition("+")[0]
 
 
 def definition_or_retry(definition: str, record: Path) -> str:
@@ -28,7 +33,7 @@ def definition_or_retry(definition: str, record: Path) -> str:
     if not record.is_file():
         return definition
     try:
-        statement: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        statement: dict[str, Any] = read_json(record)
         made = statement["predicate"]["buildDefinition"]["internalParameters"]["definition"]
         stated = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
         base, _, count = made.partition("+")
@@ -39,6 +44,18 @@ def definition_or_retry(definition: str, record: Path) -> str:
         if all(sha256_of(p) == sha256 for p, sha256 in files.items() if p.is_file()):
             return str(made)
         return f"{definition}+{int(count or 0) + 1}"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (BadFileError, ValueError, KeyError, TypeError, AttributeError):
         # A record that cannot be read is an altered output, too.
         return f"{definition}+1"
+
+
+def study_folder(record: Path) -> Path:
+    """Return the folder of the study that a record belongs to.
+
+    Raises:
+        AuditError: the record does not lie below a folder named provenance.
+    """
+    for parent in record.parents:
+        if parent.name == PROVENANCE:
+            return parent.parent
+    raise AuditError(f"{record}: a record lies below <study>/{PROVENANCE}/, not elsewhere")
