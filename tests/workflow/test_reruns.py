@@ -99,7 +99,7 @@ def test_what_changes_no_result_runs_nothing_and_writes_no_page(finished):
     # What reads settings, checks columns, plans, and writes records.
     with (package / "config/fields.py").open("a") as fields:
         fields.write("\n\nclass Positive(int):\n    pass\n")
-    edit("tables/results", '"verdict": text(),', '"verdict": text(), "note": text(),')
+    edit("tables/results", '"reason": text(),', '"reason": text(), "note": text(),')
     edit("planning/resources", "_MARGIN = 1.25", "_MARGIN = 1.5")
     edit("../audit_trail/format", "urn:logdepth:cli", "urn:logdepth:x")
     (finished.folder / "README.md").write_text("A new text\n")

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
+from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
 
@@ -43,13 +42,19 @@ def effective_answers(wrong: ArrayLike, symbols: ArrayLike) -> float:
 def wilson_interval(error: float, effective: float) -> tuple[float, float]:
     """Return Wilson's interval of an error known from this many independent answers.
 
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+
     Returns:
         Lower and upper end, NaN without an answer.
     """
     if not effective:
         return math.nan, math.nan
-    low, high = proportion_confint(error * effective, effective, 1 - LEVEL, method="wilson")
-    return float(low), float(high)
+    z = ndtri((1 + LEVEL) / 2)
+    weight = 1 + z**2 / effective
+    centre = (error + z**2 / (2 * effective)) / weight
+    variance = error * (1 - error) / effective + (z / (2 * effective)) ** 2
+    reach = z * math.sqrt(variance) / weight
+    return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
 
 
 def sequence_interval(wrong: ArrayLike, symbols: ArrayLike) -> tuple[float, float]:
@@ -82,5 +87,6 @@ def seed_interval(errors: ArrayLike) -> tuple[float, float]:
     values = np.asarray(errors, float)
     if len(values) < 2:
         return math.nan, math.nan
-    reach = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values)
+    deviation = values.std(ddof=1) / math.sqrt(len(values))
+    reach = stdtrit(len(values) - 1, (1 + LEVEL) / 2) * deviation
     return max(0.0, float(values.mean() - reach)), min(1.0, float(values.mean() + reach))

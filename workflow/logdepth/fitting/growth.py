@@ -34,9 +34,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import minimize
-from scipy.special import log_ndtr
+from scipy.special import chdtrc, fdtrc, log_ndtr, stdtrit
 
 from logdepth.fitting.thresholds import Bound
 
@@ -176,7 +174,7 @@ def fit_growth(law: str, data: Observations) -> GrowthFit | None:
     parameters, scatter = values[:-1], math.exp(values[-1])
     error = np.hypot(data.error[exact], scatter)
     deviation = _slope_error(curve, parameters, data.depth[exact], data.log_k[exact], error)
-    reach = deviation * stats.t.ppf((1 + LEVEL) / 2, freedom)
+    reach = deviation * stdtrit(freedom, (1 + LEVEL) / 2)
     return GrowthFit(
         law=law,
         parameters=tuple(float(value) for value in parameters),
@@ -224,6 +222,9 @@ def _start(law: str, x: Array, y: Array) -> Array:
 
 def _least(loss: Callable[[Array], float], start: Array, box: list[Range]) -> tuple[Array, float]:
     """Return where a loss is least, and how much it is there."""
+    # Here, since a figure that draws the laws needs none of it.
+    from scipy.optimize import minimize
+
     best = minimize(
         loss,
         start,
@@ -239,5 +240,5 @@ def _tail(chi2: float, freedom: int, seeds: float) -> float:
     if not seeds:
         return math.nan
     if math.isinf(seeds):
-        return float(stats.chi2.sf(chi2, freedom))
-    return float(stats.f.sf(chi2 / freedom, freedom, seeds))
+        return float(chdtrc(freedom, chi2))
+    return float(fdtrc(freedom, seeds, chi2 / freedom))

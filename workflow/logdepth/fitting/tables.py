@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from logdepth.evaluation.counts import Counts
 from logdepth.fitting.growth import (
@@ -207,7 +207,7 @@ def _columns(fit: GrowthFit | None) -> dict[str, float]:
 
 
 def _student(freedom: float) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 def _curves(

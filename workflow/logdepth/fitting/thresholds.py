@@ -7,7 +7,6 @@ from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import logit
 
 # By what share of the step from the last solved k to the next the interpolated value is off.
@@ -90,6 +89,9 @@ def logistic_fit(
         Midpoint and width in octaves of k; NaN when the curve does not fix them: no convergence,
         or a midpoint more than an octave outside the values tried.
     """
+    # Here, since a figure that reads a bound needs none of it.
+    from scipy.optimize import OptimizeWarning, curve_fit
+
     x = np.log2(ks)
 
     def curve(log_k: NDArray[np.float64], midpoint: float, log_width: float) -> NDArray[np.float64]:
