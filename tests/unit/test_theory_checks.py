@@ -295,7 +295,8 @@ def test_changed_weights_fail(monkeypatch):
         weights = built.weights | {"head.weight": built.weights["head.weight"].roll(1, 0)}
         return dataclasses.replace(built, weights=weights)
 
-    monkeypatch.setitem(compiled_models.FORMS, "softmax", broken)
+    wrong = dataclasses.replace(compiled_models.CONSTRUCTIONS["softmax"], build=broken)
+    monkeypatch.setitem(compiled_models.CONSTRUCTIONS, "softmax", wrong)
     monkeypatch.setattr(compiled_models, "compile_softmax", broken)
     table = make("compiled_models")
     assert failed(table) == {
@@ -306,8 +307,10 @@ def test_changed_weights_fail(monkeypatch):
 
 
 def test_a_head_that_looks_elsewhere_fails(monkeypatch):
-    monkeypatch.setattr(compiled_models, "followed", lambda k, depth: [2] * (depth - 1))
-    assert failed(make("compiled_models")) == {"softmax", "gpt2"}
+    for case, right in compiled_models.CONSTRUCTIONS.items():
+        wrong = dataclasses.replace(right, heads=lambda k, depth: [2] * (depth - 1))
+        monkeypatch.setitem(compiled_models.CONSTRUCTIONS, case, wrong)
+    assert failed(make("compiled_models")) == set(compiled_models.CONSTRUCTIONS)
 
 
 def test_a_wrong_protocol_fails(monkeypatch):
