@@ -7,8 +7,9 @@ from audit_trail.errors import AuditError
 from audit_trail.errors import printable as printable
 from audit_trail.findings import EXIT_CODES, Findings, State, worst
 
-# Artefacts of each state that are listed in words.
+# Lines for each state, and letters of what is wrong in each.
 _LINES = 20
+_WIDE = 200
 
 
 def verdict(findings: Sequence[Findings], allowed: frozenset[str]) -> State:
@@ -45,16 +46,26 @@ def as_lines(findings: Sequence[Findings], allowed: frozenset[str]) -> list[str]
         lines.append(f"{printable(found.folder)}: {counts}; a history of {found.entries} lines")
         states.pop(State.VERIFIED, None)
         for state, names in reversed(states.items()):
-            for name in names[:_LINES]:
+            # What is wrong with several in the same way is said once.
+            alike: dict[str, list[str]] = {}
+            for name in names:
                 details = dict.fromkeys(p.detail for p in found.problems[name] if p.state is state)
-                lines.append(f"  {state:<14}  {printable(name)}: {printable('; '.join(details))}")
-            if len(names) > _LINES:
-                lines.append(f"  {state:<14}  … and {len(names) - _LINES} more (--json lists all)")
+                alike.setdefault(_short(printable("; ".join(details))), []).append(name)
+            for detail, (first, *others) in list(alike.items())[:_LINES]:
+                more = f" and {len(others)} more" if others else ""
+                lines.append(f"  {state:<14}  {printable(first)}{more}: {detail}")
+            if len(alike) > _LINES:
+                left = sum(map(len, list(alike.values())[_LINES:]))
+                lines.append(f"  {state:<14}  … and {left} more (--json lists all)")
         lines += [f"  ({printable(note)})" for note in found.notes]
     decision = verdict(findings, allowed)
     aside = f" (allowed: {', '.join(sorted(allowed))})" if allowed else ""
     lines.append(f"verdict: {decision}{aside}")
     return lines
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDE else f"{text[:_WIDE].rpartition(' ')[0]} …"
 
 
 def as_json(findings: Sequence[Findings], allowed: frozenset[str]) -> dict[str, Any]:
