@@ -1,17 +1,7 @@
 # Where each figure comes from, as pages beside the figures. They hold times and hosts, so that they
 # have no record and are no results.
-from audit_trail import tracing
-from audit_trail.files import sha256_of
-
-
 localrules:
     traces,
-
-
-def code_of_pages(wildcards):
-    """Hash of what traces figures: definitions leave it out, for it makes no results."""
-    folder = Path(tracing.__file__).parent
-    return digest({path.name: sha256_of(path) for path in folder.glob("*.*")})
 
 
 rule traces:

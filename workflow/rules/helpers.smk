@@ -1,4 +1,6 @@
 # What the rules of all stages need.
+from audit_trail import tracing
+from audit_trail.files import sha256_of
 from logdepth.figures import KINDS
 from logdepth.planning import resources as requests
 from logdepth.planning.cost import costs_of
@@ -140,3 +142,9 @@ def resources_for(requested, wildcard="run"):
         "seconds": of(lambda request, attempt: math.ceil(attempt * request.seconds)),
         "share": of(lambda request, attempt: math.floor(1e6 * request.share)),
     }
+
+
+def code_of_pages(wildcards):
+    """Hash of what traces figures: definitions leave it out, for it makes no results."""
+    folder = Path(tracing.__file__).parent
+    return digest({path.name: sha256_of(path) for path in folder.glob("*.*")})
