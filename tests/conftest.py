@@ -1,9 +1,11 @@
 """What all tests share."""
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -23,6 +25,18 @@ settings.load_profile("logdepth")
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def simulations() -> ModuleType:
+    """benchmarks/simulations.py, which is a script of no package."""
+    path = ROOT / "benchmarks" / "simulations.py"
+    spec = importlib.util.spec_from_file_location("simulations", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Figures: from data to the same bytes, with all text in place."""
 
-import importlib.util
 import re
 from importlib import import_module
 from pathlib import Path
@@ -198,12 +197,8 @@ def test_the_published_tables_give_the_published_data(study, name, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
+def tables(tmp_path_factory, simulations):
     """Tables of two experiments that were never trained, as a study writes them."""
-    path = ROOT / "benchmarks" / "simulations.py"
-    spec = importlib.util.spec_from_file_location("simulations", path)
-    simulations = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(simulations)
     random = np.random.default_rng(0)
     ks, depths = np.arange(1, 17), (range(2, 7), range(1, 5))
     counts = [

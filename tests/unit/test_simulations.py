@@ -3,7 +3,6 @@
 Small versions of `python benchmarks/simulations.py`, whose functions these are.
 """
 
-import importlib.util
 from functools import cache
 
 import numpy as np
@@ -14,15 +13,6 @@ from logdepth.fitting.growth import LAWS
 from logdepth.tables import read_table
 
 NUMBER = 60
-
-
-@pytest.fixture(scope="module")
-def simulations(root):
-    path = root / "benchmarks" / "simulations.py"
-    spec = importlib.util.spec_from_file_location("simulations", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
