@@ -53,6 +53,14 @@ def test_an_experiment_may_have_a_task_of_its_own():
     assert len(resolve(other).tasks) == 1
 
 
+def test_a_sweep_reaches_the_task_also_where_it_is_the_studys():
+    swept = study(sweep={"task.alphabet": [3, 5]})
+    assert list(swept.variants) == ["deep_alphabet3", "deep_alphabet5"]
+    alphabets = {swept.task_of(variant).alphabet for variant in swept.variants.values()}
+    assert alphabets == {3, 5}
+    assert len(resolve(swept).tasks) == 2
+
+
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [

@@ -201,7 +201,7 @@ class Study(Settings):
         return {
             variant: changed
             for name, experiment in self.experiments.items()
-            for variant, changed in _swept(name, experiment)
+            for variant, changed in _swept(name, experiment, self.task)
             if not experiment.select
         }
 
@@ -211,7 +211,7 @@ class Study(Settings):
         return {
             variant: changed
             for name, experiment in self.experiments.items()
-            for variant, changed in _swept(name, experiment)
+            for variant, changed in _swept(name, experiment, self.task)
             if experiment.select
         }
 
@@ -219,7 +219,8 @@ class Study(Settings):
         """Return the names of an experiment's variants (or trials): one if it sweeps nothing."""
         if experiment not in self.experiments:
             return []
-        return [name for name, _ in _swept(experiment, self.experiments[experiment])]
+        swept = _swept(experiment, self.experiments[experiment], self.task)
+        return [name for name, _ in swept]
 
     def trial_runs(self, experiment: str) -> dict[str, list[Run]]:
         """Return the runs of each trial of an experiment that selects."""
@@ -321,10 +322,13 @@ class Study(Settings):
             raise ValueError(f"{where}: {mistakes(error)[0]}") from error
 
 
-def _swept(name: str, experiment: Experiment) -> list[tuple[str, Experiment]]:
+def _swept(name: str, experiment: Experiment, task: Task) -> list[tuple[str, Experiment]]:
+    """Return the variants of an experiment; ``task`` is the study's, if it has none itself."""
     if not experiment.sweep:
         return [(name, experiment)]
     plain = experiment.model_dump(exclude={"sweep", "select"})
+    if any(path.startswith("task.") for path in experiment.sweep):
+        plain["task"] = (experiment.task or task).model_dump()
     # An experiment sets it from its depths.
     del plain["model"]["depth"]
     result = []
