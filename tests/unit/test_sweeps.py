@@ -45,6 +45,12 @@ def test_a_sweep_is_an_experiment_for_each_combination():
     # A figure that names the experiment shows all of it.
     (figure,) = resolve(swept).figures.values()
     assert list(figure.experiments) == list(swept.variants)
+    # One that names a combination shows that one.
+    one = "deep_width32_muon_rate0_01"
+    content = STUDY | {"figures": {"error_by_k": {"draws": "error_by_k", "experiments": [one]}}}
+    content["experiments"] = {"deep": STUDY["experiments"]["deep"] | {"sweep": SWEEP}}
+    (figure,) = resolve(read_study(content, "rates.yaml")).figures.values()
+    assert figure.experiments == (one,)
 
 
 def test_an_experiment_may_have_a_task_of_its_own():

@@ -324,11 +324,12 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
         )
     if figure.mode is not None and figure.mode not in study.evaluation.modes:
         return f".mode is '{figure.mode}', which evaluation.modes does not have"
+    named = study.variants | study.experiments
     for name in figure.experiments:
-        if name not in study.experiments:
+        if name not in named:
             known = ", ".join(study.experiments)
             return f".experiments: no experiment '{name}'; expected one of {known}"
-        experiment = study.experiments[name]
+        experiment = named[name]
         task = study.task_of(experiment)
         if figure.depth is not None and figure.depth not in experiment.depths:
             return f".depth: {name} has the depths {list(experiment.depths)}"

@@ -216,9 +216,12 @@ class Study(Settings):
         }
 
     def variants_of(self, experiment: str) -> list[str]:
-        """Return the names of an experiment's variants (or trials): one if it sweeps nothing."""
+        """Return the names of an experiment's variants (or trials): one if it sweeps nothing.
+
+        A variant's own name stands for itself.
+        """
         if experiment not in self.experiments:
-            return []
+            return [experiment] if experiment in self.variants else []
         swept = _swept(experiment, self.experiments[experiment], self.task)
         return [name for name, _ in swept]
 
