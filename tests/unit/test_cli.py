@@ -265,6 +265,18 @@ def test_attention(trained, tmp_path):
         assert not out.exists()
 
 
+def test_ablation(trained, tmp_path):
+    model, frozen = trained / "model.safetensors", trained / "evaluation.safetensors"
+    arguments = ("ablation", "--model", model, "--data", frozen, "--device", "cpu")
+    done = logdepth_here(*arguments, "--output", tmp_path / "ablation.csv", "--sequences", 3)
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "ablation.csv").read_text()
+    assert written.startswith("ablation,layer,head,k,error,depth\nnone,0,0,0,")
+    more = logdepth_here(*arguments, "--output", tmp_path / "none.csv", "--sequences", 9)
+    assert f"{frozen}: 8 sequences for each k, but 9 are" in error(more)
+    assert not (tmp_path / "none.csv").exists()
+
+
 def test_config_commands(root):
     done = logdepth("config", "check", root / "config/smoke.yaml")
     assert "10 runs and 2 compiled models in 3 experiments" in done.stdout

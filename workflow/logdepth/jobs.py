@@ -81,6 +81,12 @@ def attention(run: Run, sequences: int | None, k: int | None, mode: str, seed: i
     return Job("attention", modules, asked | {"mode": mode}, {"dropout": seed})
 
 
+def ablation(run: Run, sequences: int, seed: int) -> Job:
+    """Count the wrong answers of a model with each head switched off."""
+    modules = ("logdepth.evaluation.ablation", *STORE, *_task_and_model(run))
+    return Job("ablation", modules, {"sequences": sequences}, {"order of positions": seed})
+
+
 def tabulate(study: StudySummary) -> Job:
     """Write the tables of errors."""
     return _collect("tabulate", study.experiments, "logdepth.evaluation.counts")
@@ -205,6 +211,8 @@ def jobs_of(resolved: ResolvedStudy) -> dict[str, Job]:
     found |= {f"train/{name}": train(run) for name, run in resolved.trained.items()}
     for name, run in resolved.runs.items():
         found[f"evaluate/{name}"] = evaluate(run, evaluation.modes, evaluation.seed)
+        if run.model.has_attention:
+            found[f"ablation/{name}"] = ablation(run, alignment.sequences, evaluation.seed)
         if run.task.has_pointers and run.model.has_attention:
             found[f"alignment/{name}"] = attention(
                 run, alignment.sequences, None, alignment.mode, evaluation.seed

@@ -26,7 +26,7 @@ from logdepth.tasks.base import Task
 # Tables that any study has, or may have; all others are the theory's.
 RESULTS = (
     *("errors", "errors_by_run", "thresholds", "scaling", "training", "comparison"),
-    *("alignment", "attention", "solved_depths"),
+    *("alignment", "attention", "ablation", "solved_depths"),
 )
 
 
@@ -335,6 +335,8 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
             return f".depth: {name} has the depths {list(experiment.depths)}"
         if figure.k is not None and figure.k not in task.ks:
             return f".k is {figure.k}, but k of {name} goes to task.max_k, which is {task.max_k}"
+        if "ablation" in kind.tables and not experiment.model.has_attention:
+            return f".experiments: {name} has no attention heads to switch off"
         if "alignment" in kind.tables and not (
             task.has_pointers and experiment.model.has_attention
         ):

@@ -90,3 +90,27 @@ rule attention:
         "logdepth attention --model {input.model} --data {input.data} --output {output.table} "
         "{params.options} --threads {threads} "
         "--definition {params.definition} --record {output.record} > {log} 2>&1"
+
+
+rule ablation:
+    input:
+        model=f"{RESULTS}/runs/{{run}}/model.safetensors",
+        data=data_of,
+    output:
+        table=f"{RESULTS}/runs/{{run}}/ablation.csv",
+        record=record_of("ablation", "{run}"),
+    log:
+        f"{RESULTS}/logs/ablation/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ablation/{{run}}.tsv"
+    threads: 1
+    resources:
+        **resources_for(ATTENTION),
+    params:
+        **params_of("ablation/{run}"),
+    message:
+        "Switching off the heads of {wildcards.run}"
+    shell:
+        "logdepth ablation --model {input.model} --data {input.data} --output {output.table} "
+        "{params.options} --threads {threads} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"

@@ -25,15 +25,16 @@ def table_files(*names):
 
 def figure_tables(figure):
     """The tables that a figure is drawn from."""
-    model = RESOLVED.model_of(figure) if KINDS[figure.draws].options else None
-    of_model = {
-        "alignment": f"{RESULTS}/runs/{model}/alignment.csv",
-        "attention": f"{RESULTS}/runs/{model}/attention-k{figure.k}.csv",
-    }
-    return [
-        of_model.get(table, f"{RESULTS}/tables/{table}.csv")
-        for table in KINDS[figure.draws].tables
-    ]
+    if not KINDS[figure.draws].options:
+        return table_files(*KINDS[figure.draws].tables)
+    return [f"{RESULTS}/runs/{run}/{name}.csv" for run, name in tables_of_model(figure)]
+
+
+def tables_of_model(figure):
+    """Run and name of the tables that a figure of one model is drawn from."""
+    model = RESOLVED.model_of(figure)
+    names = {"attention": f"attention-k{figure.k}"}
+    return [(model, names.get(table, table)) for table in KINDS[figure.draws].tables]
 
 
 def records(*names):
@@ -47,10 +48,9 @@ def traced_records():
     found = [path for path in targets if path.startswith(f"{RESULTS}/provenance/")]
     for figure in FIGURES.values():
         if KINDS[figure.draws].options:
-            model = RESOLVED.model_of(figure)
-            found += records(f"alignment/{model}")
-            if "attention" in KINDS[figure.draws].tables:
-                found += records(f"attention/{model}-k{figure.k}")
+            for run, name in tables_of_model(figure):
+                stage, dash, k = name.partition("-")
+                found += records(f"{stage}/{run}{dash}{k}")
     imported = records(*(f"import/{run}" for run in RUNS))
     return [*dict.fromkeys(found), *filter(os.path.exists, imported)]
 

@@ -81,9 +81,10 @@ def evaluation_requests(
 def attention_requests(
     runs: Mapping[str, Run], costs: Mapping[cost.Shape, cost.Cost], study: Study, site: Site
 ) -> dict[str, JobRequest]:
-    """Return what ``logdepth attention`` of each run needs on one core, by the keys of ``runs``.
+    """Return what looking into each run needs on one core, by the keys of ``runs``.
 
-    Aligning the heads takes longer than writing the attention of one string; both ask for it.
+    Aligning the heads, switching each off, and writing the attention of one string ask for the
+    same: what the first two take together.
     """
     batch = study.alignment.sequences
     requests = {}
@@ -95,7 +96,8 @@ def attention_requests(
         heads = getattr(run.model, "heads", 1)
         entries = kinds * batch * heads * run.task.context**2
         layers = kinds * run.model.depth
-        seconds = kinds * _forward_seconds(counted) + layers * entries * _ALIGNED_SECONDS
+        passes = kinds * (2 + heads * run.model.depth + 1)
+        seconds = passes * _forward_seconds(counted) + layers * entries * _ALIGNED_SECONDS
         memory = 2 * _FLOAT * counted.parameters + counted.activation_bytes
         memory += 4 * _FLOAT * entries
         requests[key] = _one_core(key, LOCAL_START + seconds, memory, site)

@@ -83,6 +83,16 @@ SCHEMAS = {
             "depth": count(1),
         }
     ),
+    "ablation": pa.DataFrameSchema(
+        {
+            "ablation": text("none", "head", "positions"),
+            "layer": count(),
+            "head": count(),
+            "k": count(),
+            "error": number(SHARE),
+            "depth": count(1),
+        }
+    ),
     "attention": pa.DataFrameSchema(
         {
             "layer": count(1),
