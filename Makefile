@@ -34,9 +34,12 @@ theory: ## the theorems as running code: STUDY=theory
 
 setup: .venv/setup.done ## create .venv from the hash locks (PYTHON=…, TORCH=cpu|cuda)
 
+# Its commands name the place where it was made: a copied or moved one is made again.
+ifneq "$(shell cat .venv/setup.done 2>/dev/null)" "$(CURDIR)"
+.PHONY: .venv/setup.done
+endif
 .venv/setup.done: $(LOCKS) envs/setup.sh pyproject.toml
 	@envs/setup.sh
-	@touch $@
 
 .venv/dev.done: .venv/setup.done envs/dev.txt
 	@envs/setup.sh dev

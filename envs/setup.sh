@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Create .venv and install the project from the hash locks: setup.sh [dev]
 #
+# .venv/setup.done names the folder that the environment was made in, and is there only while it is
+# whole. One that was copied, moved or never finished is made again from nothing.
+#
 #   PYTHON  interpreter to use (python3)
 #   TORCH   cpu or cuda: which lock to take. By default cuda where an NVIDIA GPU is seen, else cpu;
 #           where pip finds no CPU wheel of torch, the CUDA build of the package index serves as well.
@@ -18,8 +21,21 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') ||
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "Python 3.11 or newer is needed, but $python is $version; expected: make PYTHON=python3.12"
 
-[ -x .venv/bin/python ] || "$python" -m venv .venv ||
-    fail "$python cannot create .venv (on Debian: apt install python3-venv)"
+case ${TORCH:-cpu} in
+cpu | cuda) ;;
+*) fail "TORCH is '$TORCH'; expected cpu or cuda" ;;
+esac
+
+place=$(pwd -P)
+# One at a time; macOS has no flock.
+exec 9<envs
+if command -v flock >/dev/null; then flock 9; fi
+if [ "$(cat .venv/setup.done 2>/dev/null)" != "$place" ]; then
+    rm -rf .venv
+    "$python" -m venv .venv ||
+        fail "$python cannot create .venv (on Debian: apt install python3-venv)"
+fi
+rm -f .venv/setup.done
 mkdir -p .venv/locks
 
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
@@ -31,6 +47,7 @@ install() {
 
 if [ "${1:-}" = dev ]; then
     install dev
+    echo "$place" >.venv/setup.done
     exit
 fi
 
@@ -53,9 +70,8 @@ cpu)
     fi
     rm -f .venv/torch.txt .venv/torch.log
     ;;
-cuda) ;;
-*) fail "TORCH is '$torch'; expected cpu or cuda" ;;
 esac
 rm -f .venv/locks/cpu.txt .venv/locks/cuda.txt
 install "$torch"
 pip install -qq --no-deps --no-build-isolation --editable .
+echo "$place" >.venv/setup.done

@@ -4,20 +4,48 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 
-def setup(folder, root, **environment):
-    """Run envs/setup.sh in a copy of the project; pip is never reached."""
-    shutil.copytree(root / "envs", folder / "envs")
+def setup(folder, root, *arguments, **environment):
+    """Run envs/setup.sh in a copy of the project; the real pip is never reached."""
+    if not (folder / "envs").exists():
+        for name in ("envs", "config"):
+            shutil.copytree(root / name, folder / name)
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(root / name, folder)
     return subprocess.run(
-        ["envs/setup.sh"],
+        ["envs/setup.sh", *arguments],
         cwd=folder,
         env=os.environ | environment,
         capture_output=True,
         text=True,
     )
+
+
+def making_python(folder):
+    """Return a python whose environments hold nothing but itself, and a pip that notes calls.
+
+    A file "no-venv" or "no-pip" beside it makes that part fail.
+    """
+    path = folder / "python-making"
+    path.write_text(
+        f"""#!/bin/sh
+case "$*" in
+-c*print*) echo 3.11;;
+"-m venv"*)
+    [ ! -e {folder}/no-venv ] || exit 1
+    mkdir -p .venv/bin && cp {path} .venv/bin/python && echo venv >>{folder}/calls;;
+"-m pip"*)
+    [ ! -e {folder}/no-pip ] || {{ touch .venv/half; exit 1; }}
+    echo pip >>{folder}/calls;;
+esac
+"""
+    )
+    path.chmod(0o755)
+    return path
 
 
 def fake_python(folder, version):
@@ -47,12 +75,82 @@ def test_a_missing_python_is_refused(tmp_path, root):
 
 
 def test_a_wrong_build_of_torch_is_refused(tmp_path, root):
-    # An environment is there already: making one takes long.
-    (tmp_path / ".venv/bin").mkdir(parents=True)
-    (tmp_path / ".venv/bin/python").symlink_to(shutil.which("false"))
     done = setup(tmp_path, root, TORCH="tpu")
     assert done.returncode != 0
     assert "TORCH is 'tpu'; expected cpu or cuda" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def is_made(folder):
+    """Whether `make setup` has nothing to do."""
+    return subprocess.run(["make", "--question", "setup"], cwd=folder, check=False).returncode == 0
+
+
+def test_an_environment_is_whole_or_made_again(tmp_path, root):
+    python, folder = making_python(tmp_path), tmp_path / "clone"
+    folder.mkdir()
+
+    def made(**environment):
+        done = setup(folder, root, PYTHON=str(python), TORCH="cpu", **environment)
+        return done.returncode == 0
+
+    # Debian without python3-venv, and then with it.
+    (tmp_path / "no-venv").touch()
+    assert not made()
+    assert not is_made(folder)
+    (tmp_path / "no-venv").unlink()
+    # Interrupted while packages are installed: what is half there goes.
+    (tmp_path / "no-pip").touch()
+    assert not made()
+    assert not is_made(folder)
+    (tmp_path / "no-pip").unlink()
+    assert made()
+    assert not (folder / ".venv/half").exists()
+    assert is_made(folder)
+    # New locks are installed into what is there.
+    calls = (tmp_path / "calls").read_text()
+    assert made()
+    assert "venv" not in (tmp_path / "calls").read_text().removeprefix(calls)
+    # Interrupted then: all is made again.
+    (tmp_path / "no-pip").touch()
+    assert not made()
+    (tmp_path / "no-pip").unlink()
+    assert not is_made(folder)
+    assert made()
+    assert not (folder / ".venv/half").exists()
+
+
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_an_environment_from_elsewhere_is_made_again(tmp_path, root, how):
+    python, folder, other = making_python(tmp_path), tmp_path / "clone", tmp_path / "its copy"
+    folder.mkdir()
+    assert setup(folder, root, PYTHON=str(python), TORCH="cpu").returncode == 0
+    (folder / ".venv/of-the-other").touch()
+    if how == "copied":
+        shutil.copytree(folder, other, symlinks=True)
+        assert is_made(folder)
+    else:
+        folder.rename(other)
+    assert not is_made(other)
+    assert setup(other, root, PYTHON=str(python), TORCH="cpu").returncode == 0
+    assert not (other / ".venv/of-the-other").exists()
+    assert is_made(other)
+    assert (other / ".venv/setup.done").read_text() == f"{other}\n"
+
+
+def test_two_that_make_one_environment_take_turns(tmp_path, root):
+    python, folder = making_python(tmp_path), tmp_path / "clone"
+    folder.mkdir()
+    (folder / ".venv").mkdir()
+    with ThreadPoolExecutor(2) as pool:
+        # The copy of the project is made first.
+        assert setup(folder, root, PYTHON=str(python), TORCH="cpu").returncode == 0
+        shutil.rmtree(folder / ".venv")
+        both = [
+            pool.submit(setup, folder, root, PYTHON=str(python), TORCH="cpu") for _ in range(2)
+        ]
+        assert [done.result().returncode for done in both] == [0, 0]
+    assert is_made(folder)
 
 
 @pytest.mark.parametrize("lock", ["cpu", "cuda", "dev"])
