@@ -214,6 +214,22 @@ def test_files_that_are_no_study(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1\n")
     with pytest.raises(ConfigError, match=r"bad\.yaml: not YAML"):
         load_study(tmp_path / "bad.yaml")
+    (tmp_path / "latin.yaml").write_bytes("title: Für\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin\.yaml: invalid .* at byte 8; expected UTF-8"):
+        load_study(tmp_path / "latin.yaml")
+    (tmp_path / "twice.yaml").write_text("study: a\nstudy: b\n")
+    with pytest.raises(ConfigError, match=r"twice\.yaml: not YAML: .*duplicate key"):
+        load_study(tmp_path / "twice.yaml")
+
+
+def test_further_files_and_options_change_a_study_key_by_key(root, tmp_path):
+    laptop = root / "config/laptop.yaml"
+    (tmp_path / "more.yaml").write_text("title: More\ntask: {max_k: 4}\n")
+    study = load_study(laptop, tmp_path / "more.yaml", changes={"seeds": [5]})
+    assert (study.title, study.task.max_k, study.seeds) == ("More", 4, (5,))
+    assert study.task.context == load_study(laptop).task.context
+    with pytest.raises(ConfigError, match=r"laptop\.yaml, .*more\.yaml: seeds: "):
+        load_study(laptop, tmp_path / "more.yaml", changes={"seeds": "x"})
 
 
 # More of them, with studies that extend another and with sweeps: test_sweeps.py.

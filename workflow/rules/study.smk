@@ -7,7 +7,7 @@ from pathlib import Path
 
 from logdepth import jobs
 from logdepth.canonical import canonical_json, digest
-from logdepth.config.study import read_study
+from logdepth.config.study import load_study
 from logdepth.errors import ConfigError, UserError
 from logdepth.planning.site import read_site
 from logdepth.provenance import image
@@ -36,9 +36,12 @@ if not workflow.overwrite_configfiles:
     configfile: "config/laptop.yaml"
 
 
-SOURCE = ", ".join(map(str, workflow.configfiles)) or "--configfile"
+SOURCE = ", ".join(map(str, workflow.configfiles))
 try:
-    STUDY = read_study(config, SOURCE)
+    # Snakemake's own dictionary has lost keys that stand twice, and is of an older YAML.
+    STUDY = load_study(
+        *map(Path, workflow.configfiles), changes=workflow.config_settings.config
+    )
     RESULTS = f"results/{STUDY.study}"
     try:
         RESOLVED = resolve_in(STUDY, Path(RESULTS))

@@ -378,13 +378,21 @@ def _set(definition: dict[str, Any], path: str, value: Any, where: str) -> None:
     place[key] = value
 
 
-def load_study(path: Path) -> Study:
-    """Read a study from its YAML file.
+def load_study(path: Path, *more: Path, changes: Mapping[str, Any] | None = None) -> Study:
+    """Read a study from its YAML file: the one reader, for the workflow as for every command.
+
+    Args:
+        path: of the file.
+        more: files with changes, key by key.
+        changes: made after these, such as those of a command line.
 
     Raises:
         ConfigError: missing, not YAML, or not a study.
     """
-    return read_study(_content(path), str(path), path.parent)
+    content: Any = _content(path)
+    for others in (*map(_content, more), dict(changes or {})):
+        content = _merged(content, others)
+    return read_study(content, ", ".join(map(str, (path, *more))), path.parent)
 
 
 def read_study(config: Mapping[str, Any], source: str, folder: Path = Path("config")) -> Study:
@@ -412,8 +420,11 @@ def _content(path: Path) -> dict[str, Any]:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {error.reason} at byte {error.start}; expected UTF-8") from error
     except YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).partition("To suppress")[0].split())
+        raise ConfigError(f"{path}: not YAML: {reason}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines, as in config/default.yaml")
     return content
