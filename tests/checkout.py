@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import snakemake_here
 from logdepth.files import sha256_of
 
 TINY = """\
@@ -75,13 +77,18 @@ class Checkout:
         return [*command, "--cores", "2", *arguments], environment
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command, environment = self.command(*arguments)
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True
-        )
+        """Run Snakemake in a fork of this process; its jobs are processes of their own."""
+        (_, _, _, *words), environment = self.command(*arguments)
+        done = snakemake_here(words, self.folder, environment)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
+
+    def refused(self, *arguments: str) -> str:
+        """Return what Snakemake says when it refuses to start."""
+        done = self.snakemake(*arguments, check=False)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
 
     def jobs(self, *arguments: str) -> dict[str, int]:
         """Run Snakemake; return how many jobs of each rule there were."""
@@ -103,6 +110,12 @@ class Checkout:
     def planned(self, *arguments: str) -> dict[str, int]:
         """Return what ``ran`` would, without running anything."""
         return self.ran("--dry-run", *arguments)
+
+    def commands(self, *arguments: str) -> list[list[str]]:
+        """Return the words that ``logdepth`` would be called with, jobs in their order."""
+        text = self.snakemake("--dry-run", "--printshellcmds", *arguments).stdout
+        found = re.findall(r"^ *Shell command: logdepth (.*) > \S+ 2>&1$", text, re.M)
+        return [shlex.split(words) for words in found]
 
     def hashes(self) -> dict[str, str]:
         """Return the sha256 of every result; records, logs and times are none."""

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 # One thread a process: the tests run two at once, and bits depend on the number of threads.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+# Else each process of the tests, and each checkout, would compile all of the source anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # The same examples in every run, so that a failure is never a matter of luck.
 settings.register_profile("logdepth", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("logdepth")

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 def check_layout(figure: Figure) -> None:
     """Fail if text leaves the page or overlaps other text, or if a legend covers a marker."""
     # Once for both: only what was drawn has a place.
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
     _check_text(figure)
     _check_legends(figure)
 
@@ -40,9 +41,9 @@ def _check_text(figure: Figure) -> None:
 def _check_legends(figure: Figure) -> None:
     for axis in figure.axes:
         legends = [*figure.legends, *filter(None, [axis.get_legend()])]
+        boxes = [legend.get_window_extent() for legend in legends]
         for line in axis.get_lines():
             if line.get_marker() in ("None", "", "_"):
                 continue
             for x, y in axis.transData.transform(line.get_xydata()):
-                for legend in legends:
-                    assert not legend.get_window_extent().contains(x, y)
+                assert not any(box.contains(x, y) for box in boxes)

@@ -8,11 +8,10 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from audit_trail.commands import diff, history
-from audit_trail.comparison import compare, open_side
-from audit_trail.differences import KINDS, differences
+from audit_trail.differences import KINDS, compare, differences, open_side
 from audit_trail.errors import AuditError
 from audit_trail.study import open_study
-from audit_trail.versions import present_state, versions
+from audit_trail.versions import versions
 from statements import resource, write_job
 
 RUN = {"run": {"training": {"steps": 100, "betas": [0.9, 0.99]}}, "device": "cpu"}
@@ -103,27 +102,28 @@ def test_the_versions_of_a_file_and_what_changed(tmp_path):
     changed = {"run": {"training": {"steps": 200}}}
     run_job(study, files={"runs/a.csv": "two"}, parameters=changed)
     opened = open_study(study)
-    listed = versions(opened, "runs/a.csv")
-    assert [version.summary for version in listed] == [
+    found = versions(opened, "runs/a.csv")
+    assert [version["summary"] for version in found["versions"]] == [
         "the first",
         "the same bytes, made again; nothing changed",
         "other bytes; configuration run.training.betas: [0.9,0.99] → none; configuration "
         "run.training.steps: 100 → 200",
     ]
-    assert [version.present for version in listed] == [False, False, True]
-    assert present_state(opened, listed, "runs/a.csv") == "the newest version is there"
+    assert [version["present"] for version in found["versions"]] == [False, False, True]
+    assert found["state"] == "the newest version is there"
     for content, state in (
         ("one", "an older version is there, from line 2 of the history"),
         ("three", "modified: what is there now is none of these versions"),
     ):
         path.write_text(content)
-        assert present_state(opened, versions(opened, "runs/a.csv"), "runs/a.csv") == state
+        assert versions(open_study(study), "runs/a.csv")["state"] == state
     path.unlink()
-    assert present_state(opened, listed, "runs/a.csv").startswith("missing")
+    opened = open_study(study)
+    assert versions(opened, "runs/a.csv")["state"] == "missing: is not there"
     record = next(iter(opened.records))
-    assert len(versions(opened, record)) == 3
+    assert len(versions(opened, record)["versions"]) == 3
     (study / record).unlink()
-    assert len(versions(open_study(study), "runs/a.csv")) == 3
+    assert len(versions(open_study(study), "runs/a.csv")["versions"]) == 3
     with pytest.raises(AuditError, match="has never seen it"):
         versions(opened, "runs/b.csv")
 
@@ -131,8 +131,8 @@ def test_the_versions_of_a_file_and_what_changed(tmp_path):
 def test_the_commands(tmp_path):
     app = Typer()
     app.callback()(lambda: None)
-    diff.register(app)
-    history.register(app)
+    app.command()(diff.diff)
+    app.command()(history.history)
     first, second = tmp_path / "first", tmp_path / "second"
     run_job(first, "fit/fits", files={"t.csv": "n,error\n1,0.25\n"})
     run_job(second, "fit/fits", files={"t.csv": "n,error\n1,0.5\n"}, seeds={"\x1b[2K": 3})

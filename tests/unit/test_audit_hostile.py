@@ -5,6 +5,7 @@ Each hostile file is a finding of that file; what is behind it is looked at all 
 
 import contextlib
 import copy
+import io
 import itertools
 import json
 import os
@@ -19,16 +20,23 @@ from typing import Any
 import pytest
 
 from audit_trail import versions
+from audit_trail.__main__ import main
 from audit_trail.chain import Checks
+from audit_trail.commands.diff import diff
+from audit_trail.commands.export import export
+from audit_trail.commands.history import history
+from audit_trail.commands.publish import publish
+from audit_trail.commands.sign import sign
+from audit_trail.commands.trace import trace
 from audit_trail.differences import differences
 from audit_trail.errors import AuditError
+from audit_trail.project import use
 from audit_trail.repository import Repository
-from audit_trail.reproduction.plan import make_plan
-from audit_trail.study import open_study
+from audit_trail.reproduction.rebuild import make_plan
+from audit_trail.study import StudyFolder, open_study
 from audit_trail.tracing.show import as_page, as_text
 from audit_trail.tracing.trace import Tracer
 from audit_trail.verify import verify
-from command_line import logdepth_here
 from forgery import HISTORY, lines_of, write_history
 from logdepth.audited import PROJECT
 from small_study import ERRORS, ERRORS_RECORD, FIGURE, FIGURE_RECORD, RUN, TRAIN_RECORD, make_clone
@@ -50,6 +58,7 @@ def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "diary.txt").write_text(SECRET)
     monkeypatch.chdir(tmp_path / "clone")
+    use(PROJECT)
     return tmp_path / "clone"
 
 
@@ -71,14 +80,18 @@ def sparse(path: Path) -> None:
 
 
 def nested(path: Path) -> None:
-    # Deeper than the longest path: each part is made from the one before.
-    here = Path.cwd()
-    replace(path).mkdir()
-    os.chdir(path)
-    for _ in range(1200):
-        Path("d").mkdir()
-        os.chdir("d")
-    os.chdir(here)
+    """Move folders within folders to a place; they are made once, which takes long."""
+    nest = KEY[0].parent / "nest"
+    if not nest.exists():
+        nest.mkdir()
+        here = Path.cwd()
+        os.chdir(nest)
+        # Deeper than the longest path: each part is made from the one before.
+        for _ in range(1200):
+            Path("d").mkdir()
+            os.chdir("d")
+        os.chdir(here)
+    nest.rename(replace(path))
 
 
 def folder(path: Path) -> None:
@@ -124,23 +137,43 @@ def places(study: Path) -> dict[str, str]:
     }
 
 
-def commands(clone: Path, out: Path) -> list[list[Any]]:
+def commands(clone: Path, out: Path) -> list[Callable[[], Any]]:
+    """Return every command about a study; git is asked in the first one and in those that write."""
     study = clone / "results/tiny"
+    figure, table = study / FIGURE, study / ERRORS
     return [
-        ["verify", "results", "--json"],
-        ["verify", f"results/tiny/{FIGURE}"],
-        ["verify", "results/tiny", "--sample", "1", "--at-least", "2"],
-        ["trace", f"results/tiny/{FIGURE}"],
-        ["trace", f"results/tiny/{FIGURE}", "--row", "k=1", "--json"],
-        ["trace", f"results/tiny/{FIGURE}", "--html", out / "page.html"],
-        ["history", f"results/tiny/{ERRORS}"],
-        ["history", f"results/tiny/{ERRORS_RECORD}", "--json"],
-        ["diff", study, clone / "other"],
-        ["export", study, "--crate", out / "crate"],
-        ["export", study, "--anonymous", out / "anonymous"],
-        ["publish", study, "--to", out / "published"],
-        ["sign", study, "--key", out / "none"],
+        lambda: main(["results", "--json"]),
+        lambda: main([str(figure)]),
+        lambda: main([str(study), "--sample", "1", "--at-least", "2"]),
+        lambda: trace([figure]),
+        lambda: trace([figure], row="k=1", json_=True),
+        lambda: trace([figure], html=out / "page.html"),
+        lambda: history(table),
+        lambda: history(study / ERRORS_RECORD, as_json=True),
+        lambda: diff(study, clone / "other"),
+        lambda: export(study, anonymous=out / "anonymous"),
+        lambda: export(study, crate=out / "crate", repository=clone),
+        lambda: publish(study, out / "published"),
+        lambda: sign(study, out / "none"),
     ]
+
+
+# Commands that ask git about the clone that they are started from.
+IN_CLONE = (0, 11)
+
+
+def ask(command: Callable[[], Any]) -> tuple[int, str, str]:
+    """Run a command as ``logdepth audit`` does; return its exit code, and what it prints."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            code = command() or 0
+        except (AuditError, OSError) as error:
+            code = 1
+            print(error, file=errors)
+        except SystemExit as ended:
+            code = ended.code
+    return code, output.getvalue(), errors.getvalue()
 
 
 def written(folder: Path) -> str:
@@ -152,27 +185,40 @@ def written(folder: Path) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hostile_file_in_any_place_is_a_finding_for_every_command(clone, tmp_path, kind):
     KEY[0] = tmp_path / "id_ed25519"
-    pristine, study = tmp_path / "pristine", clone / "results/tiny"
+    pristine, study, out = tmp_path / "pristine", clone / "results/tiny", tmp_path / "out"
     study.rename(pristine)
     shutil.copytree(pristine, clone / "other")
     for place, name in places(pristine).items():
         shutil.copytree(pristine, study)
         KINDS[kind](study / name)
-        for i, command in enumerate(commands(clone, out := tmp_path / "out")):
+        for i, command in enumerate(commands(clone, out)):
             shutil.rmtree(out, ignore_errors=True)
-            done = logdepth_here("audit", *command)
-            said = done.stdout + done.stderr
-            told = f"{kind} as {place}: {' '.join(map(str, command))}: {said}"
-            assert 0 <= done.returncode <= 10, told
-            assert "hunter2" not in said + written(out), told
+            os.chdir(clone if i in IN_CLONE else tmp_path)
+            code, output, errors = ask(command)
+            told = f"{kind} as {place}: command {i}: {output}{errors}"
+            assert 0 <= code <= 10, told
+            assert "hunter2" not in output + errors + written(out), told
             if i == 0:
-                (found,) = json.loads(done.stdout)["studies"]
+                (found,) = json.loads(output)["studies"]
                 states = {a["name"]: a["state"] for a in found["artefacts"]}
-                assert done.returncode >= 3, told
+                assert code >= 3, told
                 inside = [n for n in states if n == name or n.startswith(f"{name}/")]
                 assert [n for n in inside if states[n] != "verified"], told
-        # Python's own gives up on the deep ones.
-        subprocess.run(["rm", "-r", study], check=True)
+        if kind == "1200 folders":
+            (study / name).rename(tmp_path / "nest")
+        shutil.rmtree(study)
+    # Python's own gives up on the deep ones.
+    subprocess.run(["rm", "-rf", tmp_path / "nest"], check=True)
+
+
+def test_a_folder_that_is_a_link_to_itself_stops_no_command(clone, tmp_path):
+    shutil.copytree(clone / "results/tiny", clone / "other")
+    shutil.rmtree(clone / "results/tiny/figures")
+    (clone / "results/tiny/figures").symlink_to("figures")
+    for i, command in enumerate(commands(clone, tmp_path / "out")):
+        code, output, errors = ask(command)
+        assert 0 <= code <= 10, f"command {i}: {output}{errors}"
+        assert i or "is a symbolic link" in output
 
 
 def test_a_forged_table_is_found_behind_a_file_that_cannot_be_read(clone, monkeypatch):
@@ -211,11 +257,10 @@ def test_names_and_titles_obey_no_terminal(clone, name):
     shutil.copytree(study, clone / "other")
     (clone / f"results/{name}").mkdir()
     (clone / f"results/{name}" / "tables").mkdir()
-    for command in commands(clone, clone.parent / "out"):
-        done = logdepth_here("audit", *command)
-        for line in (done.stdout + done.stderr).split("\n"):
-            assert line.isprintable(), command
-            assert not line.startswith("verdict: verified"), command
+    for i, command in enumerate(commands(clone, clone.parent / "out")):
+        for line in "".join(ask(command)[1:]).split("\n"):
+            assert line.isprintable(), i
+            assert not line.startswith("verdict: verified"), i
 
 
 NASTY: tuple[Any, ...] = (
@@ -234,8 +279,7 @@ def places_in(value: Any) -> list[tuple[Any, Any]]:
 
 
 def mutate(value: Any, chance: random.Random) -> Any:
-    """Return a statement with one to three things in it changed, moved, doubled or removed."""
-    value = copy.deepcopy(value)
+    """Change, move, double or remove one to three things in a statement; return it."""
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         parent, key = chance.choice(places_in(value))
         match chance.randint(0, 5):
@@ -258,14 +302,14 @@ def test_no_mutated_record_stops_a_command(template, tmp_path, monkeypatch):
     monkeypatch.chdir(template)
     repository = Repository(template)
     pristine = template / "results/tiny"
-    original = [json.loads((pristine / name).read_text()) for name in RECORDS]
+    original = [(pristine / name).read_text() for name in RECORDS]
     refused = read = 0
     for round_ in range(100):
         study = tmp_path / f"{round_}"
         shutil.copytree(pristine, study)
         entries = lines_of(study)
         for i in range(50):
-            statement = mutate(chance.choice(original), chance)
+            statement = mutate(json.loads(chance.choice(original)), chance)
             name = chance.choice(RECORDS) if i < 3 else f"provenance/train/{i}.json"
             text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
             if chance.random() < 0.2:
@@ -281,7 +325,7 @@ def test_no_mutated_record_stops_a_command(template, tmp_path, monkeypatch):
         refused, read = refused + len(opened.bad), read + len(opened.records)
         findings = verify(opened, Checks(repository=repository))
         assert len(findings.problems) > 50
-        everything(opened.folder, list(opened.makers))
+        everything(opened)
         shutil.rmtree(study)
     assert refused > 1000, "else nothing was mutated"
     assert read > 1000, "else nothing was read"
@@ -291,19 +335,17 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RECORDS = (ERRORS_RECORD, FIGURE_RECORD, TRAIN_RECORD)
 
 
-def everything(folder: Path, names: list[str]) -> None:
+def everything(opened: StudyFolder) -> None:
     """Ask every reading command about outputs of a study; an error of one line is an answer."""
-    opened = open_study(folder)
-    tracer = Tracer(folder, PROJECT)
+    tracer, names = Tracer(opened.folder, PROJECT), list(opened.makers)
     for name in {FIGURE, ERRORS, *random.Random(0).sample(names, min(3, len(names)))}:
         with contextlib.suppress(AuditError):
-            found = tracer.trace(folder / name)
-            json.dumps(found.as_json())
+            found = tracer.trace(opened.folder / name)
+            json.dumps(found)
             as_text(found)
-            as_page(found, NOW)
+            as_page(found, tracer.picture(found), NOW)
         for ask in (versions.versions, lambda *of: make_plan(PROJECT, *of, deep=True)):
             with contextlib.suppress(AuditError):
                 ask(opened, name)
-    records = [*opened.records.values()]
-    for one, other in itertools.pairwise(records):
+    for one, other in itertools.pairwise(opened.records.values()):
         differences(one, other, opened, opened)

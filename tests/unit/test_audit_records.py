@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_trail.errors import AuditError
+from audit_trail.errors import AuditError, printable
 from audit_trail.history import read_history
 from audit_trail.records import BadRecordError, check_name, read_record
-from audit_trail.report import printable
 from audit_trail.study import find_studies, open_study, study_of
 from logdepth.files import write_text
 from logdepth.provenance.job import Job

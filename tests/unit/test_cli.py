@@ -189,7 +189,7 @@ def test_figures(tmp_path):
     table, study, out = tmp_path / "errors.csv", tmp_path / "study.json", tmp_path / "figures"
     spec = '{"draws": "error_by_k", "mode": "train"}'
     arguments = ("figure", "mine", "--table", table, "--output", out, "--study", study, "--figure")
-    assert "--figure: no kind of figure 'pie'; expected one of alignment" in error(
+    assert "--figure: no kind of figure 'pie'; expected one of ablation, alignment" in error(
         logdepth_here(*arguments, '{"draws": "pie"}')
     )
     assert "--figure: mode: input should be 'eval' or 'train'" in error(

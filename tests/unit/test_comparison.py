@@ -394,7 +394,7 @@ def test_the_tables_are_read_back_and_the_command_writes_them(published, tmp_pat
     )
     app = Typer()
     app.callback()(lambda: None)
-    command.register(app)
+    app.command("compare")(command.compare)
     arguments = ["compare", "--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "tables")]
     arguments += ["--study", str(tmp_path / "study.json")]
     arguments += ["--published", str(root / "config" / "published_errors.csv")]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -79,12 +79,13 @@ def test_hard_strings_with_equal_neighbours_are_answered_exactly(build, context,
     assert wrong_answers(task, build(task).network(), strings) == 0
 
 
-@pytest.mark.parametrize("alphabet", [2, 26, 256])
+@pytest.mark.parametrize("alphabet", [2, 256])
 def test_256_symbols_and_32_hops_are_answered_exactly(alphabet):
     task = Hop(context=257, alphabet=alphabet, max_k=32)
     assert wrong_answers(task, compile_softmax(task).network(), hard_strings(256, alphabet, 0)) == 0
 
 
+@settings(max_examples=40)
 @given(st.integers(2, 40), st.integers(2, 9), st.integers(1, 12), st.integers(0, 9))
 def test_any_task_compiles_to_an_exact_model(context, alphabet, max_k, seed):
     task = Hop(context=context, alphabet=alphabet, max_k=max_k)

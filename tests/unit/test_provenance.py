@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from audit_trail import environment
 from audit_trail.errors import AuditError
-from audit_trail.integrity import definition_or_retry
-from audit_trail.mark import Mark, inputs_hash, read_mark
+from audit_trail.integrity import Mark, definition_or_retry, inputs_hash, read_mark
 from logdepth import jobs
 from logdepth.config.figures import FigureSpec
 from logdepth.config.run import Run

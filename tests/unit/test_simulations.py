@@ -12,7 +12,7 @@ from scipy.stats import binom
 from logdepth.fitting.growth import LAWS
 from logdepth.tables import read_table
 
-NUMBER = 60
+NUMBER = 40
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def most(rate, number=NUMBER):
 def test_intervals_of_the_slope_hold_it(simulations, simulated):
     settings = [(law, 6, scatter) for law in LAWS for scatter in (0.0, 0.1)]
     held = {each: simulations.coverage(simulated(*each), each[0]) for each in settings}
-    # 360 studies: a standard error of 1 %.
+    # 240 studies: a standard error of 1.4 %.
     assert 0.92 < np.mean(list(held.values())) < 0.98, f"seed 4: {held}"
     assert min(held.values()) > 0.85, f"seed 4: {held}"
 

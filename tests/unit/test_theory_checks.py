@@ -45,12 +45,16 @@ from logdepth.training.store import save_model
 TINY = Theory(
     instances=2, lengths=(1, 2, 17), alphabets=(1, 3), max_hops=5, machines=(4, 16), tokens=(8,)
 )
+# To see a check fail, the least is enough in which what is wrong can show.
+BRIEF = TINY.model_copy(
+    update={"lengths": (1, 9), "alphabets": (3,), "machines": (4,), "max_hops": 3}
+)
 WITHOUT_MODELS = [name for name in CHECKS if name != "trained_models"]
 TASK = {"name": "hop", "context": 12, "alphabet": 3, "max_k": 4}
 
 
-def make(name, *arguments):
-    return import_module(f"logdepth.theory.checks.{name}").table(TINY, *arguments)
+def make(name, *arguments, settings=BRIEF):
+    return import_module(f"logdepth.theory.checks.{name}").table(settings, *arguments)
 
 
 def failed(table):
@@ -101,9 +105,8 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(models):
-    return {name: make(name) for name in WITHOUT_MODELS} | {
-        "trained_models": make("trained_models", models)
-    }
+    made = {name: make(name, settings=TINY) for name in WITHOUT_MODELS}
+    return made | {"trained_models": make("trained_models", models, settings=TINY)}
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -121,7 +124,7 @@ def test_nothing_fails_and_the_file_is_a_table_of_that_name(tables, name, tmp_pa
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_same_settings_give_the_same_bytes(tables, name, models, tmp_path):
-    again = make(name, *[models] * (name == "trained_models"))
+    again = make(name, *[models] * (name == "trained_models"), settings=TINY)
     for number, table in enumerate((tables[name], again)):
         write_table(name, table, tmp_path / f"{number}.csv")
     assert (tmp_path / "0.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()

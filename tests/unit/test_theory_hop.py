@@ -64,7 +64,7 @@ def test_a_built_transformer_follows_the_definition_on_any_string(encoding, stri
 
 
 @encodings
-@pytest.mark.parametrize("length", [1, 2, 3, 8, 33, 100, 256])
+@pytest.mark.parametrize("length", [1, 2, 3, 8, 33, 256])
 def test_every_k_up_to_32_is_exact_on_hard_strings(encoding, length):
     for alphabet in sorted({1, 2, 4, 26, length}):
         strings = hard_strings(length, alphabet, 1)

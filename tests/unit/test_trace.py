@@ -1,6 +1,7 @@
 """Traces of a small study that was made by hand, record by record."""
 
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -22,10 +23,9 @@ from jinja2 import Environment
 
 from audit_trail.errors import AuditError
 from audit_trail.files import canonical_json, write_text
-from audit_trail.tracing.lineage import File
-from audit_trail.tracing.rows import Table, choose, parse_conditions
-from audit_trail.tracing.show import as_page, as_text, page_names
-from audit_trail.tracing.trace import Trace, Tracer
+from audit_trail.tracing.rows import choose
+from audit_trail.tracing.show import as_page, as_text
+from audit_trail.tracing.trace import Tracer
 from audit_trail.writer import append_entry
 from logdepth.audited import PROJECT
 from logdepth.provenance.job import Job
@@ -167,49 +167,49 @@ def study(
     return Path("results/tiny")
 
 
-def trace(path: Path | str, row: str | None = None, folder: str = "results") -> Trace:
+def trace(path: Path | str, row: str | None = None, folder: str = "results") -> dict[str, Any]:
     return Tracer(Path(folder), PROJECT).trace(Path(path), row)
 
 
-def files(found: Trace) -> dict[str, File]:
-    return {file.name: file for file in found.lineage.files.values()}
+def files(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {file["name"]: file for file in found["files"].values()}
 
 
-def runs(found: Trace) -> list[str]:
+def runs(found: dict[str, Any]) -> list[str]:
     names = {name.split("/")[1] for name in files(found) if name.startswith("runs/")}
     return sorted(names)
 
 
-def stages(found: Trace) -> dict[str, int]:
-    listed = [job.stage for job in found.lineage.jobs.values()]
+def stages(found: dict[str, Any]) -> dict[str, int]:
+    listed = [job["stage"] for job in found["jobs"].values()]
     return {stage: listed.count(stage) for stage in listed}
 
 
-def page(found: Trace) -> str:
-    return as_page(found, datetime(2026, 1, 2, tzinfo=UTC))
+def page(found: dict[str, Any]) -> str:
+    picture = Tracer(Path("results"), PROJECT).picture(found)
+    return as_page(found, picture, datetime(2026, 1, 2, tzinfo=UTC))
 
 
 def test_a_figure_leads_to_runs_models_data_and_surroundings(study):
     found = trace(study / "figures/fig02.pdf")
-    lineage = found.lineage
-    assert lineage.files[lineage.root].name == "figures/fig02.pdf"
+    assert found["files"][found["root"]]["name"] == "figures/fig02.pdf"
     names = files(found)
     assert "data/evaluation.safetensors" in names
     assert {f"runs/{run_name(*run)}/model.safetensors" for run in RUNS} <= set(names)
-    assert {file.state for file in names.values()} == {"as recorded"}
+    assert {file["state"] for file in names.values()} == {"as recorded"}
     assert runs(found) == sorted(run_name(*run) for run in RUNS)
-    assert len(lineage.environments) == len(lineage.machines) == 1
+    assert len(found["environments"]) == len(found["machines"]) == 1
     assert stages(found) == {"figure": 1, "tabulate": 1, "evaluate": 4, "train": 4, "data": 1}
-    kept = {file.role.split()[0] for file in names.values()} - {"output"}
+    kept = {file["role"].split()[0] for file in names.values()} - {"output"}
     assert kept == {"source", "packages", "lock"}
-    job = lineage.jobs[f"provenance/train/{run_name(2, 1)}.json"]
-    assert (job.seeds, job.parameters["run.training.steps"]) == ({"run": 1}, 30)
-    assert {lineage.files[key].role for key in job.source} == {"source"}
+    job = found["jobs"][f"provenance/train/{run_name(2, 1)}.json"]
+    assert (job["seeds"], job["parameters"]["run.training.steps"]) == ({"run": 1}, 30)
+    assert {found["files"][key]["role"] for key in job["source"]} == {"source"}
 
 
 def test_a_record_and_a_file_of_a_run_can_be_traced(study):
     record = "provenance/tabulate/tables.json"
-    assert trace(study / record).lineage.root == record
+    assert trace(study / record)["root"] == record
     found = trace(study / "runs/fast-L1-seed0/evaluation.csv")
     assert runs(found) == ["fast-L1-seed0"]
     assert set(files(found)) >= {"runs/fast-L1-seed0/model.safetensors"}
@@ -219,12 +219,13 @@ def test_a_record_and_a_file_of_a_run_can_be_traced(study):
 def test_a_row_leads_to_its_own_runs_alone(study, words):
     found = trace(study / "figures/fig02.csv", "k=2,L=2")
     assert runs(found) == ["fast-L2-seed0", "fast-L2-seed1"]
-    assert found.rows is not None
-    assert (found.rows.total, len(found.rows.chosen)) == (4, 1)
-    assert list(found.rows.chosen[0].values()) == ["fast", "2", words.eval, "2", "0.1"]
+    assert found["rows"] is not None
+    assert (found["rows"]["total"], len(found["rows"]["chosen"])) == (4, 1)
+    assert list(found["rows"]["chosen"][0].values()) == ["fast", "2", words.eval, "2", "0.1"]
     # A row of a figure is one of the table that was made with it; numbers are equal as numbers.
     for path, row in (("figures/fig02.pdf", "k=2,L=2"), ("figures/fig02.csv", "k=2.0,depth=02")):
-        assert trace(study / path, row).lineage == found.lineage
+        again = trace(study / path, row)
+        assert all(again[part] == found[part] for part in ("file", "files", "jobs"))
     assert runs(trace(study / "tables/errors.csv", "k=1")) == sorted(run_name(*r) for r in RUNS)
 
 
@@ -295,14 +296,14 @@ def test_a_run_without_a_record_is_known_by_its_definition(study):
         path.unlink()
     found = trace(study / "tables/errors.csv", "k=1,L=2")
     assert runs(found) == ["fast-L2-seed0", "fast-L2-seed1"]
-    assert files(found)["runs/fast-L2-seed1/model.safetensors"].state == "no record"
+    assert files(found)["runs/fast-L2-seed1/model.safetensors"]["state"] == "no record"
 
 
 def test_what_became_of_a_file_is_said(study):
     (study / "tables/errors.csv").write_text("changed")
     (study / "runs/fast-L1-seed0/model.safetensors").unlink()
     model = "runs/fast-L2-seed0/model.safetensors"
-    withheld = {model: files(trace(study / model))[model].sha256}
+    withheld = {model: files(trace(study / model))[model]["sha256"]}
     append_entry(study, {"event": "published", "withheld": withheld})
     (study / model).unlink()
     data = study / "data/evaluation.safetensors"
@@ -310,15 +311,15 @@ def test_what_became_of_a_file_is_said(study):
     data.symlink_to("moved")
     found = trace(study / "figures/fig02.pdf")
     names = files(found)
-    assert {n: file.state for n, file in names.items() if file.state != "as recorded"} == {
+    assert {n: file["state"] for n, file in names.items() if file["state"] != "as recorded"} == {
         "tables/errors.csv": "modified",
         "runs/fast-L1-seed0/model.safetensors": "missing",
         "runs/fast-L2-seed0/model.safetensors": "withheld",
         # A link is not followed, be it to the very bytes.
         "data/evaluation.safetensors": "modified",
     }
-    assert names["tables/errors.csv"].found == hashlib.sha256(b"changed").hexdigest()
-    assert found.lineage.states() == {
+    assert names["tables/errors.csv"]["found"] == hashlib.sha256(b"changed").hexdigest()
+    assert found["states"] == {
         "as recorded": len(names) - 4,
         "withheld": 1,
         "missing": 1,
@@ -334,15 +335,15 @@ def test_the_history_explains_what_was_made_again_or_lost_its_record_since(study
     evaluate(study, 2, 1)
     found = trace(study / "figures/fig02.pdf")
     file = files(found)["runs/fast-L2-seed0/model.safetensors"]
-    assert file.state == "other version"
-    assert re.fullmatch(r"provenance/train/\S+\.json \(line \d+ of the history\)", file.job)
-    assert found.lineage.jobs[file.job].state == "as recorded"
+    assert file["state"] == "other version"
+    assert re.fullmatch(r"provenance/train/\S+\.json \(line \d+ of the history\)", file["job"])
+    assert found["jobs"][file["job"]]["state"] == "as recorded"
     # The same bytes, made again, are no other version.
-    assert files(found)["runs/fast-L2-seed1/evaluation.csv"].state == "as recorded"
+    assert files(found)["runs/fast-L2-seed1/evaluation.csv"]["state"] == "as recorded"
     (study / "provenance/tabulate/tables.json").unlink()
     found = trace(study / "figures/fig02.pdf")
     file = files(found)["tables/errors.csv"]
-    assert (file.state, found.lineage.jobs[file.job].stage) == ("no record", "tabulate")
+    assert (file["state"], found["jobs"][file["job"]]["stage"]) == ("no record", "tabulate")
     assert runs(found) == sorted(run_name(*run) for run in RUNS)
 
 
@@ -351,7 +352,7 @@ def test_a_record_that_was_edited_is_said_to_be(study):
     text = (study / name).read_text()
     (study / name).write_text(text.replace('"fast-L1-seed0"', '"fast-L1-seed9"'))
     found = trace(study / "figures/fig02.pdf")
-    assert (found.lineage.jobs[name].state, found.lineage.jobs[name].line) == ("modified", 0)
+    assert (found["jobs"][name]["state"], found["jobs"][name]["line"]) == ("modified", 0)
     assert "its record is modified" in as_text(found)
 
 
@@ -361,13 +362,13 @@ def test_a_mailed_figure_is_found_by_its_mark_wherever_it_lies(study, tmp_path, 
     mailed.parent.mkdir()
     (study / f"figures/fig02.{kind}").rename(mailed)
     found = trace(mailed)
-    assert found.found["bytes"] == "as recorded"
-    assert found.found["recorded as"] == f"results/tiny/figures/fig02.{kind}"
+    assert found["found"]["bytes"] == "as recorded"
+    assert found["found"]["recorded as"] == f"results/tiny/figures/fig02.{kind}"
     assert runs(found) == sorted(run_name(*run) for run in RUNS)
     mailed.write_bytes(mailed.read_bytes() + b" and a little more")
     found = trace(mailed)
-    assert found.found["by"] == "the mark in its metadata"
-    assert found.found["bytes"].startswith("modified")
+    assert found["found"]["by"] == "the mark in its metadata"
+    assert found["found"]["bytes"].startswith("modified")
     assert "found by the mark in its metadata" in re.sub(r"\s+", " ", as_text(found))
 
 
@@ -377,15 +378,15 @@ def test_a_mailed_figure_that_was_drawn_again_since_is_found_in_the_history(stud
     write_text(study / "tables/other.csv", "experiment\nfast\n")
     draw(study, table="other")
     found = trace(mailed)
-    assert found.found["bytes"] == "as recorded"
-    assert found.lineage.files[found.lineage.root].state == "other version"
+    assert found["found"]["bytes"] == "as recorded"
+    assert found["files"][found["root"]]["state"] == "other version"
     assert "tables/errors.csv" in files(found)
 
 
 def test_a_mailed_table_is_found_by_its_bytes(study, tmp_path):
     mailed = tmp_path / "numbers.csv"
     mailed.write_bytes((study / "tables/errors.csv").read_bytes())
-    assert trace(mailed).found["by"] == "its bytes"
+    assert trace(mailed)["found"]["by"] == "its bytes"
     assert runs(trace(mailed, "k=1,L=2")) == ["fast-L2-seed0", "fast-L2-seed1"]
     # Rows of an altered figure need not be those of the table made with the recorded one.
     altered = tmp_path / "altered.pdf"
@@ -420,7 +421,7 @@ def test_a_file_that_nothing_tells_of_is_one_line(study, tmp_path, name, content
 
 
 def test_json_is_complete_and_the_same_each_time(study):
-    one, other = (trace(study / "figures/fig02.pdf").as_json() for _ in range(2))
+    one, other = (trace(study / "figures/fig02.pdf") for _ in range(2))
     assert json.dumps(one) == json.dumps(other)
     assert one["root"] in one["files"]
     for name, found in one["jobs"].items():
@@ -516,17 +517,19 @@ def test_the_title_of_a_study_is_text_in_the_report(root):
 
 
 def test_each_file_has_a_page_of_its_own(study, tmp_path):
-    paths = [Path(p) for p in ("a/x.pdf", "a/x.png", "b/x.pdf", "b/x-2.pdf", "b/X.pdf", "a/x.pdf")]
-    names = page_names(paths)
-    assert list(names) == paths[:-1]
-    assert names[paths[0]] == "x.html"
-    assert len({name.lower() for name in names.values()}) == 5
-    files = [f"results/tiny/figures/fig02.{kind}" for kind in ("png", "csv")]
-    assert logdepth(study, "trace", *files, "--pages", "pages").returncode == 0
+    draw(study, name="Fig02")
+    figures = [f"results/tiny/figures/{name}" for name in ("fig02.png", "fig02.csv", "Fig02.csv")]
+    for one, other in itertools.combinations(figures, 2):
+        refused = logdepth(study, "trace", one, other, "--pages", "pages")
+        assert "expected files of different names" in refused.stderr
+        assert not (tmp_path / "pages").exists()
+    draw(study, name="fig03")
+    files = [figures[0], "results/tiny/figures/fig03.csv"]
+    assert logdepth(study, "trace", *files, files[0], "--pages", "pages").returncode == 0
     pages = {path.name: Page(path.read_text()).text for path in (tmp_path / "pages").iterdir()}
-    assert sorted(pages) == ["fig02-2.html", "fig02.html"]
+    assert sorted(pages) == ["fig02.html", "fig03.html"]
     assert f"Trace of {files[0]}" in pages["fig02.html"]
-    assert f"Trace of {files[1]}" in pages["fig02-2.html"]
+    assert f"Trace of {files[1]}" in pages["fig03.html"]
 
 
 def synthetic(study: Path, jobs: dict[str, tuple[list[str], list[str]]], name: str) -> None:
@@ -563,8 +566,8 @@ def test_a_chain_of_2000_jobs_is_traced_to_its_start(study, monkeypatch):
     }
     synthetic(study, steps, "provenance/tabulate/tables.json")
     found = trace(study / "tables/t1999.csv")
-    assert len(found.lineage.jobs) == 2000
-    assert found.lineage.states() == {"as recorded": len(found.lineage.files)}
+    assert len(found["jobs"]) == 2000
+    assert found["states"] == {"as recorded": len(found["files"])}
     assert "2000 jobs" in as_text(found)
     assert len(page(found)) < 1_000_000
 
@@ -579,7 +582,7 @@ def test_a_page_of_300_runs_is_below_a_megabyte(study):
     steps["tabulate/tables"] = (tables, ["tables/all.csv"])
     synthetic(study, steps, f"provenance/train/{run_name(1, 0)}.json")
     found = trace(study / "tables/all.csv")
-    assert len(found.lineage.jobs) == 601
+    assert len(found["jobs"]) == 601
     # A picture takes half a megabyte at most.
     assert len(page(found)) < 500_000
 
@@ -612,7 +615,7 @@ def test_any_value_in_a_record_is_shown_or_refused_in_one_line(template, place, 
             found = trace(template / "figures/fig02.csv", row, str(template.parent))
             assert "\x1b" not in as_text(found)
             assert len(Page(page(found)).tags) > 20
-            json.dumps(found.as_json(), indent=1)
+            json.dumps(found, indent=1)
     except AuditError as error:
         refused = str(error)
     finally:
@@ -661,7 +664,8 @@ def test_tracing_imports_neither_snakemake_nor_torch(study):
         "from audit_trail.tracing.trace import Tracer\n"
         "from logdepth.audited import PROJECT\n"
         "tracer = Tracer(Path('results'), PROJECT)\n"
-        "as_page(tracer.trace(Path('results/tiny/figures/fig02.pdf')), datetime.now())\n"
+        "found = tracer.trace(Path('results/tiny/figures/fig02.pdf'))\n"
+        "as_page(found, tracer.picture(found), datetime.now())\n"
         "print({'snakemake', 'torch', 'rich', 'pandas', 'pydantic'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -669,6 +673,7 @@ def test_tracing_imports_neither_snakemake_nor_torch(study):
 
 
 def test_letters_give_way_to_columns_of_that_name(tmp_path):
-    table = Table(("k", "hops"), (("1", "2"),))
-    assert parse_conditions("k=1", tmp_path, table, {"k": "hops"}) == {"k": "1"}
-    assert choose(table, {"k": "1.0"}, tmp_path) == [{"k": "1", "hops": "2"}]
+    table = tmp_path / "t.csv"
+    table.write_text("k,hops\n1,2\n")
+    for asked in ("k=1", "k=1.0"):
+        assert choose(table, tmp_path, asked, {"k": "hops"})["chosen"] == [{"k": "1", "hops": "2"}]

@@ -1,5 +1,6 @@
 """Throw-away checkouts in which Snakemake really runs."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,9 @@ def template(root: Path, once: Callable[..., Path]) -> Checkout:
     """The finished study that tests copy. Leave it as it is."""
 
     def make(folder: Path) -> None:
-        make_checkout(root, folder).snakemake()
+        # As users do, in a process of its own.
+        command, environment = make_checkout(root, folder).command()
+        subprocess.run(command, cwd=folder, env=environment, check=True)
 
     return Checkout(once("finished", make))
 

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from audit_trail.files import sha256_of
-from audit_trail.tracing.trace import Trace, Tracer
+from audit_trail.tracing.trace import Tracer
 from checkout import FIGURES, Checkout
 from logdepth.audited import PROJECT
 
 
-def trace(finished: Checkout, name: str, row: str | None = None) -> Trace:
+def trace(finished: Checkout, name: str, row: str | None = None) -> dict[str, Any]:
     return Tracer(finished.folder / "results", PROJECT).trace(finished.results / name, row)
 
 
-def runs(found: Trace) -> set[str]:
-    names = [file.name for file in found.lineage.files.values()]
+def runs(found: dict[str, Any]) -> set[str]:
+    names = [file["name"] for file in found["files"].values()]
     return {name.split("/")[1] for name in names if name.startswith("runs/")}
 
 
@@ -52,17 +52,17 @@ def ancestors(name: str, made: dict[str, Any]) -> Iterator[str]:
 def test_a_lineage_is_all_that_records_say(finished, name):
     made = statements(finished)
     found = trace(finished, name)
-    outputs = {f.name: f for f in found.lineage.files.values() if f.role == "output"}
+    outputs = {f["name"]: f for f in found["files"].values() if f["role"] == "output"}
     assert set(outputs) == set(ancestors(name, made))
     for file, node in outputs.items():
-        assert node.sha256 == sha256_of(finished.results / file)
+        assert node["sha256"] == sha256_of(finished.results / file)
     expected = {invocation(made[file]) for file in outputs}
-    jobs = found.lineage.jobs.values()
-    assert {job.invocation for job in jobs} == expected
-    assert set(found.lineage.states()) == {"as recorded"}
-    (commit,) = {job.commit for job in jobs}
+    jobs = found["jobs"].values()
+    assert {job["invocation"] for job in jobs} == expected
+    assert set(found["states"]) == {"as recorded"}
+    (commit,) = {job["commit"] for job in jobs}
     assert re.fullmatch("[0-9a-f]{40}", commit)
-    assert {job.uncommitted for job in jobs} == {""}
+    assert {job["uncommitted"] for job in jobs} == {""}
     # Tables of settings rest on study.json alone, and on no run.
     assert len(runs(found)) == (3 if name.startswith("figures/") else 0) or "training" in name
 
@@ -90,7 +90,7 @@ def test_the_runs_that_an_error_comes_from_give_that_error(finished, table):
 
 def test_a_row_of_a_figure_names_its_run_alone(finished):
     found = trace(finished, "figures/error_by_k.pdf", "k=2,L=2")
-    assert found.file.endswith("error_by_k.csv")
+    assert found["file"].endswith("error_by_k.csv")
     (run,) = runs(found)
     assert "-L2-" in run
     row = "experiment=fast,depth=1,step=400,k=1"
@@ -105,8 +105,8 @@ def test_a_mailed_figure_leads_to_its_study(finished, tmp_path, kind):
     for content, state in ((b"", "as recorded"), (b" changed", "modified")):
         mailed.write_bytes(mailed.read_bytes() + content)
         found = Tracer(finished.folder / "results", PROJECT).trace(mailed)
-        assert found.found["bytes"].startswith(state)
-        assert found.found["recorded as"].endswith(f"results/tiny/figures/depth_law.{kind}")
+        assert found["found"]["bytes"].startswith(state)
+        assert found["found"]["recorded as"].endswith(f"results/tiny/figures/depth_law.{kind}")
         assert len(runs(found)) == 3
 
 
@@ -135,7 +135,7 @@ def test_pages_follow_a_record_whose_outputs_did_not_change(finished):
 
 
 def test_pages_follow_the_code_that_writes_them(finished):
-    finished.edit("workflow/audit_trail/tracing/page.html", "Not as recorded", "Other files")
+    finished.edit("workflow/audit_trail/tracing/page.html", "its record", "the record")
     assert finished.jobs("--dry-run") == {"traces": 1}
 
 

@@ -1,84 +1,59 @@
 """The way from an output back to what made it: whether it is whole, and whether it is still so."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from audit_trail.errors import BadFileError, MissingFileError
-from audit_trail.files import read_json, sha256_of
+from audit_trail.files import sha256_of
 from audit_trail.findings import Problem, State
 from audit_trail.records import Record, Resource, moment
 from audit_trail.repository import Repository
 from audit_trail.study import StudyFolder
 
-# What the clocks of two machines may differ by.
-_SECONDS = 3600
+SECONDS = 3600
+"""What the clocks of two machines may differ by."""
 # Before there was this format.
 _FIRST = 1_577_836_800
-
-Detail = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Checks:
-    """What to compare a study with.
+    """What to compare a study with."""
 
-    Attributes:
-        repository: the clone whose code and commits to look at; None looks at none.
-        expected: gives the definition that a job should have now; None where that is unknown, and
-            "" for a job that the configuration does not have any more.
-        image: where the container image lies; by default containers/ of the repository.
-        signers: who may sign the history; None asks for no signature.
-        least: lines that the history has at least; with signers, lines that are signed.
-        sample: how many outputs to hash; None hashes all.
-        seed: of the choice.
-    """
-
+    # The clone whose code and commits to look at; None looks at none.
     repository: Repository | None = None
+    # Gives the definition that a job should have now; None where that is unknown, and "" for a
+    # job that the configuration does not have any more.
     expected: Callable[[Record], str | None] | None = None
+    # Where the container image lies; by default containers/ of the repository.
     image: Path | None = None
-    signers: Path | None = None
-    least: int = 0
-    sample: int | None = None
-    seed: int = 0
+    signers: Path | None = None  # who may sign the history; None asks for no signature
+    least: int = 0  # lines that the history has at least
+    sample: int | None = None  # how many outputs to hash; None hashes all
 
 
 class Chain:
-    """Looks at where the outputs of one study come from; each file is hashed once.
-
-    Args:
-        study: to look at.
-        checks: what to compare it with.
-    """
+    """Looks at where the outputs of one study come from; each file is hashed once."""
 
     def __init__(self, study: StudyFolder, checks: Checks) -> None:
         self._study = study
         self._checks = checks
         self._hash = cache(sha256_of)
-        self._sources: dict[str, dict[str, str]] = {}
-        self._kept_problems: dict[str, str] = {}
-        self._made = {
-            output.name: output.sha256
-            for record in study.records.values()
-            for output in record.outputs
-        }
 
     def broken(self, record: Record) -> list[Problem]:
         """Return where the way from a job's outputs back to what made them is lost or unknown."""
-        details = [*self._inputs(record), *self._kept(record), *_times(record)]
-        if record.image is not None:
-            details += self._image(record.image)
-        problems = [Problem(State.BROKEN_CHAIN, reason, detail) for reason, detail in details]
-        return problems + self._commit(record)
+        parts = (self._inputs, self._kept, self._times, self._image, self._commit)
+        return [problem for part in parts for problem in part(record)]
 
     def stale(self, record: Record) -> list[Problem]:
         """Return what has changed since, so that the job would give something else now."""
-        details: list[Detail] = []
+        details: list[tuple[str, str]] = []
         repository, expected = self._checks.repository, self._checks.expected
         if repository is not None:
-            recorded = self.source(record)
+            recorded = self._study.listed(record, "source")
             changed = [m for m, value in recorded.items() if value not in repository.current(m)]
             if changed:
                 details.append(("code", f"its code has changed since: {', '.join(changed)}"))
@@ -97,126 +72,103 @@ class Chain:
                 details.append(("configuration", "its configuration has changed since"))
         return [Problem(State.STALE, reason, detail) for reason, detail in details]
 
-    def source(self, record: Record) -> dict[str, str]:
-        """Return the hash of each module behind a job; empty if the list is lost or altered."""
-        for resource in record.kept_as("source"):
-            if resource.sha256 not in self._sources:
-                self._sources[resource.sha256] = self._read_source(resource)
-            return self._sources[resource.sha256]
-        return {}
-
-    def _read_source(self, resource: Resource) -> dict[str, str]:
-        path = self._study.path(resource.name)
-        try:
-            if self._hash(path, self._study.folder) != resource.sha256:
-                return {}
-            listed = read_json(path, self._study.folder)
-        except BadFileError:
-            return {}
-        return {str(k): str(v) for k, v in listed.items()} if isinstance(listed, dict) else {}
-
-    def _inputs(self, record: Record) -> list[Detail]:
-        details = []
+    def _inputs(self, record: Record) -> Iterator[Problem]:
+        made = self._study.made
         for resource in record.inputs:
-            now = self._made.get(resource.name)
+            now = made.get(resource.name)
             if now is None:
-                details.append(("input", f"made from {resource.name}, which no record explains"))
+                yield _broken("input", f"made from {resource.name}, which no record explains")
             elif now != resource.sha256:
                 versions = f"{resource.sha256[:12]}, now {now[:12]}"
-                details.append(("input", f"made from another {resource.name} ({versions})"))
+                yield _broken("input", f"made from another {resource.name} ({versions})")
         for resource in record.external:
             # Some ending of the path is an output of this study, with these bytes.
             parts = resource.name.split("/")
             endings = ["/".join(parts[i:]) for i in range(len(parts))]
-            if any(self._made.get(name) == resource.sha256 for name in endings):
-                details.append(("input", f"calls {resource.name} external, but its study made it"))
-        return details
+            if any(made.get(name) == resource.sha256 for name in endings):
+                yield _broken("input", f"calls {resource.name} external, but its study made it")
 
-    def _kept(self, record: Record) -> list[Detail]:
-        details = []
+    def _kept(self, record: Record) -> Iterator[Problem]:
         for role in ("packages", "source"):
             if not record.kept_as(role):
-                details.append((role, f"its record has no list of its {role}"))
+                yield _broken(role, f"its record has no list of its {role}")
         if record.image is None and not record.kept_as("lock"):
-            details.append(("lock", "its record has no lock, and no image, of its environment"))
+            yield _broken("lock", "its record has no lock, and no image, of its environment")
         for resource in record.kept:
-            if resource.name not in self._kept_problems:
-                self._kept_problems[resource.name] = self._kept_problem(resource)
-            if problem := self._kept_problems[resource.name]:
+            kind, reason = self._study.compared(resource.name, resource.sha256)
+            if kind == "missing":
+                reason = "is gone"
+            elif kind == "bytes" and resource.name in self._study.hashed:
+                reason = "was altered"
+            elif kind == "withheld":
+                continue
+            elif resource.role == "source" and not self._study.listed(record, "source"):
+                reason = reason or "names no code"
+            if reason:
                 what = f"its {resource.role} {resource.annotations.get('file', '')}".strip()
-                details.append((resource.role, f"{what} {problem} ({resource.name})"))
-        return details
+                yield _broken(resource.role, f"{what} {reason} ({resource.name})")
 
-    def _kept_problem(self, resource: Resource) -> str:
-        try:
-            found = self._hash(self._study.path(resource.name), self._study.folder)
-        except MissingFileError:
-            left_out = self._study.history.withheld().get(resource.name) == resource.sha256
-            return "" if left_out else "is gone"
-        except BadFileError as error:
-            return error.reason
-        if found != resource.sha256:
-            return "was altered"
-        empty = resource.role == "source" and not self._read_source(resource)
-        return "names no code" if empty else ""
+    def _times(self, record: Record) -> Iterator[Problem]:
+        """Yield what is not plausible about the times of a job."""
+        started, finished = moment(record.started), moment(record.finished)
+        said = f"{record.started} to {record.finished}"
+        if started is None or finished is None:
+            yield _broken("time", f"its times are none: {said}")
+        elif finished < started or started < _FIRST or finished > time.time() + SECONDS:
+            yield _broken("time", f"its times cannot be: {said}")
 
-    def _image(self, image: Resource) -> list[Detail]:
-        path, repository = self._checks.image, self._checks.repository
+    def _image(self, record: Record) -> Iterator[Problem]:
+        image, path, repository = record.image, self._checks.image, self._checks.repository
+        if image is None:
+            return
         if path is None and repository is not None:
             path = repository.folder / "containers" / Path(image.name).name
-        if path is None:
-            where = "outside of a clone --image says where it is"
-            return [("image", f"its image {image.name} ({image.sha256[:12]}) is gone: {where}")]
-        try:
-            found = self._hash(path)
-        except BadFileError as error:
-            where = f"not at {path}" if isinstance(error, MissingFileError) else str(error)
-            return [("image", f"its image {image.name} ({image.sha256[:12]}) is gone: {where}")]
-        if found != image.sha256:
-            return [("image", f"its image was {image.sha256[:12]}, but {path} is {found[:12]}")]
-        return []
+        where, found = "outside of a clone --image says where it is", ""
+        if path is not None:
+            try:
+                found = self._hash(path)
+            except MissingFileError:
+                where = f"not at {path}"
+            except BadFileError as error:
+                where = str(error)
+        if not found:
+            yield _broken("image", f"its image {_named(image)} is gone: {where}")
+        elif found != image.sha256:
+            yield _broken("image", f"its image was {image.sha256[:12]}, but {path} is {found[:12]}")
 
-    def _commit(self, record: Record) -> list[Problem]:
-        """Return what is wrong with the commit of a job, or why nobody knows."""
+    def _commit(self, record: Record) -> Iterator[Problem]:
+        """Yield what is wrong with the commit of a job, or why nobody knows."""
         commit, repository = record.commit, self._checks.repository
+        short = str(commit)[:12]
         if record.unknown is not None:
             detail = f"its commit is not known: {record.unknown}"
-            return [Problem(State.NOT_CHECKED, "commit", detail)]
-        if commit is None:
-            return [Problem(State.BROKEN_CHAIN, "commit", "made outside of any commit")]
-        short = commit[:12]
-        if record.uncommitted is not None:
-            detail = f"made with uncommitted changes on {short}"
-            return [Problem(State.BROKEN_CHAIN, "uncommitted", detail)]
-        if repository is None or repository.problem is not None:
-            return []
-        recorded = self.source(record)
-        committed = repository.at(commit, list(recorded))
-        made = repository.time_of(commit)
-        if made is None:
-            # A shallow clone lacks older ones, whatever is true of this one.
-            state = State.NOT_CHECKED if repository.shallow else State.BROKEN_CHAIN
-            shallow = ", which is a shallow clone" if repository.shallow else ""
-            detail = f"its commit {short} is not in {repository.folder}{shallow}"
-            return [Problem(state, "commit", detail)]
-        found = []
-        other = [module for module, value in recorded.items() if value not in committed[module]]
-        if other:
-            detail = f"ran other code than {short} has: {', '.join(other)}"
-            found.append(Problem(State.BROKEN_CHAIN, "source", detail))
-        started = moment(record.started)
-        if started is not None and started < made - _SECONDS:
-            detail = f"started at {record.started}, before its commit {short} was made"
-            found.append(Problem(State.BROKEN_CHAIN, "time", detail))
-        return found
+            yield Problem(State.NOT_CHECKED, "commit", detail)
+        elif commit is None:
+            yield _broken("commit", "made outside of any commit")
+        elif record.uncommitted is not None:
+            yield _broken("uncommitted", f"made with uncommitted changes on {short}")
+        elif repository is not None and repository.problem is None:
+            recorded = self._study.listed(record, "source")
+            committed = repository.at(commit, list(recorded))
+            made, started = repository.time_of(commit), moment(record.started)
+            if made is None:
+                # A shallow clone lacks older ones, whatever is true of this one.
+                state = State.NOT_CHECKED if repository.shallow else State.BROKEN_CHAIN
+                shallow = ", which is a shallow clone" if repository.shallow else ""
+                detail = f"its commit {short} is not in {repository.folder}{shallow}"
+                yield Problem(state, "commit", detail)
+                return
+            other = [module for module, value in recorded.items() if value not in committed[module]]
+            if other:
+                yield _broken("source", f"ran other code than {short} has: {', '.join(other)}")
+            if started is not None and started < made - SECONDS:
+                detail = f"started at {record.started}, before its commit {short} was made"
+                yield _broken("time", detail)
 
 
-def _times(record: Record) -> list[Detail]:
-    """Return what is not plausible about the times of a job."""
-    started, finished = moment(record.started), moment(record.finished)
-    said = f"{record.started} to {record.finished}"
-    if started is None or finished is None:
-        return [("time", f"its times are none: {said}")]
-    if finished < started or started < _FIRST or finished > time.time() + _SECONDS:
-        return [("time", f"its times cannot be: {said}")]
-    return []
+def _broken(reason: str, detail: str) -> Problem:
+    return Problem(State.BROKEN_CHAIN, reason, detail)
+
+
+def _named(image: Resource) -> str:
+    return f"{image.name} ({image.sha256[:12]})"

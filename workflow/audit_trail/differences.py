@@ -1,15 +1,17 @@
-"""What differs between two jobs: their records as flat trees, compared name by name."""
+"""What differs between jobs: their records as flat trees, compared name by name."""
 
-import hashlib
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from audit_trail.errors import BadFileError
-from audit_trail.files import parse_json, read_bytes
+from audit_trail.errors import AuditError
+from audit_trail.numbers import compare_files
 from audit_trail.plain import scalars
 from audit_trail.records import Record
-from audit_trail.study import StudyFolder
+from audit_trail.study import StudyFolder, is_study, open_study, study_of
 
 # The order is that of likelihood: what is meant to change results before what may.
 KINDS = (
@@ -18,41 +20,30 @@ KINDS = (
 )
 _HOST = ("host", "platform", "slurm")
 
+Side = tuple[StudyFolder, dict[str, Record]]
+
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same for two jobs.
+    """One thing that is not the same for two jobs."""
 
-    Attributes:
-        kind: one of KINDS.
-        name: of what differs: a setting, a file, a module, a package.
-        before: what the first job had; empty for nothing.
-        after: what the second job had.
-    """
-
-    kind: str
-    name: str
-    before: str
-    after: str
+    kind: str  # one of KINDS
+    name: str  # of what differs: a setting, a file, a module, a package
+    before: str  # what the first job had; empty for nothing
+    after: str  # what the second job had
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {_short(self.before)} → {_short(self.after)}"
+        short = (f"{v[:47]}…" if len(v) > 48 else v or "none" for v in (self.before, self.after))
+        return f"{self.kind} {self.name}: {' → '.join(short)}"
 
 
 def differences(
     before: Record, after: Record, first: StudyFolder, second: StudyFolder
 ) -> list[Difference]:
-    """Return what differs between two jobs, by kind in the order of KINDS.
-
-    Args:
-        before: record of the one.
-        after: record of the other.
-        first: study of the one, which keeps its lists of packages and modules.
-        second: study of the other.
-    """
+    """Return what differs between two jobs of two studies, by kind in the order of KINDS."""
     one, other = _tree(before), _tree(after)
     for role, kind, length in (("source", "code", 12), ("packages", "package", 48)):
-        lists = kept_list(first, before, role), kept_list(second, after, role)
+        lists = first.listed(before, role), second.listed(after, role)
         for tree, listed in zip((one, other), lists, strict=True):
             if all(lists):
                 tree |= {(kind, name): value[:length] for name, value in listed.items()}
@@ -70,26 +61,76 @@ def same_outputs(before: Record, after: Record) -> bool:
     return [o.sha256 for o in before.outputs] == [o.sha256 for o in after.outputs]
 
 
-def kept_list(study: StudyFolder, record: Record, role: str) -> dict[str, str]:
-    """Return a list that is kept below provenance/; empty if it is lost or was altered.
+def open_side(path: Path) -> Side:
+    """Return a study, and its jobs by a name that another study may have as well.
 
     Args:
-        study: that keeps it.
-        record: that names it.
-        role: "packages" or "source".
+        path: of a study, of a run in runs/<run>, or of an output: then only jobs about it.
+
+    Raises:
+        AuditError: nothing of that kind.
     """
-    for resource in record.kept_as(role):
-        try:
-            content = read_bytes(study.path(resource.name), study.folder)
-            listed = parse_json(content)
-        except (BadFileError, ValueError):
-            continue
-        if hashlib.sha256(content).hexdigest() == resource.sha256 and isinstance(listed, dict):
-            return {str(name): str(value) for name, value in listed.items()}
-    return {}
+    study = open_study(path if is_study(path) else study_of(path))
+    titles = {r.name.partition("/")[2].removesuffix(".json"): r for r in study.records.values()}
+    if is_study(path):
+        uses = Counter(map(_label, titles))
+        # A run's hash says that it differs, not which it is.
+        return study, {t if uses[_label(t)] > 1 else _label(t): r for t, r in titles.items()}
+    if not path.is_dir():
+        record = study.record_for(study.name_of(path))
+        return study, {record.stage: record}
+    run = path.resolve().name
+    jobs = {r.stage: r for title, r in titles.items() if title.partition("/")[2] == run}
+    if not jobs:
+        raise AuditError(
+            f"{path}: no record is about it; expected a study, an output, or "
+            "results/<study>/runs/<run>"
+        )
+    return study, jobs
 
 
-def label(text: str) -> str:
+def compare(before: Side, after: Side, keys: Sequence[str], tolerance: float) -> dict[str, Any]:
+    """Compare the jobs of two sides, each with the one of the same name on the other side.
+
+    Args:
+        before: the one.
+        after: the other.
+        keys: see ``compare_files``.
+        tolerance: see ``compare_files``.
+
+    Returns:
+        As JSON: names of the jobs of both ("both"), of those with the same bytes ("equal"), and of
+        one side alone ("only_before", "only_after"); what differs between jobs of both ("causes",
+        the likeliest first, each with the number of jobs by stage) and how far their tables are
+        apart ("tables").
+    """
+    (first, jobs), (second, others) = before, after
+    pairs = {name: (jobs[name], others[name]) for name in jobs if name in others}
+    made = {o.name for side in (jobs, others) for r in side.values() for o in r.outputs}
+    causes: dict[Difference, Counter[str]] = {}
+    tables: dict[str, str] = {}
+    for name, (one, other) in pairs.items():
+        for found in differences(one, other, first, second):
+            # What another job of the comparison made is an effect, not a cause.
+            if found.kind != "input" or found.name not in made:
+                causes.setdefault(found, Counter())[one.stage] += 1
+        for old, new in zip(one.outputs, other.outputs, strict=False):
+            if old.name.endswith(".csv") and old.sha256 != new.sha256:
+                sides = (first.path(old.name), first.folder), (second.path(new.name), second.folder)
+                detail = compare_files(sides, keys, tolerance)[1]
+                tables[f"{name}: {Path(old.name).name}"] = detail
+    order = sorted(causes, key=lambda d: (KINDS.index(d.kind), -causes[d].total(), d.name))
+    return {
+        "both": list(pairs),
+        "equal": [name for name, pair in pairs.items() if same_outputs(*pair)],
+        "only_before": sorted(jobs.keys() - pairs.keys()),
+        "only_after": sorted(others.keys() - pairs.keys()),
+        "causes": [asdict(d) | {"text": str(d), "jobs": dict(causes[d])} for d in order],
+        "tables": tables,
+    }
+
+
+def _label(text: str) -> str:
     """Return a text without the hashes at the ends of the names of runs in it."""
     return re.sub(r"-[0-9a-f]{8}\b", "", text)
 
@@ -111,11 +152,7 @@ def _tree(record: Record) -> dict[tuple[str, str], str]:
     }
     # Runs go by their label: what their hash stands for is told by the runs themselves.
     return {
-        (kind, name): label(str(value)) if kind == "configuration" else str(value)
+        (kind, name): _label(str(value)) if kind == "configuration" else str(value)
         for kind, values in parts.items()
         for name, value in scalars(values).items()
     }
-
-
-def _short(value: str) -> str:
-    return f"{value[:47]}…" if len(value) > 48 else value or "none"

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from audit_trail.errors import AuditError
 from audit_trail.files import sha256_of
 from audit_trail.repository import git
 
-_KEYS = (b"Name", b"Version")
+_DESCRIBED = re.compile(r"([^-]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
+_OURS = os.path.realpath(Path(__file__).parents[1])
 _SLURM = (
     "SLURM_JOB_ID",
     "SLURM_JOB_NAME",
@@ -47,77 +47,41 @@ def packages() -> dict[str, str]:
     """Return the version of every distribution, by its name, as it is imported by this process.
 
     One that a module from elsewhere stands in for (PYTHONPATH, a file in the working folder) has
-    the version of that module.
+    the version of that module. Names are normal ones: in small letters, with "-" alone.
     """
     found: dict[str, str] = {}
     folders: dict[str, str] = {}
-    for folder in dict.fromkeys(map(_real, sys.path)):
-        for name, version in _described(folder):
-            # The first on the path is the one that is imported.
-            found.setdefault(name, version)
-            folders.setdefault(name, folder)
+    for folder in dict.fromkeys(map(os.path.realpath, sys.path)):
+        # By the names of folders: to parse what they hold takes a quarter of a second of each job.
+        for inner in Path(folder).glob("*-info"):
+            if described := _DESCRIBED.fullmatch(inner.name):
+                name = _normal(described[1])
+                # The first on the path is the one that is imported.
+                found.setdefault(name, described[2])
+                folders.setdefault(name, folder)
     # This package lies with the project's own, which is no distribution of others.
-    ours = _real(str(Path(__file__).parents[1]))
-    known = {*folders.values(), ours, _real(sysconfig.get_path("stdlib"))}
+    known = (*folders.values(), os.path.realpath(sysconfig.get_path("stdlib")), _OURS)
     stands_in = {}
-    for module, folder in _imported().items():
-        own = folders.get(module.lower().replace("_", "-"))
-        if not any(f"{folder}/".startswith(f"{place}/") for place in ([own] if own else known)):
-            stands_in[module] = str(getattr(sys.modules[module], "__version__", "unknown"))
-    if stands_in:
-        # Slow, and so asked for only now: which distribution each module should be of.
-        names = importlib.metadata.packages_distributions()
-        for module, version in stands_in.items():
-            for name in names.get(module, ()):
-                if not _is_editable(name):
-                    found[name.lower().replace("_", "-")] = f"{version} (not the installed one)"
-    return dict(sorted(found.items()))
-
-
-def _described(folder: str) -> Iterator[tuple[str, str]]:
-    """Yield name and version of the distributions in a folder.
-
-    The standard library parses the whole description of each, a quarter of a second of every job.
-    """
-    try:
-        inside = list(Path(folder).iterdir())
-    except OSError:
-        return
-    for inner in inside:
-        file = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}.get(inner.suffix)
-        if file is None:
-            continue
-        try:
-            with (inner / file).open("rb") as described:
-                head = described.read(4096)
-        except OSError:
-            continue
-        name, version = (re.search(rb"^%s: *(\S+)" % key, head, re.M) for key in _KEYS)
-        if name and version:
-            yield name[1].decode().lower().replace("_", "-"), version[1].decode()
-
-
-def _imported() -> dict[str, str]:
-    """Return the folder on the path that each module was imported from, by its name."""
-    found = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         foreign = "." not in name and name != "__main__" and name not in sys.stdlib_module_names
-        if not foreign or not isinstance(file, str):
-            continue
-        folder = Path(file).parent
-        found[name] = _real(str(folder.parent if hasattr(module, "__path__") else folder))
-    return found
+        if foreign and isinstance(file, str):
+            # The folder, for a tool may have linked the files in it to its cache.
+            folder, own = f"{os.path.realpath(Path(file).parent)}/", folders.get(_normal(name))
+            places = [_OURS, own] if own else known
+            if not folder.startswith(tuple(f"{place}/" for place in places)):
+                stands_in[name] = str(getattr(module, "__version__", "unknown"))
+    if stands_in:
+        # Slow, and so asked for only now: which distribution each module should be of.
+        distributions = importlib.metadata.packages_distributions()
+        for module_name, version in stands_in.items():
+            for name in distributions.get(module_name, ()):
+                found[_normal(name)] = f"{version} (not the installed one)"
+    return dict(sorted(found.items()))
 
 
-def _is_editable(name: str) -> bool:
-    """Return whether a distribution is installed as a link to its source, as this project is."""
-    text = importlib.metadata.distribution(name).read_text("direct_url.json") or ""
-    return '"editable": true' in text or '"editable":true' in text
-
-
-def _real(folder: str) -> str:
-    return os.path.realpath(folder or ".")
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def interpreter() -> dict[str, str]:
@@ -135,10 +99,10 @@ def machine() -> dict[str, Any]:
     facts: dict[str, Any] = {
         "host": socket.gethostname(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": os.cpu_count(),
     }
+    if hasattr(os, "sched_getaffinity"):
+        facts["cores"] = len(os.sched_getaffinity(0))
     if slurm := {name: os.environ[name] for name in _SLURM if name in os.environ}:
         facts["slurm"] = slurm
     # Only a job that has loaded torch has anything to say about it.
@@ -189,17 +153,14 @@ def commit(root: Path) -> Commit:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
+    named = re.search(r"^model name\s*: (.*)", info.read_text(), re.M) if info.exists() else None
+    return named[1].strip() if named else platform.processor()
 
 
 def _driver() -> str | None:
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()

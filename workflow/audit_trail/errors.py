@@ -16,7 +16,7 @@ class BadFileError(AuditError):
 
     Attributes:
         reason: what is wrong with it, without its name: "is a symbolic link, ...".
-        kind: "link", "unreadable" (the system does not let us), or "bytes" for all else.
+        kind: "missing", "link", "unreadable" (the system does not let us), or "bytes" for all else.
     """
 
     def __init__(self, path: object, reason: str, kind: str = "bytes") -> None:
@@ -28,7 +28,7 @@ class MissingFileError(BadFileError):
     """A file that is not there."""
 
     def __init__(self, path: object) -> None:
-        super().__init__(path, "is not there")
+        super().__init__(path, "is not there", "missing")
 
 
 def printable(text: str) -> str:

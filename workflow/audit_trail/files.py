@@ -8,8 +8,9 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import stat
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,16 +63,7 @@ def open_file(path: Path | str, within: Path | str | None, limit: int) -> Iterat
 
 
 def read_bytes(path: Path | str, within: Path | str | None = None, limit: int = MAX_TEXT) -> bytes:
-    """Return the content of a file.
-
-    Args:
-        path: of the file.
-        within: see ``open_file``.
-        limit: bytes that it may have.
-
-    Raises:
-        BadFileError: as of ``open_file``.
-    """
+    """Return the content of a file, for arguments and errors of ``open_file``."""
     with open_file(path, within, limit) as file:
         content = bytearray()
         while part := file.read(min(limit + 1 - len(content), 1 << 24)):
@@ -81,19 +73,14 @@ def read_bytes(path: Path | str, within: Path | str | None = None, limit: int = 
     return bytes(content)
 
 
-def read_json(path: Path | str, within: Path | str | None = None, limit: int = MAX_TEXT) -> Any:
-    """Return what a file of JSON holds.
-
-    Args:
-        path: of the file.
-        within: see ``open_file``.
-        limit: bytes that it may have.
+def read_json(path: Path | str, within: Path | str | None = None) -> Any:
+    """Return what a file of JSON holds, for arguments of ``open_file``.
 
     Raises:
         BadFileError: as of ``open_file``, or not JSON as ``parse_json`` takes it.
     """
     try:
-        return parse_json(read_bytes(path, within, limit))
+        return parse_json(read_bytes(path, within))
     except ValueError as error:
         raise BadFileError(path, f"is not JSON ({error})") from error
 
@@ -111,7 +98,7 @@ def parse_json(content: bytes) -> Any:
     try:
         value = _DECODER.decode(content.decode("utf-8"))
         if content.count(b"[") + content.count(b"{") > _MAX_DEPTH:
-            _check_depth(value)
+            _check_depth(value, _MAX_DEPTH)
         if b"\\ud" in content or b"\\uD" in content:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
@@ -121,45 +108,32 @@ def parse_json(content: bytes) -> Any:
     return value
 
 
-def sha256_of(path: Path | str, within: Path | str | None = None, limit: int = MAX_BYTES) -> str:
-    """Return the sha256 of a file's bytes, as 64 hexadecimal digits.
-
-    Args:
-        path: of the file.
-        within: see ``open_file``.
-        limit: bytes that it may have.
-
-    Raises:
-        BadFileError: as of ``open_file``.
-    """
+def sha256_of(path: Path | str, within: Path | str | None = None) -> str:
+    """Return the sha256 of a file's bytes, as 64 hexadecimal digits; errors of ``open_file``."""
     found = hashlib.sha256()
-    with open_file(path, within, limit) as file:
+    with open_file(path, within, MAX_BYTES) as file:
         while part := file.read(1 << 18):
             found.update(part)
     return found.hexdigest()
 
 
-def copy(source: Path, target: Path, within: Path | None, limit: int = MAX_BYTES) -> str:
-    """Copy the bytes of a file to a new one; return their sha256.
+def copy(source: Path, target: Path, within: Path | None) -> str:
+    """Copy the bytes of a file to a new one, with folders above it; return their sha256.
 
     Args:
         source: see ``open_file``.
-        target: must not exist; folders above it are made.
+        target: must not exist.
         within: that of the source.
-        limit: bytes that it may have.
 
     Raises:
         BadFileError: as of ``open_file``.
         OSError: the target cannot be written.
     """
-    found = hashlib.sha256()
-    with open_file(source, within, limit) as file:
+    with open_file(source, within, MAX_BYTES) as file:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as written:
-            while part := file.read(1 << 18):
-                found.update(part)
-                written.write(part)
-    return found.hexdigest()
+            shutil.copyfileobj(file, written, 1 << 18)
+    return sha256_of(target)
 
 
 def canonical_json(value: Any) -> str:
@@ -182,24 +156,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be written or the disk is full; the error names ``path``.
     """
-    temporary: Path | None = None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        temporary = Path(name)
-        os.close(handle)
+        temporary.touch(exist_ok=False)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -214,21 +182,19 @@ def _open(path: Path | str, within: Path | str | None) -> int:
     try:
         if within is None:
             return os.open(path, flags)
-        parts = _parts(path, within)
-        folder = os.open(within, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for i, part in enumerate(parts):
-            last = i == len(parts) - 1
+        *above, last = _parts(path, within)
+        inner = os.open(within, flags | os.O_DIRECTORY)
+        for part, kind in (*((folder, os.O_DIRECTORY) for folder in above), (last, 0)):
+            outer = inner
             try:
-                kind = flags if last else os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-                inner = os.open(part, kind | os.O_NOFOLLOW, dir_fd=folder)
+                inner = os.open(part, flags | kind | os.O_NOFOLLOW, dir_fd=outer)
             except OSError as error:
-                if _is_link(part, folder):
+                if _is_link(part, outer):
                     raise BadFileError(path, _LINK, "link") from error
                 raise
             finally:
-                os.close(folder)
-            folder = inner
-        return folder
+                os.close(outer)
+        return inner
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingFileError(path) from error
     except (OSError, ValueError) as error:
@@ -252,18 +218,12 @@ def _is_link(name: str, folder: int) -> bool:
         return False
 
 
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(_MAX_DEPTH + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+def _check_depth(value: Any, left: int) -> None:
+    if isinstance(value, dict | list):
+        if not left:
+            raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_depth(inner, left - 1)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -276,14 +236,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError("a number is too large")
+        raise ValueError(f"{text[:20]} is no number of JSON")
     return value
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite)

@@ -1,7 +1,12 @@
-"""What an audit says of an artefact."""
+"""What an audit says of artefacts: the state of each, and a report of all."""
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from audit_trail.errors import AuditError, printable
 
 
 class State(StrEnum):
@@ -19,6 +24,8 @@ class State(StrEnum):
 
 
 _RANKS = {state: rank for rank, state in enumerate(State)}
+# 1 and 2 say that the command itself could not do its work.
+EXIT_CODES = dict(zip(State, (0, 3, 10, 4, 5, 6, 7, 8, 9), strict=True))
 # Why an artefact is in its state.
 REASONS = (
     *("bytes", "link", "unreadable"),
@@ -28,52 +35,29 @@ REASONS = (
     *("input", "source", "packages", "study", "lock", "image", "commit", "uncommitted"),
     *("code", "configuration", "external", "repository"),
 )
-# 1 and 2 say that the command itself could not do its work.
-EXIT_CODES = {
-    State.VERIFIED: 0,
-    State.STALE: 3,
-    State.NOT_CHECKED: 10,
-    State.FOREIGN: 4,
-    State.MISSING: 5,
-    State.BROKEN_CHAIN: 6,
-    State.RECORD_MISSING: 7,
-    State.RECORD_ALTERED: 8,
-    State.MODIFIED: 9,
-}
+# Lines for each state, and letters of what is wrong in each.
+_LINES, _WIDE = 20, 200
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with an artefact.
+    """One thing that is wrong with an artefact."""
 
-    Attributes:
-        state: that it puts the artefact in.
-        reason: one of REASONS, which ``--allow`` takes as well.
-        detail: a sentence about the artefact, without its name.
-    """
-
-    state: State
-    reason: str
-    detail: str
+    state: State  # that it puts the artefact in
+    reason: str  # one of REASONS, which ``--allow`` takes as well
+    detail: str  # a sentence about the artefact, without its name
 
 
 @dataclass
 class Findings:
-    """What was found in one study.
+    """What was found in one study."""
 
-    Attributes:
-        folder: of the study.
-        problems: of each artefact, by its name; none where it is verified.
-        notes: what was not looked at, and why.
-        entries: lines of the history.
-        head: hash of the last one.
-    """
-
-    folder: str
+    folder: str  # of the study
+    # Of each artefact, by its name; none where it is verified.
     problems: dict[str, list[Problem]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    entries: int = 0
-    head: str | None = None
+    notes: list[str] = field(default_factory=list)  # what was not looked at, and why
+    entries: int = 0  # lines of the history
+    head: str | None = None  # hash of the last one
 
     def add(self, name: str, *problems: Problem) -> None:
         """Add an artefact, or problems of one."""
@@ -86,12 +70,83 @@ class Findings:
             found[worst(self.problems[name])].append(name)
         return {state: names for state, names in found.items() if names}
 
-    def counts(self) -> dict[State, int]:
-        """Return how many artefacts are in each state, the best first."""
-        return {state: len(names) for state, names in self.by_state().items()}
 
-
-def worst(problems: list[Problem], allowed: frozenset[str] = frozenset()) -> State:
+def worst(problems: Sequence[Problem], allowed: frozenset[str] = frozenset()) -> State:
     """Return the worst state among problems, those aside whose state or reason is allowed."""
     counted = [p.state for p in problems if p.state not in allowed and p.reason not in allowed]
     return max(counted, key=_RANKS.__getitem__, default=State.VERIFIED)
+
+
+def verdict(findings: Sequence[Findings], allowed: frozenset[str]) -> State:
+    """Return the worst state of all artefacts, those that are allowed aside."""
+    return worst([p for f in findings for of in f.problems.values() for p in of], allowed)
+
+
+def require_intact(findings: Findings) -> None:
+    """Check that bytes, records and history are what they should be.
+
+    Code or configuration that has changed since, and a way back that is lost, are no objection.
+
+    Raises:
+        AuditError: they are not; the message names the worst artefact.
+    """
+    hurt = {State.MISSING, State.RECORD_MISSING, State.RECORD_ALTERED, State.MODIFIED}
+    for state, names in reversed(findings.by_state().items()):
+        for name, problem in ((n, problem) for n in names for problem in findings.problems[n]):
+            if problem.state in hurt or problem.reason in ("history", "signature"):
+                raise AuditError(
+                    f"{findings.folder}/{name}: {state}: {problem.detail}; expected a study that "
+                    "logdepth audit verify finds intact"
+                )
+
+
+def report(findings: Sequence[Findings], allowed: frozenset[str], as_json: bool) -> str:
+    """Return the findings as JSON, or as lines: those with a problem, then the verdict."""
+    if as_json:
+        return json.dumps(_plain(findings, allowed), indent=1)
+    lines = []
+    for found in findings:
+        states = found.by_state()
+        counts = ", ".join(f"{len(names)} {state}" for state, names in states.items())
+        lines.append(f"{found.folder}: {counts}; a history of {found.entries} lines")
+        states.pop(State.VERIFIED, None)
+        for state, names in reversed(states.items()):
+            # What is wrong with several in the same way is said once.
+            alike: dict[str, list[str]] = {}
+            for name in names:
+                details = dict.fromkeys(p.detail for p in found.problems[name] if p.state is state)
+                text = "; ".join(details)
+                short = text if len(text) <= _WIDE else f"{text[:_WIDE].rpartition(' ')[0]} …"
+                alike.setdefault(short, []).append(name)
+            for detail, (first, *others) in list(alike.items())[:_LINES]:
+                more = f" and {len(others)} more" if others else ""
+                lines.append(f"  {state:<14}  {first}{more}: {detail}")
+            if left := sum(map(len, list(alike.values())[_LINES:])):
+                lines.append(f"  {state:<14}  … and {left} more (--json lists all)")
+        lines += [f"  ({note})" for note in found.notes]
+    aside = f" (allowed: {', '.join(sorted(allowed))})" if allowed else ""
+    lines.append(f"verdict: {verdict(findings, allowed)}{aside}")
+    return "\n".join(map(printable, lines))
+
+
+def _plain(findings: Sequence[Findings], allowed: frozenset[str]) -> dict[str, Any]:
+    """Return the findings as plain JSON values, with every artefact."""
+    decision = verdict(findings, allowed)
+    return {
+        "verdict": decision,
+        "exit": EXIT_CODES[decision],
+        "allowed": sorted(allowed),
+        "studies": [
+            {
+                "folder": found.folder,
+                "history": {"lines": found.entries, "head": found.head},
+                "counts": {state: len(names) for state, names in found.by_state().items()},
+                "notes": found.notes,
+                "artefacts": [
+                    {"name": name, "state": worst(of), "problems": [asdict(p) for p in of]}
+                    for name, of in sorted(found.problems.items())
+                ],
+            }
+            for found in findings
+        ],
+    }

@@ -7,6 +7,7 @@ read again when it is asked for.
 import hashlib
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,27 +27,16 @@ _LINE = re.compile(
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a history.
+    """One line of a history."""
 
-    Attributes:
-        number: of the line, from 1.
-        sha256: of the line, without its end.
-        time: when it was written, in UTC.
-        record: path of the record it holds, from the folder of the study; None for other events.
-        record_sha256: of the record's file.
-        path: of the history.
-        within: folder that the history may not leave.
-        place: where the line begins, and how many bytes it has.
-    """
-
-    number: int
-    sha256: str
-    time: str
+    number: int  # of the line, from 1
+    sha256: str  # of the line, without its end
+    time: str  # when it was written, in UTC
+    # Path of the record it holds, from the folder of the study; None for other events.
     record: str | None
-    record_sha256: str
-    path: Path
-    within: Path | None
-    place: tuple[int, int]
+    record_sha256: str  # of the record's file
+    file: tuple[Path, Path | None]  # the history, and the folder that it may not leave
+    place: tuple[int, int]  # where the line begins, and how many bytes it has
 
     @property
     def content(self) -> dict[str, Any]:
@@ -56,11 +46,11 @@ class Entry:
             BadRecordError: the line is not what it seemed to be.
             BadFileError: the history is not what it was when it was read.
         """
-        with open_file(self.path, self.within, MAX_BYTES) as file:
+        with open_file(*self.file, MAX_BYTES) as file:
             file.seek(self.place[0])
             text = file.read(self.place[1])
         if hashlib.sha256(text).hexdigest() != self.sha256:
-            raise BadFileError(self.path, "has changed while it was read")
+            raise BadFileError(self.file[0], "has changed while it was read")
         content = _content(text)
         if content is None or content.get("record") != self.record:
             raise BadRecordError(f"cannot be read from line {self.number} of the history")
@@ -78,48 +68,49 @@ class Entry:
         return parse_statement(self.record, self.record_sha256, content["statement"])
 
 
-@dataclass(frozen=True)
+@dataclass
 class History:
-    """The history of a study.
+    """The history of a study."""
 
-    Attributes:
-        entries: every line that can be read, oldest first.
-        breaks: where the chain does not hold, as sentences.
-        torn: numbers of lines that a crash cut short; the chain goes on after them.
-        hashes: sha256 of each line, readable or not.
-    """
-
-    entries: list[Entry] = field(default_factory=list)
-    breaks: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)  # every line that can be read, oldest first
+    breaks: list[str] = field(default_factory=list)  # where the chain does not hold, as sentences
+    # Numbers of lines that a crash cut short; the chain goes on after them.
     torn: list[int] = field(default_factory=list)
-    hashes: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)  # sha256 of each line, readable or not
 
     @property
     def head(self) -> str | None:
         """Hash of the last line."""
         return self.hashes[-1] if self.hashes else None
 
-    def latest(self) -> dict[str, Entry]:
-        """Return the newest entry of each record, by the record's name."""
-        return self._latest
-
-    def withheld(self) -> dict[str, str]:
-        """Return what was left out when the study was published: the sha256 by name."""
-        return self._withheld
-
     @cached_property
-    def _latest(self) -> dict[str, Entry]:
+    def latest(self) -> dict[str, Entry]:
+        """The newest entry of each record, by the record's name."""
         return {entry.record: entry for entry in self.entries if entry.record is not None}
 
     @cached_property
-    def _withheld(self) -> dict[str, str]:
+    def versions(self) -> dict[str, Entry]:
+        """The newest entry of each version of a record, by the sha256 of the record."""
+        return {entry.record_sha256: entry for entry in self.entries}
+
+    @cached_property
+    def withheld(self) -> dict[str, str]:
+        """What was left out when the study was published: the sha256 by name."""
         found: dict[str, str] = {}
-        for entry in self.entries:
-            content = entry.content if entry.record is None else {}
+        for content in (entry.content for entry in self.entries if entry.record is None):
             listed = content.get("withheld")
             if content.get("event") in ("published", "anonymised") and isinstance(listed, dict):
                 found |= {str(name): str(sha256) for name, sha256 in listed.items()}
         return found
+
+    def parsed(self, newest_first: bool = False) -> Iterator[tuple[Entry, Record]]:
+        """Yield the record of each entry that holds a good one, one after another."""
+        for entry in reversed(self.entries) if newest_first else self.entries:
+            try:
+                record = entry.parsed()
+            except (BadRecordError, BadFileError):
+                continue
+            yield entry, record
 
 
 def read_history(path: Path, within: Path | None = None, about: str | None = None) -> History:
@@ -137,8 +128,7 @@ def read_history(path: Path, within: Path | None = None, about: str | None = Non
     # As names are written: plain ASCII. A line with any escape is looked at as a whole.
     needle = b"" if about is None else canonical_json(about).encode()
     previous: str | None = None
-    unread: int | None = None
-    position = number = 0
+    unread = position = number = 0
     with open_file(path, within, MAX_BYTES) as file, io.BufferedReader(file, 1 << 18) as lines:  # type: ignore[type-var]
         while line := lines.readline(2 * MAX_TEXT):
             number += 1
@@ -146,26 +136,23 @@ def read_history(path: Path, within: Path | None = None, about: str | None = Non
             sha256 = hashlib.sha256(text).hexdigest()
             history.hashes.append(sha256)
             found = _head(text)
-            if unread is not None:
-                # Forgiven when the next line has its hash: it was cut short by a crash.
-                if found is not None and found[0] == previous:
-                    history.torn.append(unread)
-                else:
-                    history.breaks.append(f"line {unread} cannot be read")
-            unread = number if found is None else None
+            if unread and found is not None and found[0] == previous:
+                # Forgiven, for this line has its hash: it was cut short by a crash.
+                history.torn.append(unread)
+            elif unread:
+                history.breaks.append(f"line {unread} cannot be read")
+            unread = number if found is None else 0
             if found is not None:
-                link, time, record, record_sha256 = found
-                if link != previous:
+                if found[0] != previous:
                     before = "no line" if number == 1 else f"line {number - 1}"
                     history.breaks.append(f"line {number} does not follow on {before} as it is now")
                 if needle in text or b"\\" in text:
                     place = (position, len(text))
-                    history.entries.append(
-                        Entry(number, sha256, time, record, record_sha256, path, within, place)
-                    )
+                    entry = Entry(number, sha256, *found[1:], (path, within), place)
+                    history.entries.append(entry)
             position += len(line)
             previous = sha256
-    if unread is not None:
+    if unread:
         history.breaks.append(f"line {unread}, the last one, cannot be read")
     return history
 

@@ -1,16 +1,24 @@
-"""Noticing that finished outputs are no longer what their job wrote.
+"""What a finished output says of its job: whether it is as it was written, and a figure's mark.
 
 Snakemake does not look at the bytes of outputs, but it does rerun a job whose parameters changed.
 So the definition that a rule passes carries a count of how often its outputs had to be made again
 for being altered: ``<hash>``, then ``<hash>+1``, ``<hash>+2``. The record keeps the count.
+
+The mark in a figure's metadata finds its record wherever it lies. It is known before the figure is
+drawn and the same in every clone: the job's definition, and a hash over the digests of its inputs.
 """
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from audit_trail.errors import AuditError, BadFileError
-from audit_trail.files import read_json, sha256_of
+from audit_trail.files import digest, read_json, sha256_of
 from audit_trail.format import PROVENANCE
+
+_PATTERN = re.compile(rb"logdepth definition=([0-9a-f]{64}|none) inputs=([0-9a-f]{64})")
 
 
 def hash_of(definition: str) -> str:
@@ -35,12 +43,11 @@ def definition_or_retry(definition: str, record: Path) -> str:
     try:
         statement: dict[str, Any] = read_json(record)
         made = statement["predicate"]["buildDefinition"]["internalParameters"]["definition"]
-        stated = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
         base, _, count = made.partition("+")
         if base != definition:
             return definition
         study = study_folder(record)
-        files = {study / name: sha256 for name, sha256 in stated.items()}
+        files = {study / s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
         if all(sha256_of(p) == sha256 for p, sha256 in files.items() if p.is_file()):
             return str(made)
         return f"{definition}+{int(count or 0) + 1}"
@@ -59,3 +66,28 @@ def study_folder(record: Path) -> Path:
         if parent.name == PROVENANCE:
             return parent.parent
     raise AuditError(f"{record}: a record lies below <study>/{PROVENANCE}/, not elsewhere")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What identifies the job that drew a figure."""
+
+    definition: str | None  # of the job, without its count; None for a figure drawn by hand
+    inputs: str  # sha256 over the digests of its inputs
+
+    def __str__(self) -> str:
+        return f"logdepth definition={self.definition or 'none'} inputs={self.inputs}"
+
+
+def inputs_hash(digests: Iterable[str]) -> str:
+    """Return the sha256 over the sha256 of each input, in no particular order."""
+    return digest(sorted(digests))
+
+
+def read_mark(content: bytes) -> Mark | None:
+    """Return the mark in the bytes of a PDF or PNG; None if there is none."""
+    found = _PATTERN.search(content)
+    if found is None:
+        return None
+    definition, inputs = (part.decode() for part in found.groups())
+    return Mark(None if definition == "none" else definition, inputs)

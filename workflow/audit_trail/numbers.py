@@ -44,6 +44,22 @@ def compare_files(files: Files, keys: Sequence[str], tolerance: float) -> tuple[
     return False, "other bytes"
 
 
+def read_table(path: Path, within: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the columns of a CSV in UTF-8, and its rows as text.
+
+    Raises:
+        BadFileError: it cannot be read, or is no table with columns of different names.
+    """
+    try:
+        text = read_bytes(path, within, _LARGEST).decode("utf-8")
+        columns, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except (ValueError, csv.Error) as error:
+        raise BadFileError(path, f"is no table ({error})") from error
+    if len(set(columns)) != len(columns) or any(len(row) != len(columns) for row in rows):
+        raise BadFileError(path, "is no table: expected columns of different names, in every row")
+    return columns, rows
+
+
 def gap(before: str, after: str) -> float:
     """Return how far two cells are apart, as a share of the larger; infinity for other things."""
     if before == after:
@@ -87,13 +103,7 @@ def _rows(
     path: Path, folder: Path, keys: Sequence[str]
 ) -> tuple[list[str], dict[tuple[str, ...], list[str]]]:
     """Return columns, and rows by the cells of their keys and a count of their like."""
-    try:
-        text = read_bytes(path, folder, _LARGEST).decode("utf-8")
-        columns, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    except (ValueError, csv.Error) as error:
-        raise BadFileError(path, f"is no table ({error})") from error
-    if len(set(columns)) != len(columns) or any(len(row) != len(columns) for row in rows):
-        raise BadFileError(path, "is no table: expected columns of different names, in every row")
+    columns, rows = read_table(path, folder)
     places = [place for place, name in enumerate(columns) if name in keys]
     seen: Counter[tuple[str, ...]] = Counter()
     found = {}

@@ -15,15 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Narrowed:
-    """What chosen rows of a table come from.
+    """What chosen rows of a table come from."""
 
-    Attributes:
-        keeps: whether an input of a job, by its name, is behind these rows.
-        note: what of the rows rests on more than that; empty for nothing.
-    """
-
+    # Whether an input of a job, by its name, is behind these rows.
     keeps: "Callable[[Record, str], bool]"
-    note: str = ""
+    note: str = ""  # what of the rows rests on more than that; empty for nothing
 
 
 @dataclass(frozen=True)
@@ -33,50 +29,32 @@ class Rebuilding:
     Attributes:
         stages: commands that make outputs; no other is ever run.
         reads: options that name files, or folders of files, to read.
-        writes: options that name files, or folders of files, to write.
         instead: options that are given what the record keeps elsewhere, such as the device; one
             whose value is None is left out, as that of a folder for scratch files must be.
         build: gives the arguments of a stage for a record and the folder of its study, where these
             do not follow from the command.
         locks: lock files of a checkout that decide about results.
-        setup: command that makes the environment of a checkout, as a person types it there.
-        images: folder of a checkout with its container images.
     """
 
     stages: frozenset[str]
     reads: frozenset[str]
-    writes: frozenset[str] = frozenset({"output"})
     instead: Mapping[str, "Callable[[Record], object]"] = field(default_factory=dict)
     build: Mapping[str, "Callable[[Record, str], list[str]]"] = field(default_factory=dict)
     locks: frozenset[str] = frozenset()
-    setup: str = "make setup"
-    images: str = "containers"
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project whose results are audited.
+    """A project whose results are audited."""
 
-    Attributes:
-        name: of its command and of its package.
-        sources: folder of a checkout that holds the package.
-        expected: gives for a study, in a checkout, what gives the definition that a job should
-            have now ("" for a job that is no longer wanted); None where that is unknown.
-        folders: of a study, one of which makes a folder one; no stage is named so.
-        unrecorded: what lies in the folder of a study and is no result, by its name there.
-        keys: columns that say what a row is about; all others hold what was measured.
-        letters: columns by the letters that are used for them in print.
-        narrow: gives for rows, by column, of a table that a job of a study made, what they come
-            from; None where every row comes from all inputs.
-        tolerance: how far apart two numbers may be that are nearly the same, as a share of the
-            larger one.
-        rebuilding: how its commands are run again; None where they are not.
-    """
-
-    name: str = "logdepth"
-    sources: str = "workflow"
+    name: str = "logdepth"  # of its command and of its package
+    sources: str = "workflow"  # folder of a checkout that holds the package
+    # Gives for a study, in a checkout, what gives the definition that a job should have now (""
+    # for a job that is no longer wanted); None where that is unknown.
     expected: "Expected | None" = None
+    # Of a study, one of which makes a folder one; no stage is named so.
     folders: tuple[str, ...] = ("runs", "tables", "figures")
+    # What lies in the folder of a study and is no result, by its name there.
     unrecorded: frozenset[str] = frozenset(
         (
             *("benchmarks", "checkpoints", "logs", "report.html", "report.zip", "traces"),
@@ -84,11 +62,16 @@ class Project:
             *("study.json", "costs.json", "captions"),
         )
     )
+    # Columns that say what a row is about; all others hold what was measured.
     keys: tuple[str, ...] = ()
+    # Columns by the letters that are used for them in print.
     letters: Mapping[str, str] = field(default_factory=dict)
+    # Gives for rows, by column, of a table that a job of a study made, what they come from;
+    # None where every row comes from all inputs.
     narrow: "Narrow | None" = None
+    # How far apart two numbers may be that are nearly the same, as a share of the larger one.
     tolerance: float = 1e-3
-    rebuilding: Rebuilding | None = None
+    rebuilding: Rebuilding | None = None  # how its commands are run again; None where they are not
 
 
 _used = [Project()]

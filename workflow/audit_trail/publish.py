@@ -1,28 +1,23 @@
-"""Copying a finished study without its large files, so that the copy can still be verified."""
+"""Publishing a finished study without its large files, so that the copy can still be verified."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 from audit_trail.chain import Checks
+from audit_trail.copies import copy_study, new_folder
 from audit_trail.errors import AuditError
-from audit_trail.files import copy
-from audit_trail.findings import State
+from audit_trail.findings import State, require_intact
 from audit_trail.format import LOCK
-from audit_trail.report import require_intact
 from audit_trail.repository import find_repository
-from audit_trail.signature import signatures
 from audit_trail.study import StudyFolder, look_through, open_study
-from audit_trail.verify import belonging, verify
+from audit_trail.verify import verify
 from audit_trail.writer import append_entry
 
 
 def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     """Copy a study; its history then says which outputs were withheld, with their sha256.
-
-    What is copied belongs to the study by its records, and has the bytes that these name.
 
     Args:
         source: folder of the study.
@@ -52,29 +47,14 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
                     "expected to run the study again in a clean clone"
                 )
     withheld = {
-        output.name: output.sha256
-        for record in study.records.values()
-        for output in record.outputs
-        if any(fnmatch(output.name, pattern) for pattern in withhold)
+        name: sha256
+        for name, sha256 in study.made.items()
+        if any(fnmatch(name, pattern) for pattern in withhold)
     }
-    absent = study.history.withheld()
-    names = {name: sha for name, sha in belonging(study).items() if name not in withheld}
-    for name in signatures(study)[0]:
-        names |= {name: None, f"{name}.sig": None}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        made = Path(folder) / target.name
-        for name, sha256 in names.items():
-            if name in absent and not os.path.lexists(study.path(name)):
-                continue
-            found = copy(study.path(name), made / name, source)
-            if sha256 not in (None, found):
-                raise AuditError(f"{source}/{name}: changed while it was published")
+    with new_folder(target) as made:
+        copy_study(study, made, lambda name: name not in withheld)
         append_entry(made, {"event": "published", "withheld": withheld})
         (made / LOCK).unlink()
-        if target.exists():
-            target.rename(Path(folder) / "before")
-        made.rename(target)
     return len(withheld)
 
 
@@ -84,16 +64,13 @@ def _check_target(study: StudyFolder, target: Path) -> None:
     Raises:
         AuditError: there is something else than a published copy of this study.
     """
-    if target.resolve().is_relative_to(study.folder.resolve()) or (
-        study.folder.resolve().is_relative_to(target.resolve())
-    ):
+    here, there = study.folder.resolve(), target.resolve()
+    if there.is_relative_to(here) or here.is_relative_to(there):
         raise AuditError(f"{target}: holds the study itself, or lies in it")
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
     expected = f"expected no such folder, or an earlier copy of {study.name}"
-    if target.is_symlink() or not target.is_dir():
-        raise AuditError(f"{target}: is a link or a file; {expected}")
-    if look_through(target) != [(target, "study")]:
+    if target.is_symlink() or not target.is_dir() or look_through(target) != [(target, "study")]:
         raise AuditError(f"{target}: is no published study; {expected}")
     before = open_study(target)
     events = [entry for entry in before.history.entries if entry.record is None]

@@ -13,6 +13,8 @@ _ROLES = frozenset(("input", "external", "image", "code", *KEPT))
 # Bytes of a name and of a part of it, and parts: a system cannot look for more.
 _LONGEST_NAME, _LONGEST_PART, MAX_PARTS = 2048, 255, 64
 _HEXADECIMAL = frozenset("0123456789abcdef")
+_BUILD, _RUN = "predicate.buildDefinition", "predicate.runDetails"
+_PARAMETERS = ("external", "internal")
 
 
 class BadRecordError(AuditError):
@@ -21,67 +23,37 @@ class BadRecordError(AuditError):
 
 @dataclass(frozen=True)
 class Resource:
-    """A file, or the code, as a record names it.
+    """A file, or the code, as a record names it."""
 
-    Attributes:
-        name: path from the folder of the study; of an external file as it was typed.
-        sha256: of its content; empty for the code.
-        role: output, input, external, packages, source, study, lock, image or code.
-        annotations: what else the record says of it.
-    """
-
-    name: str
-    sha256: str
-    role: str
-    annotations: dict[str, Any] = field(default_factory=dict)
+    name: str  # path from the folder of the study; of an external file as it was typed
+    sha256: str  # of its content; empty for the code
+    role: str  # output, input, external, packages, source, study, lock, image or code
+    annotations: dict[str, Any] = field(default_factory=dict)  # what else the record says of it
 
 
 @dataclass(frozen=True)
 class Record:
-    """The record of one job.
+    """The record of one job."""
 
-    Attributes:
-        name: path of the record from the folder of the study: "provenance/train/x.json".
-        sha256: of its bytes.
-        statement: all of it.
-        stage: command that ran.
-        parameters: named and resolved.
-        definition: hash of configuration and source, without its count; may be empty.
-        seeds: by what they are for.
-        command: as it was typed, that of the project first.
-        outputs: files it made.
-        inputs: files of the same study it was made from.
-        external: files from elsewhere it was made from.
-        kept: packages, locks and source, kept below provenance/.
-        image: the container image, if any.
-        commit: of the code; None where it ran in no clone, or nobody knows.
-        uncommitted: sha256 of changes that were not committed; None if there were none.
-        unknown: why nobody knows the commit; None where it is known, or there was none.
-        machine: host, processor, threads, device, Slurm job.
-        interpreter: version of Python and platform.
-        started: time in UTC, ISO 8601.
-        finished: the same.
-    """
-
-    name: str
-    sha256: str
-    statement: dict[str, Any]
-    stage: str
-    parameters: dict[str, Any]
-    definition: str
-    seeds: dict[str, Any]
-    command: tuple[str, ...]
+    name: str  # path of the record from the folder of the study: "provenance/train/x.json"
+    sha256: str  # of its bytes
+    statement: dict[str, Any]  # all of it
+    stage: str  # command that ran
+    parameters: dict[str, Any]  # named and resolved
+    definition: str  # hash of configuration and source, without its count; may be empty
+    seeds: dict[str, Any]  # by what they are for
+    command: tuple[str, ...]  # as it was typed, that of the project first
     outputs: tuple[Resource, ...]
-    inputs: tuple[Resource, ...]
-    external: tuple[Resource, ...]
-    kept: tuple[Resource, ...]
-    image: Resource | None
-    commit: str | None
-    uncommitted: str | None
-    unknown: str | None
-    machine: dict[str, Any]
-    interpreter: dict[str, Any]
-    started: str
+    inputs: tuple[Resource, ...]  # files of the same study it was made from
+    external: tuple[Resource, ...]  # files from elsewhere it was made from
+    kept: tuple[Resource, ...]  # packages, locks, source and study, kept below provenance/
+    image: Resource | None  # the container image, if any
+    commit: str | None  # of the code; None where it ran in no clone, or nobody knows
+    uncommitted: str | None  # sha256 of changes that were not committed; None if there were none
+    unknown: str | None  # why nobody knows the commit; None where it is known, or there was none
+    machine: dict[str, Any]  # host, processor, threads, device, Slurm job
+    interpreter: dict[str, Any]  # version of Python and platform
+    started: str  # time in UTC, ISO 8601
     finished: str
 
     @property
@@ -107,10 +79,6 @@ def moment(text: str) -> float | None:
 def read_record(name: str, content: bytes) -> Record:
     """Return the record that the bytes of its file hold.
 
-    Args:
-        name: path from the folder of the study.
-        content: of the file.
-
     Raises:
         BadRecordError: too large, not JSON, not a record, or with a name that leaves the study.
     """
@@ -129,33 +97,29 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     Raises:
         BadRecordError: not a record, or with a name that leaves the study.
     """
-    if _get(statement, str, "_type") != STATEMENT:
-        raise BadRecordError(f"is no in-toto statement of type {STATEMENT}")
-    if _get(statement, str, "predicateType") != PREDICATE:
-        raise BadRecordError(f"has no predicate of type {PREDICATE}")
-    build = _get(statement, dict, "predicate", "buildDefinition")
-    parameters = dict(_get(build, dict, "externalParameters"))
-    stage = _get(parameters, str, "stage")
-    del parameters["stage"]
-    internal = _get(build, dict, "internalParameters")
-    details = _get(statement, dict, "predicate", "runDetails")
+
+    def get(path: str, kind: type) -> Any:
+        return _get(statement, path, kind)
+
+    if get("_type", str) != STATEMENT or get("predicateType", str) != PREDICATE:
+        raise BadRecordError(f"is no in-toto statement {STATEMENT} with a predicate {PREDICATE}")
     by_role: dict[str, list[Resource]] = {role: [] for role in _ROLES}
-    for found in _get(build, list, "resolvedDependencies"):
+    for found in get(f"{_BUILD}.resolvedDependencies", list):
         resource = _resource(found)
         by_role[resource.role].append(resource)
-    for role in ("code", "image"):
-        if len(by_role[role]) > 1:
-            raise BadRecordError(f"names more than one {role}")
+    if max(len(by_role["code"]), len(by_role["image"])) > 1:
+        raise BadRecordError("names more than one code or image")
     code, image = (next(iter(by_role[role]), None) for role in ("code", "image"))
-    outputs = tuple(_resource(found, "output") for found in _get(statement, list, "subject"))
+    outputs = tuple(_resource(found, "output") for found in get("subject", list))
     if len({output.name for output in outputs}) < len(outputs):
         raise BadRecordError("names an output twice")
     machines = [
-        _get(found, dict, "annotations")
-        for found in _get(details, list, "byproducts")
-        if _get(found, str, "name") == "machine"
+        _get(found, "annotations", dict)
+        for found in get(f"{_RUN}.byproducts", list)
+        if _get(found, "name", str) == "machine"
     ]
-    command = _get(internal, list, "command")
+    parameters, internal = (get(f"{_BUILD}.{part}Parameters", dict) for part in _PARAMETERS)
+    command = _get(internal, "command", list)
     if not all(isinstance(word, str) for word in command):
         raise BadRecordError("has a command that is not all text")
     uncommitted = code.annotations.get("uncommittedSha256") if code else None
@@ -165,10 +129,10 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         name=name,
         sha256=sha256,
         statement=statement,
-        stage=stage,
-        parameters=parameters,
-        definition=_get(internal, str, "definition").partition("+")[0],
-        seeds=_get(internal, dict, "seeds"),
+        stage=_get(parameters, "stage", str),
+        parameters={key: value for key, value in parameters.items() if key != "stage"},
+        definition=_get(internal, "definition", str).partition("+")[0],
+        seeds=_get(internal, "seeds", dict),
         command=tuple(command),
         outputs=outputs,
         inputs=tuple(by_role["input"]),
@@ -177,11 +141,11 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         image=image,
         commit=code.annotations["gitCommit"] if code else None,
         uncommitted=uncommitted,
-        unknown=_get(internal, str, "unknownCommit") if "unknownCommit" in internal else None,
+        unknown=_get(internal, "unknownCommit", str) if "unknownCommit" in internal else None,
         machine=machines[0] if machines else {},
-        interpreter=_get(details, dict, "builder", "version"),
-        started=_get(details, str, "metadata", "startedOn"),
-        finished=_get(details, str, "metadata", "finishedOn"),
+        interpreter=get(f"{_RUN}.builder.version", dict),
+        started=get(f"{_RUN}.metadata.startedOn", str),
+        finished=get(f"{_RUN}.metadata.finishedOn", str),
     )
 
 
@@ -197,21 +161,24 @@ def check_record_name(name: str) -> None:
         raise BadRecordError(f"has the name {name[:80]!r}, which is none of a record")
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, anywhere: bool = False) -> None:
     """Check that a name stays within the folder of its study, and that a file can have it.
 
     Raises:
-        BadRecordError: absolute, empty, climbing out of the folder, or too long.
+        BadRecordError: too long or, unless it may lead anywhere, absolute, empty, or climbing out.
     """
-    parts = name.split("/")
-    if "\\" in name or "\0" in name or not {"", ".", ".."}.isdisjoint(parts):
+    whole = name.encode("utf-8", "surrogatepass")
+    parts = whole.split(b"/")
+    inside = not {b"", b".", b".."} & {*parts} and b"\\" not in whole and b"\0" not in whole
+    if not inside and not anywhere:
         raise BadRecordError(f"names {name[:80]!r}, which is no path within its study")
-    _check_length(name)
+    if max(map(len, parts)) > _LONGEST_PART or len(whole) > _LONGEST_NAME or len(parts) > MAX_PARTS:
+        raise BadRecordError(f"names {name[:40]!r} and so on, which is too long for a file")
 
 
 def _resource(found: Any, role: str = "") -> Resource:
-    name = _get(found, str, "name")
-    digests = _get(found, dict, "digest")
+    name = _get(found, "name", str)
+    digests = _get(found, "digest", dict)
     annotations = found.get("annotations", {})
     if not isinstance(annotations, dict):
         raise BadRecordError(f"has annotations of {name[:80]!r} that are no mapping")
@@ -224,24 +191,10 @@ def _resource(found: Any, role: str = "") -> Resource:
         return Resource(name, "", role, {**annotations, "gitCommit": commit})
     sha256 = digests.get("sha256", "")
     _check_hexadecimal(sha256, 64, name)
-    if role in ("input", "output"):
-        check_name(name)
-    elif role in KEPT and name != kept_name(role, sha256):
+    if role in KEPT and name != kept_name(role, sha256):
         raise BadRecordError(f"names {name[:80]!r}, which is no place for its {role}")
-    else:
-        _check_length(name)
+    check_name(name, anywhere=role in ("external", "image"))
     return Resource(name, sha256, role, annotations)
-
-
-def _check_length(name: str) -> None:
-    whole = name.encode("utf-8", "surrogatepass")
-    parts = whole.split(b"/")
-    if (
-        len(whole) > _LONGEST_NAME
-        or len(parts) > MAX_PARTS
-        or any(len(part) > _LONGEST_PART for part in parts)
-    ):
-        raise BadRecordError(f"names {name[:40]!r} and so on, which is too long for a file")
 
 
 def _check_hexadecimal(value: Any, length: int, name: str) -> None:
@@ -249,11 +202,11 @@ def _check_hexadecimal(value: Any, length: int, name: str) -> None:
         raise BadRecordError(f"has a digest of {name[:80]!r} that is not {length} hex digits")
 
 
-def _get(value: Any, kind: type, *keys: str) -> Any:
-    for key in keys:
+def _get(value: Any, path: str, kind: type) -> Any:
+    for key in path.split("."):
         if not isinstance(value, dict) or key not in value:
-            raise BadRecordError(f"has no {'.'.join(keys)}")
+            raise BadRecordError(f"has no {path}")
         value = value[key]
     if not isinstance(value, kind):
-        raise BadRecordError(f"has a {'.'.join(keys)} that is no {kind.__name__}")
+        raise BadRecordError(f"has a {path} that is no {kind.__name__}")
     return value

@@ -33,6 +33,15 @@ _SETTINGS = {
     "safe.bareRepository": "explicit",
     "submodule.recurse": "false",
 }
+_VARIABLES = {
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
 # What makes git run a program, fetch, read another file, or take other files for the clone's.
 _HARMFUL = re.compile(
     r"include\.|includeif\.|filter\.|diff\..*(command|textconv|external)$|merge\..*driver$"
@@ -40,15 +49,25 @@ _HARMFUL = re.compile(
     r"|remote\..*\.(promisor|partialclonefilter|uploadpack|vcs)$",
     re.DOTALL,
 )
+# A boolean asks for git's own watcher, which is turned off here.
+_NO_PROGRAM = ("", "true", "false", "yes", "no", "on", "off", "0", "1")
+_PARTS = {
+    "info/grafts": "its history is grafted",
+    "objects/info/alternates": "it takes objects from elsewhere",
+    "objects/info/http-alternates": "it takes objects from elsewhere",
+}
 _TIMEOUT = 120
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
+
+Hashes = tuple[str, ...]
 
 
 class GitError(AuditError):
     """Git did not do what it was asked; the message is its own."""
 
 
-def git(folder: Path, *arguments: str, text: bytes = b"", timeout: float = _TIMEOUT) -> bytes:
+def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
     """Run git in a clone and return what it prints.
 
     No hook, no fetching, no replaced objects, no variable of the caller's that leads elsewhere, and
@@ -58,27 +77,20 @@ def git(folder: Path, *arguments: str, text: bytes = b"", timeout: float = _TIME
         folder: with ``.git`` in it.
         arguments: of git.
         text: for its standard input.
-        timeout: seconds after which it is ended.
 
     Raises:
-        GitError: there is no git, it fails, or it takes too long.
+        GitError: there is no git, it fails, or it takes more than two minutes.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SSH_ASKPASS"))}
-    environment |= {
-        "GIT_ALLOW_PROTOCOL": "none",
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent),
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-    }
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SSH_ASKPASS"))}
+    ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    command = ["git", "-C", str(folder), *settings, *arguments]
     try:
         done = subprocess.run(
-            command, input=text, env=environment, capture_output=True, timeout=timeout
+            ["git", "-C", str(folder), *settings, *arguments],
+            input=text,
+            env=own | _VARIABLES | ceiling,
+            capture_output=True,
+            timeout=_TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
         raise GitError(f"git {arguments[0]} in {folder}: no answer") from error
@@ -99,10 +111,10 @@ class Repository:
 
     def __init__(self, folder: Path, project: Project | None = None) -> None:
         self.folder = folder
-        self._project = project or current()
-        self._at: dict[str, dict[str, tuple[str, ...]]] = {}
-        self._current: dict[str, tuple[str, ...]] = {}
-        self._commits: dict[str, int | None] = {}
+        self._sources = (project or current()).sources
+        self._current: dict[str, Hashes] = {}
+        self._objects: dict[str, bytes | None] = {}
+        self._at: dict[tuple[str, str], Hashes] = {}
 
     @cached_property
     def problem(self) -> str | None:
@@ -120,49 +132,42 @@ class Repository:
         """Whether older commits were left out of it."""
         return (_git_folder(self.folder) / "shallow").exists()
 
-    def git(self, *arguments: str) -> bytes | None:
-        """Return what git prints; None where this clone cannot be asked, or git fails."""
-        if self.problem is not None:
-            return None
-        try:
-            return git(self.folder, *arguments)
-        except GitError:
-            return None
-
     def has(self, commit: str) -> bool:
         """Return whether there is such a commit."""
         return self.time_of(commit) is not None
 
     def time_of(self, commit: str) -> int | None:
         """Return when a commit was made, in seconds since 1970; None without the commit."""
-        if commit not in self._commits:
-            self._load(commit, [])
-        return self._commits[commit]
+        (content,) = self._read([f"{_hexadecimal(commit)}^{{commit}}"])
+        if content is None:
+            return None
+        found = _COMMITTER.search(content)
+        return int(found[1]) if found else 0
 
     def read(self, commit: str, name: str) -> bytes | None:
         """Return the content of a file at a commit, by its path from the root; None without it."""
-        if self.problem is not None or "\n" in name:
-            return None
-        return self._contents([f"{_hexadecimal(commit)}:{name}"])[0]
+        return self._read([f"{_hexadecimal(commit)}:{name}"])[0]
 
     def names(self, commit: str, folder: str) -> list[str]:
-        """Return the files in a folder at a commit, by their paths from the root."""
-        found = self.git("ls-tree", "-z", "--name-only", _hexadecimal(commit), f"{folder}/") or b""
-        return sorted(os.fsdecode(name) for name in found.split(b"\0") if name)
+        """Return the files below a folder at a commit, by their paths from the root."""
+        command = ("ls-tree", "-r", "-z", "--name-only", _hexadecimal(commit), "--", f"./{folder}/")
+        try:
+            found = git(self.folder, *command) if self.problem is None else b""
+        except GitError:
+            found = b""
+        return [os.fsdecode(name) for name in found.split(b"\0") if name]
 
     def studies(self, folder: Path) -> list[Path]:
         """Return the studies at or below a folder of this clone that the present commit has."""
         try:
-            inside = folder.resolve().relative_to(self.folder.resolve()).as_posix()
+            inside = Path(os.path.realpath(folder)).relative_to(self.folder.resolve()).as_posix()
         except ValueError:
             return []
-        listed = self.git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", f"./{inside}/") or b""
-        ending = f"/{HISTORY}"
-        names = [os.fsdecode(name) for name in listed.split(b"\0")]
-        found = [name.removesuffix(ending) for name in names if name.endswith(ending)]
-        return [folder / Path(name).relative_to(inside) for name in found]
+        histories = [name for name in self.names("HEAD", inside) if name.endswith(f"/{HISTORY}")]
+        found = [Path(name.removesuffix(f"/{HISTORY}")) for name in histories]
+        return [folder / name.relative_to(inside) for name in found]
 
-    def current(self, module: str) -> tuple[str, ...]:
+    def current(self, module: str) -> Hashes:
         """Return the hashes that records may have of a module as it is now; none without it."""
         if module not in self._current:
             self._current[module] = ()
@@ -175,83 +180,63 @@ class Repository:
                 break
         return self._current[module]
 
-    def at(self, commit: str, modules: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    def at(self, commit: str, modules: Sequence[str]) -> dict[str, Hashes]:
         """Return the hashes that records may have of modules at a commit; none without them."""
-        known = self._at.get(commit, {})
-        if commit not in self._at or not known.keys() >= set(modules):
-            self._load(commit, [module for module in modules if module not in known])
-            known = self._at[commit]
-        return {module: known[module] for module in modules}
+        new = [module for module in modules if (commit, module) not in self._at]
+        names = {m: [f"{_hexadecimal(commit)}:{path}" for path in self._paths(m)] for m in new}
+        # All at once, with the commit itself: git takes longer to start than to answer.
+        self._read([f"{commit}^{{commit}}", *(name for of in names.values() for name in of)])
+        for module, of in names.items():
+            found = [content for content in self._read(of) if content is not None]
+            self._at[commit, module] = _hashes(found[0]) if found else ()
+        return {module: self._at[commit, module] for module in modules}
 
-    def _load(self, commit: str, modules: list[str]) -> None:
-        """Ask for a commit and modules at it, all at once."""
-        found = self._at.setdefault(commit, {})
-        wanted = [(m, f"{_hexadecimal(commit)}:{path}") for m in modules for path in self._paths(m)]
-        asked = [f"{_hexadecimal(commit)}^{{commit}}", *(name for _, name in wanted)]
-        contents = [None] * len(asked) if self.problem is not None else self._contents(asked)
-        self._commits[commit] = _committed(contents[0])
-        found |= dict.fromkeys(modules, ())
-        for (module, _), content in zip(wanted, contents[1:], strict=True):
-            if content is not None and not found[module]:
-                found[module] = _hashes(content)
-
-    def _contents(self, names: list[str]) -> list[bytes | None]:
-        """Return the content of each object, None for those that are not there."""
+    def _read(self, names: list[str]) -> list[bytes | None]:
+        """Return the content of each object, None for those that are not there; asked for once."""
+        new = [name for name in dict.fromkeys(names) if name not in self._objects]
+        self._objects |= dict.fromkeys(new)
+        new = [name for name in new if "\n" not in name]
+        text = "".join(f"{name}\n" for name in new).encode("utf-8", "backslashreplace")
         try:
-            text = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
-            answer = git(self.folder, "cat-file", "--batch", text=text)
-        except (GitError, UnicodeEncodeError):
-            return [None] * len(names)
-        contents: list[bytes | None] = []
+            ask = new and self.problem is None
+            answer = git(self.folder, "cat-file", "--batch", text=text) if ask else b""
+        except GitError:
+            answer = b""
         position = 0
-        while len(contents) < len(names):
+        for name in new if answer else ():
             end = answer.index(b"\n", position)
-            head = answer[position:end].split()
+            size = answer[position:end].split()[-1]
             position = end + 1
-            if not head[-1].isdigit():
-                contents.append(None)
-                continue
-            size = int(head[-1])
-            contents.append(answer[position : position + size] if size <= MAX_TEXT else None)
-            position += size + 1
-        return contents
+            if size.isdigit():
+                end = position + int(size)
+                self._objects[name] = answer[position:end] if int(size) <= MAX_TEXT else None
+                position = end + 1
+        return [self._objects[name] for name in names]
 
     def _paths(self, module: str) -> tuple[str, ...]:
         if not _MODULE.fullmatch(module):
             return ()
-        base = f"{self._project.sources}/{module.replace('.', '/')}"
+        base = f"{self._sources}/{module.replace('.', '/')}"
         return f"{base}.py", f"{base}/__init__.py"
 
 
-def find_repository(named: Path | None = None, project: Project | None = None) -> Repository | None:
+def find_repository(named: Path | None = None) -> Repository | None:
     """Return the clone to compare with: the named one, or the one that we were started from.
 
     A clone that results happen to lie in is never taken: it may have come with them.
 
-    Args:
-        named: root of a clone, from the user.
-        project: that it is of.
-
     Raises:
         AuditError: the named folder is no clone of the project.
     """
-    wanted = project or current()
-    if named is not None:
-        if not _is_clone(named, wanted):
-            package = f"{wanted.sources}/{wanted.name}"
-            raise AuditError(
-                f"{named}: no clone of {wanted.name}; expected a folder with .git and {package}"
-            )
-        return Repository(named, wanted)
-    here = Path.cwd()
-    for parent in (here, *here.parents):
-        if _is_clone(parent, wanted):
-            return Repository(parent, wanted)
-    return None
-
-
-def _is_clone(folder: Path, project: Project) -> bool:
-    return (folder / ".git").exists() and (folder / project.sources / project.name).is_dir()
+    project, here = current(), Path.cwd()
+    package = f"{project.sources}/{project.name}"
+    for folder in (here, *here.parents) if named is None else (named,):
+        if (folder / ".git").exists() and (folder / package).is_dir():
+            return Repository(folder)
+    if named is None:
+        return None
+    expected = f"expected a folder with .git and {package}"
+    raise AuditError(f"{named}: no clone of {project.name}; {expected}")
 
 
 def _git_folder(folder: Path) -> Path:
@@ -282,27 +267,19 @@ def _harm(folder: Path) -> str | None:
         GitError: git cannot read it.
     """
     place = _git_folder(folder)
-    if (place / "info" / "grafts").exists():
-        return "its history is grafted (.git/info/grafts)"
-    for name in ("alternates", "http-alternates"):
-        if (place / "objects" / "info" / name).exists():
-            return f"it takes objects from elsewhere (.git/objects/info/{name})"
-    own = folder / ".git"
-    for path in (place / "config", place / "config.worktree", own / "config.worktree"):
+    for part, reason in _PARTS.items():
+        if (place / part).exists():
+            return f"{reason} (.git/{part})"
+    for path in (place / "config", place / "config.worktree", folder / ".git" / "config.worktree"):
         try:
             content = read_bytes(path)
         except MissingFileError:
             continue
         # From text, so that nothing is included; the clone itself is not looked at.
-        listed = git(
-            Path(os.sep), "config", "--file", "-", "--no-includes", "-z", "--list", text=content
-        )
-        for entry in os.fsdecode(listed).split("\0"):
+        command = ("config", "--file", "-", "--no-includes", "-z", "--list")
+        for entry in os.fsdecode(git(Path(os.sep), *command, text=content)).split("\0"):
             key, _, value = entry.partition("\n")
-            # A boolean asks for git's own watcher, which is turned off here.
-            watcher = key.lower() == "core.fsmonitor" and value.lower() not in (
-                *("", "true", "false", "yes", "no", "on", "off", "0", "1"),
-            )
+            watcher = key.lower() == "core.fsmonitor" and value.lower() not in _NO_PROGRAM
             if watcher or _HARMFUL.match(key.lower()):
                 return f"its configuration sets {key}, which can make git run or fetch something"
     return None
@@ -315,15 +292,7 @@ def _hexadecimal(commit: str) -> str:
     return commit
 
 
-def _committed(content: bytes | None) -> int | None:
-    """Return the time of the committer in a commit object."""
-    if content is None:
-        return None
-    found = re.search(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", content, re.MULTILINE)
-    return int(found[1]) if found else 0
-
-
-def _hashes(content: bytes) -> tuple[str, ...]:
+def _hashes(content: bytes) -> Hashes:
     """Return the hash of code as it is taken now, and as it was when messages counted."""
     try:
         text = content.decode()

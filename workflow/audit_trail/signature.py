@@ -11,24 +11,25 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from audit_trail.errors import AuditError, BadFileError, printable
-from audit_trail.files import atomic_path, canonical_json, copy, read_bytes, read_json
-from audit_trail.findings import Problem, State
-from audit_trail.format import HEAD_TYPE, NAMESPACE, SIGNATURES
+from audit_trail.errors import AuditError, BadFileError
+from audit_trail.files import atomic_path, canonical_json, parse_json, read_bytes
+from audit_trail.findings import Findings, Problem, State
+from audit_trail.format import HEAD_TYPE, HISTORY, NAMESPACE, SIGNATURES
 from audit_trail.study import StudyFolder, files_below
 
-_NAME = re.compile(r"[0-9]{6,9}-[0-9a-f]{12}\.json")
+_NAME = re.compile(rf"{SIGNATURES}/[0-9]{{6,9}}-[0-9a-f]{{12}}\.json")
+# A signature of OpenSSH, for what it is: nothing else is published as one.
+_ARMOUR = re.compile(
+    rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n"
+)
 _MAX = 1 << 16
 
 
 def sign(study: StudyFolder, key: Path) -> Path:
     """Sign the head of a study's history; return the file that was signed, next to its ``.sig``.
 
-    Args:
-        study: whose history is to be signed as it is now.
-        key: a private SSH key, or a public one whose private key the agent has.
+    The key is a private SSH key, or a public one whose private key the agent has.
 
     Raises:
         AuditError: no history, or ssh-keygen does not sign.
@@ -66,35 +67,28 @@ def signatures(study: StudyFolder) -> tuple[dict[str, int], dict[str, Problem]]:
     names = [name for name, _ in files_below(study.folder, SIGNATURES)]
     for name in names:
         head = name.removesuffix(".sig")
-        if not _NAME.fullmatch(head.removeprefix(f"{SIGNATURES}/")) or head not in names:
+        if not _NAME.fullmatch(head) or head not in names:
             wrong[name] = Problem(State.FOREIGN, "foreign", "is no signature of this history")
         elif head == name:
             try:
-                lines = _signed_lines(study, name)
-                _check_armour(study, f"{name}.sig")
-                good[name] = lines
-            except BadFileError as error:
-                detail = str(error).removeprefix(f"{study.path(name)}: ")
-                wrong[name] = Problem(State.BROKEN_CHAIN, "signature", detail)
+                good[name] = _signed_lines(study, name)
             except ValueError as error:
                 wrong[name] = Problem(State.BROKEN_CHAIN, "signature", str(error))
-            if name in wrong and f"{name}.sig" in names:
                 detail = f"belongs to {name.rpartition('/')[2]}, which is not as it was signed"
-                wrong[f"{name}.sig"] = Problem(State.BROKEN_CHAIN, "signature", detail)
+                if f"{name}.sig" in names:
+                    wrong[f"{name}.sig"] = Problem(State.BROKEN_CHAIN, "signature", detail)
     return good, wrong
 
 
-def check_signatures(
-    study: StudyFolder, signers: Path | None, least: int = 0
-) -> tuple[dict[str, list[Problem]], list[str]]:
-    """Return what is wrong with the signatures of a history, by file, and notes on the others.
+def check_signatures(study: StudyFolder, signers: Path | None, findings: Findings) -> None:
+    """Add what is wrong with the signatures of a history, and notes on the others.
 
     Args:
         study: whose signatures to check.
         signers: who may sign, in OpenSSH's format of allowed signers; it comes from whoever asks,
             never with the results. The newest line must then be signed by one of them. None:
             signatures are only compared with the history.
-        least: lines that must be signed.
+        findings: to add to.
 
     Raises:
         AuditError: no file of signers, or no ssh-keygen.
@@ -105,38 +99,36 @@ def check_signatures(
             "each who may sign"
         )
     good, wrong = signatures(study)
-    problems: dict[str, list[Problem]] = {name: [problem] for name, problem in wrong.items()}
-    notes: list[str] = []
-    signed = 0
+    for name, problem in wrong.items():
+        findings.add(name, problem)
+    signed, total = 0, len(study.history.hashes)
     for name, lines in good.items():
-        problems.setdefault(name, [])
-        problems.setdefault(f"{name}.sig", [])
+        findings.add(name)
+        findings.add(f"{name}.sig")
         if signers is None:
-            notes.append(f"lines 1 to {lines} are signed; --signers FILE asks by whom")
+            findings.notes.append(f"lines 1 to {lines} are signed; --signers FILE asks by whom")
         elif signer := _signer(study, name, signers):
-            notes.append(f"lines 1 to {lines} are signed by {printable(signer)}")
+            findings.notes.append(f"lines 1 to {lines} are signed by {signer}")
             signed = max(signed, lines)
         else:
-            notes.append(f"{name} is signed by none of {signers}")
-    total = len(study.history.hashes)
+            findings.notes.append(f"{name} is signed by none of {signers}")
     if signers is not None and (not signed or signed < total):
         some = f"has {total - signed} lines after the last that is signed by one of {signers}"
         detail = some if signed else f"is signed by none of {signers}"
-        problems.setdefault("", []).append(Problem(State.BROKEN_CHAIN, "signature", detail))
-    if total < least:
-        detail = f"has {total} lines, where {least} were expected: later ones were taken away"
-        problems.setdefault("", []).append(Problem(State.BROKEN_CHAIN, "history", detail))
-    return problems, notes
+        findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "signature", detail))
 
 
 def _signed_lines(study: StudyFolder, name: str) -> int:
     """Return how many lines of the history a signed file is about.
 
     Raises:
-        BadFileError: it cannot be read.
-        ValueError: it is about another history; the message says so.
+        ValueError: it cannot be read, is about another history, or not signed; the message says so.
     """
-    content: Any = read_json(study.path(name), study.folder, _MAX)
+    try:
+        content = parse_json(read_bytes(study.path(name), study.folder, _MAX))
+        signature = read_bytes(study.path(f"{name}.sig"), study.folder, _MAX)
+    except BadFileError as error:
+        raise ValueError(error.reason) from error
     hashes = study.history.hashes
     if not isinstance(content, dict) or content.get("type") != HEAD_TYPE:
         raise ValueError("is no signed head of a history")
@@ -147,33 +139,23 @@ def _signed_lines(study: StudyFolder, name: str) -> int:
         raise ValueError("was signed for another history than this one")
     if content.get("study") != study.name:
         raise ValueError(f"was signed for the study {content.get('study')!r}, not {study.name!r}")
+    if not _ARMOUR.fullmatch(signature):
+        raise ValueError("is signed by what is no signature of OpenSSH")
     return lines
-
-
-def _check_armour(study: StudyFolder, name: str) -> None:
-    """Check that a file is a signature, for what it is: nothing else is published as one.
-
-    Raises:
-        BadFileError: it cannot be read.
-        ValueError: it is none.
-    """
-    content = read_bytes(study.path(name), study.folder, _MAX)
-    if not re.fullmatch(
-        rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n", content
-    ):
-        raise ValueError("is no signature of OpenSSH")
 
 
 def _signer(study: StudyFolder, name: str, signers: Path) -> str | None:
     """Return who of the signers has signed a file, if one has."""
-    content = read_bytes(study.path(name), study.folder, _MAX)
-    with tempfile.TemporaryDirectory() as folder:
-        signature = Path(folder) / "sig"
-        try:
-            copy(study.path(f"{name}.sig"), signature, study.folder, _MAX)
-        except BadFileError:
-            return None
-        place = ["-f", str(signers), "-s", str(signature)]
+    try:
+        content, armour = (
+            read_bytes(study.path(file), study.folder, _MAX) for file in (name, f"{name}.sig")
+        )
+    except BadFileError:
+        return None
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(armour)
+        file.flush()
+        place = ["-f", str(signers), "-s", file.name]
         found = _ssh_keygen("-Y", "find-principals", *place)
         for principal in found.stdout.decode(errors="replace").split("\n"):
             options = [*place, "-n", NAMESPACE, "-I", principal]

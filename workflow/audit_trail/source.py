@@ -5,14 +5,13 @@ of which changes a result, do not count.
 """
 
 import ast
-import hashlib
 import importlib.util
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from audit_trail.files import canonical_json
+from audit_trail.files import digest
 
 
 def code_hash(text: str, *, with_messages: bool = False) -> str:
@@ -28,7 +27,7 @@ def code_hash(text: str, *, with_messages: bool = False) -> str:
     Raises:
         SyntaxError: not Python.
     """
-    return _tree_hash(ast.parse(text), with_messages)
+    return digest(_plain(ast.parse(text), with_messages))
 
 
 def closure(modules: Sequence[str], without: tuple[str, ...]) -> dict[str, str]:
@@ -52,12 +51,11 @@ def closure(modules: Sequence[str], without: tuple[str, ...]) -> dict[str, str]:
         if path is None:
             raise ModuleNotFoundError(f"{name} is not a module of {name.partition('.')[0]}")
         found[name], imports = _read(path, name.partition(".")[0])
-        waiting += [parent for i in imports for parent in _with_parents(i) if _path(parent)]
+        # With the packages that a module is in, for they are run before it.
+        parts = [name.split(".") for name in imports]
+        parents = {".".join(names[: i + 1]) for names in parts for i in range(len(names))}
+        waiting += [parent for parent in parents if _path(parent)]
     return dict(sorted(found.items()))
-
-
-def _tree_hash(tree: ast.AST, with_messages: bool = False) -> str:
-    return hashlib.sha256(canonical_json(_plain(tree, with_messages)).encode()).hexdigest()
 
 
 @cache
@@ -71,7 +69,8 @@ def _read(path: Path, package: str) -> tuple[str, tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # What is imported may be a module itself.
             imports |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return _tree_hash(tree), tuple(sorted(i for i in imports if i.split(".")[0] == package))
+    inner = tuple(sorted(i for i in imports if i.split(".")[0] == package))
+    return digest(_plain(tree, with_messages=False)), inner
 
 
 def _plain(node: Any, with_messages: bool) -> Any:
@@ -93,24 +92,17 @@ def _plain(node: Any, with_messages: bool) -> Any:
 
 
 def _without_texts(node: ast.AST, body: list[Any], with_messages: bool) -> list[Any]:
-    if not with_messages:
-        return [item for item in body if not _is_text(item)]
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    return body[1:] if isinstance(node, documented) and body and _is_text(body[0]) else body
-
-
-def _is_text(node: ast.AST) -> bool:
-    """Return whether a statement is a text alone, as docstrings of all kinds are."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _with_parents(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+    """Return statements without those that are a text alone, as docstrings of all kinds are."""
+    texts = [
+        isinstance(item, ast.Expr)
+        and isinstance(item.value, ast.Constant)
+        and isinstance(item.value.value, str)
+        for item in body
+    ]
+    if with_messages:
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        return body[1:] if isinstance(node, documented) and texts[:1] == [True] else body
+    return [item for item, text in zip(body, texts, strict=True) if not text]
 
 
 @cache

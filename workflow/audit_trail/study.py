@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from audit_trail.errors import AuditError, BadFileError, MissingFileError
-from audit_trail.files import read_bytes
+from audit_trail.files import read_bytes, read_json, sha256_of
 from audit_trail.format import HISTORY, KEPT_FOLDERS, PROVENANCE
 from audit_trail.history import History, read_history
 from audit_trail.project import current
@@ -21,19 +21,17 @@ _STUDY_DEPTH = 3
 
 @dataclass
 class StudyFolder:
-    """A folder with results and the records of how they were made.
+    """A folder with results and the records of how they were made."""
 
-    Attributes:
-        folder: with provenance/ in it.
-        records: that can be read, by their name ("provenance/train/x.json").
-        bad: what is wrong with the others, by their name.
-        history: empty where there is no file.
-    """
-
-    folder: Path
+    folder: Path  # with provenance/ in it
+    # That can be read, by their name ("provenance/train/x.json").
     records: dict[str, Record] = field(default_factory=dict)
+    # What is wrong with the others, by their name.
     bad: dict[str, str] = field(default_factory=dict)
-    history: History = field(default_factory=History)
+    history: History = field(default_factory=History)  # empty where there is no file
+    # Sha256 of the files that were looked at, by their name.
+    hashed: dict[str, str] = field(default_factory=dict)
+    _lists: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -45,6 +43,11 @@ class StudyFolder:
         """The record of the job that made each output, by the output's name."""
         return {o.name: record for record in self.records.values() for o in record.outputs}
 
+    @cached_property
+    def made(self) -> dict[str, str]:
+        """The sha256 that records have for each output, by its name."""
+        return {o.name: o.sha256 for record in self.records.values() for o in record.outputs}
+
     def path(self, name: str) -> Path:
         """Return where a file of the study lies."""
         return self.folder / name
@@ -55,9 +58,7 @@ class StudyFolder:
         Raises:
             AuditError: the file lies elsewhere.
         """
-        # The file itself may be a link, which is not to be followed.
-        whole = path.parent.resolve() / path.name
-        root = self.folder.resolve()
+        whole, root = _whole(path), self.folder.resolve()
         if not whole.is_relative_to(root):
             raise AuditError(f"{path}: not a file of the study in {self.folder}")
         return whole.relative_to(root).as_posix()
@@ -77,6 +78,51 @@ class StudyFolder:
                 "made; expected an output of the workflow, such as figures/depth_law.pdf"
             )
         return record
+
+    def sha256(self, name: str) -> str:
+        """Return the sha256 of a file of the study, hashed once.
+
+        Raises:
+            BadFileError: as of ``open_file``.
+        """
+        if name not in self.hashed:
+            self.hashed[name] = sha256_of(f"{self.folder}/{name}", str(self.folder))
+        return self.hashed[name]
+
+    def compared(self, name: str, sha256: str) -> tuple[str, str]:
+        """Return how a file differs from what a record says of it, as a kind and in words.
+
+        Both are empty where its bytes are the recorded ones. The kind is "withheld" (when this was
+        published, with this sha256), "missing", "bytes", or another kind of ``BadFileError``.
+        """
+        try:
+            found = self.sha256(name)
+        except BadFileError as error:
+            if error.kind == "missing" and self.history.withheld.get(name) == sha256:
+                return "withheld", "was withheld when this was published"
+            return error.kind, error.reason
+        if found == sha256:
+            return "", ""
+        return "bytes", f"its sha256 is {found[:12]}, recorded was {sha256[:12]}"
+
+    def listed(self, record: Record, role: str) -> dict[str, str]:
+        """Return a list that a record keeps below provenance/; empty if it is lost or was altered.
+
+        Args:
+            record: that names it.
+            role: "packages" or "source".
+        """
+        for resource in record.kept_as(role):
+            if resource.name not in self._lists:
+                same = self.compared(resource.name, resource.sha256)[0] == ""
+                try:
+                    found = read_json(self.path(resource.name), self.folder) if same else {}
+                except BadFileError:
+                    found = {}
+                found = found if isinstance(found, dict) else {}
+                self._lists[resource.name] = {str(k): str(v) for k, v in found.items()}
+            return self._lists[resource.name]
+        return {}
 
 
 def open_study(folder: Path) -> StudyFolder:
@@ -123,21 +169,25 @@ def open_history(folder: Path, about: str | None = None) -> StudyFolder:
 
 def is_study(folder: Path) -> bool:
     """Return whether a folder holds the results of a study, be its records there or not."""
-    inside = (PROVENANCE, *current().folders)
-    return any(os.path.lexists(f"{folder}/{name}") for name in inside)
+    return any(os.path.lexists(f"{folder}/{name}") for name in (PROVENANCE, *current().folders))
 
 
 def study_of(path: Path) -> Path:
-    """Return the folder of the study that a file or folder lies in.
+    """Return the folder of the study that a file or folder lies in, as it was typed if possible.
 
     Raises:
         AuditError: it lies in none.
     """
-    whole = path.parent.resolve() / path.name
-    for parent in (whole, *whole.parents):
-        if is_study(parent):
-            return parent
+    whole = _whole(path)
+    for folder in (whole, *whole.parents):
+        if is_study(folder):
+            return next((p for p in path.parents if os.path.realpath(p) == str(folder)), folder)
     raise AuditError(f"{path}: no folder above it is a study; expected a file in results/<study>")
+
+
+def _whole(path: Path) -> Path:
+    """Return a path from the root; the file itself may be a link, which is not followed."""
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def find_studies(path: Path) -> list[Path]:
@@ -145,37 +195,30 @@ def find_studies(path: Path) -> list[Path]:
     return [found for found, kind in look_through(path) if kind == "study"]
 
 
-def look_through(path: Path) -> list[tuple[Path, str]]:
+def look_through(path: Path, depth: int = _STUDY_DEPTH) -> list[tuple[Path, str]]:
     """Return all that lies in a folder of studies: "study", "link" to a folder, or "other"."""
-    return list(_look_through(path, _STUDY_DEPTH))
-
-
-def _look_through(path: Path, depth: int) -> Iterator[tuple[Path, str]]:
     if is_study(path):
-        yield path, "study"
-        return
+        return [(path, "study")]
     try:
         names = sorted(inner.name for inner in path.iterdir())
     except OSError:
         names = []
+    listed: list[tuple[Path, str]] = []
     for inner in (path / name for name in names):
         if inner.is_symlink():
-            yield inner, "link" if inner.is_dir() else "other"
+            listed.append((inner, "link" if inner.is_dir() else "other"))
             continue
-        found = list(_look_through(inner, depth - 1)) if depth and inner.is_dir() else []
+        found = look_through(inner, depth - 1) if depth and inner.is_dir() else []
         # What holds no study is one thing, however much is in it.
-        yield from found if any(kind != "other" for _, kind in found) else [(inner, "other")]
+        listed += found if any(kind != "other" for _, kind in found) else [(inner, "other")]
+    return listed
 
 
 def files_below(folder: Path, start: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the name of all that is below a folder, and what it is; folders are not named.
+    """Yield the name of all that is below a folder of a study, and what it is; no folders.
 
     It is "file", or else words for a person: a link, which is not followed; something that is no
     file; a folder that cannot be looked into, or lies too deep.
-
-    Args:
-        folder: of a study.
-        start: name of a folder in it to begin with.
     """
     waiting = [start]
     while waiting:
@@ -186,9 +229,7 @@ def files_below(folder: Path, start: str = "") -> Iterator[tuple[str, str]]:
         try:
             with os.scandir(f"{folder}/{below}") as found:
                 entries = sorted(found, key=lambda entry: entry.name)
-        except NotADirectoryError:
-            continue
-        except FileNotFoundError:
+        except (NotADirectoryError, FileNotFoundError):
             continue
         except OSError as error:
             yield below, f"a folder that cannot be looked into ({error.strerror})"
@@ -200,8 +241,6 @@ def files_below(folder: Path, start: str = "") -> Iterator[tuple[str, str]]:
                 yield name, "a symbolic link"
             elif entry.is_dir(follow_symlinks=False):
                 inner.append(name)
-            elif entry.is_file(follow_symlinks=False):
-                yield name, "file"
             else:
-                yield name, "no regular file"
+                yield name, "file" if entry.is_file(follow_symlinks=False) else "no regular file"
         waiting += reversed(inner)

@@ -3,73 +3,68 @@
 import os
 import random
 
-from audit_trail.chain import Chain, Checks
-from audit_trail.errors import BadFileError, MissingFileError
-from audit_trail.files import MAX_BYTES, open_file, sha256_of
+from audit_trail.chain import SECONDS, Chain, Checks
+from audit_trail.errors import BadFileError
+from audit_trail.files import MAX_BYTES, open_file
 from audit_trail.findings import Findings, Problem, State
 from audit_trail.format import HISTORY, KEPT_FOLDERS, LOCK, PROVENANCE
-from audit_trail.history import Entry
 from audit_trail.project import current
-from audit_trail.records import BadRecordError, Record, Resource, moment
+from audit_trail.records import BadRecordError, moment
 from audit_trail.signature import check_signatures
 from audit_trail.study import StudyFolder, files_below
 
 _KEPT = tuple(f"{PROVENANCE}/{folder}/" for folder in KEPT_FOLDERS)
 CODE = "code"
 """What a finding about the clone is listed under."""
-# What the clocks of two machines may differ by.
-_SECONDS = 3600
 
 
 def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findings:
-    """Return the state of every artefact of a study.
-
-    Args:
-        study: to look at.
-        checks: what to compare it with.
-        only: an output, to look at it and at what it was made from alone.
+    """Return the state of every artefact of a study, or of one output and what it was made from.
 
     Raises:
-        AuditError: ``only`` has no record, or signatures cannot be checked.
+        AuditError: the one output has no record, or signatures cannot be checked.
     """
-    history = study.history
+    history, chain = study.history, Chain(study, checks)
     findings = Findings(str(study.folder), entries=len(history.hashes), head=history.head)
-    wanted = None if only is None else _ancestry(study, only)
-    chain = Chain(study, checks)
     claims: dict[str, list[str]] = {}
     for record in study.records.values():
         for output in record.outputs:
             claims.setdefault(output.name, []).append(record.name)
-    versions = {entry.record_sha256: entry for entry in history.entries}
-    hashed = _hashed(sorted(claims if wanted is None else wanted & set(claims)), checks, findings)
+    records = {*study.records, *study.bad, *history.latest}
+    wanted = records | claims.keys() if only is None else _ancestry(study, only)
+    hashed = sorted(wanted & claims.keys())
+    if checks.sample is not None and checks.sample < len(hashed):
+        # Nothing but this depends on the sample, which no forger can foresee.
+        findings.notes.append(f"{checks.sample} of {len(hashed)} outputs hashed, chosen at random")
+        hashed = random.SystemRandom().sample(hashed, checks.sample)
+    in_sample = set(hashed)
 
-    for name in sorted({*study.records, *study.bad, *history.latest()}):
-        if wanted is not None and name not in wanted:
-            continue
-        of_record = _record_problems(study, name, versions)
-        findings.add(name, *of_record)
-        if of_record:
+    for name in sorted(wanted & records):
+        findings.add(name)
+        if problem := _record_problem(study, name):
+            findings.add(name, problem)
             _add_lost_outputs(study, name, claims, findings)
-        found = study.records.get(name)
-        if found is None:
+        if name not in study.records:
             continue
-        shared = [*chain.broken(found), *chain.stale(found)]
-        if any(problem.state is State.RECORD_ALTERED for problem in of_record):
+        record = study.records[name]
+        shared = [*chain.broken(record), *chain.stale(record)]
+        if problem and problem.state is State.RECORD_ALTERED:
             shared.append(Problem(State.RECORD_ALTERED, "record", f"its record {name} is altered"))
-        for output in found.outputs:
-            if wanted is not None and output.name not in wanted:
-                continue
-            problems = list(shared)
+        for output in (output for output in record.outputs if output.name in wanted):
+            counts = output.name in in_sample
+            problems = _file_problems(study, output.name, output.sha256, counts)
             if len(claims[output.name]) > 1:
                 detail = "is claimed by several records: " + ", ".join(claims[output.name])
                 problems.append(Problem(State.RECORD_ALTERED, "claimed", detail))
-            _check_output(study, output, problems, findings, output.name in hashed)
+            withheld = not problems and not os.path.lexists(f"{study.folder}/{output.name}")
+            if problems or shared or (counts and not withheld):
+                findings.add(output.name, *problems, *shared)
     if checks.repository is not None and checks.repository.problem is not None:
         detail = f"no commit was looked at: {checks.repository.problem}"
         findings.add(CODE, Problem(State.NOT_CHECKED, "repository", detail))
     _check_history(study, checks, findings)
-    if wanted is None:
-        _check_files(study, findings)
+    if only is None:
+        _check_others(study, findings)
     return findings
 
 
@@ -83,21 +78,11 @@ def belonging(study: StudyFolder) -> dict[str, str | None]:
     for record in study.records.values():
         found[record.name] = record.sha256
         found |= {resource.name: resource.sha256 for resource in (*record.outputs, *record.kept)}
-    return found | _kept_before(study, set(found))
-
-
-def _kept_before(study: StudyFolder, known: set[str]) -> dict[str, str | None]:
-    """Return what earlier versions of records share, looked for only where something is left."""
-    there = [name for folder in _KEPT for name, _ in files_below(study.folder, folder[:-1])]
-    found: dict[str, str | None] = {}
-    if not set(there) - known:
-        return found
-    for entry in study.history.entries:
-        try:
-            found |= {r.name: r.sha256 for r in entry.parsed().kept} if entry.record else {}
-        except (BadRecordError, BadFileError):
-            continue
-    return {name: sha256 for name, sha256 in found.items() if name in there and name not in known}
+    # Lines of the history are read again only where something is left.
+    left = {n for folder in _KEPT for n, _ in files_below(study.folder, folder[:-1])} - set(found)
+    for _, record in study.history.parsed() if left else ():
+        found |= {r.name: r.sha256 for r in record.kept if r.name in left}
+    return found
 
 
 def _ancestry(study: StudyFolder, name: str) -> set[str]:
@@ -113,59 +98,46 @@ def _ancestry(study: StudyFolder, name: str) -> set[str]:
     return found
 
 
-def _hashed(names: list[str], checks: Checks, findings: Findings) -> set[str]:
-    """Return which outputs to hash; nothing but this depends on the sample."""
-    if checks.sample is None or checks.sample >= len(names):
-        return set(names)
-    findings.notes.append(
-        f"{checks.sample} of {len(names)} outputs hashed, chosen with the seed {checks.seed}"
-    )
-    return set(random.Random(checks.seed).sample(names, checks.sample))
+def _record_problem(study: StudyFolder, name: str) -> Problem | None:
+    """Return what is wrong with a record, in itself or in view of the history."""
 
-
-def _record_problems(study: StudyFolder, name: str, versions: dict[str, Entry]) -> list[Problem]:
-    def altered(reason: str, detail: str) -> list[Problem]:
-        return [Problem(State.RECORD_ALTERED, reason, detail)]
+    def altered(reason: str, detail: str) -> Problem:
+        return Problem(State.RECORD_ALTERED, reason, detail)
 
     if name in study.bad:
         return altered("malformed", study.bad[name])
-    record = study.records.get(name)
-    if record is None:
-        return [Problem(State.RECORD_MISSING, "record", "is in the history, but not there")]
-    entry = study.history.latest().get(name)
-    if entry is not None and entry.record_sha256 == record.sha256:
-        try:
-            return _entry_problems(entry.content, record, entry.number)
-        except BadRecordError as error:
-            return altered("history", str(error))
-    earlier = versions.get(record.sha256)
-    if earlier is not None and earlier.record == name:
-        detail = f"is an older version, from line {earlier.number} of the history"
-        return altered("rollback", detail)
-    if earlier is not None:
-        return altered("copied", f"is the record {earlier.record}, copied")
-    if entry is None:
-        return altered("history", "is not in the history")
-    return altered("edited", f"is not what its job wrote (line {entry.number} of the history)")
-
-
-def _entry_problems(content: dict[str, object], record: Record, number: int) -> list[Problem]:
-    """Return what is wrong with a record in view of its line in the history."""
+    if name not in study.records:
+        return Problem(State.RECORD_MISSING, "record", "is in the history, but not there")
+    record, entry = study.records[name], study.history.latest.get(name)
+    if entry is None or entry.record_sha256 != record.sha256:
+        earlier = study.history.versions.get(record.sha256)
+        if earlier is not None and earlier.record == name:
+            detail = f"is an older version, from line {earlier.number} of the history"
+            return altered("rollback", detail)
+        if earlier is not None:
+            return altered("copied", f"is the record {earlier.record}, copied")
+        if entry is None:
+            return altered("history", "is not in the history")
+        return altered("edited", f"is not what its job wrote (line {entry.number} of the history)")
+    try:
+        content = entry.content
+    except BadRecordError as error:
+        return altered("history", str(error))
     if content.get("statement") != record.statement:
-        detail = f"is another than line {number} of the history holds"
-        return [Problem(State.RECORD_ALTERED, "history", detail)]
+        return altered("history", f"is another than line {entry.number} of the history holds")
     written, finished = moment(str(content["time"])), moment(record.finished)
-    if written is None or (finished is not None and finished > written + _SECONDS):
-        detail = f"is in the history before its job ended (line {number}, {content['time']})"
-        return [Problem(State.BROKEN_CHAIN, "time", detail)]
-    return []
+    if written is None or (finished is not None and finished > written + SECONDS):
+        where = f"line {entry.number}, {content['time']}"
+        detail = f"is in the history before its job ended ({where})"
+        return Problem(State.BROKEN_CHAIN, "time", detail)
+    return None
 
 
 def _add_lost_outputs(
     study: StudyFolder, name: str, claims: dict[str, list[str]], findings: Findings
 ) -> None:
     """Add the outputs of a job that its record no longer names, as the history has them."""
-    entry = study.history.latest().get(name)
+    entry = study.history.latest.get(name)
     try:
         outputs = entry.parsed().outputs if entry else ()
     except (BadRecordError, BadFileError):
@@ -176,69 +148,65 @@ def _add_lost_outputs(
         if os.path.lexists(study.path(output.name)):
             detail = f"its record {name} is gone, or no longer about it"
             findings.add(output.name, Problem(State.RECORD_MISSING, "record", detail))
-        elif study.history.withheld().get(output.name) != output.sha256:
+        elif study.history.withheld.get(output.name) != output.sha256:
             findings.add(output.name, Problem(State.MISSING, "output", "is not there"))
 
 
-def _check_output(
-    study: StudyFolder,
-    output: Resource,
-    shared: list[Problem],
-    findings: Findings,
-    hashed: bool,
-) -> None:
-    folder = str(study.folder)
-    path = f"{folder}/{output.name}"
-    try:
-        if hashed:
-            sha256 = sha256_of(path, folder)
-            if sha256 != output.sha256:
-                detail = f"its sha256 is {sha256[:12]}, recorded was {output.sha256[:12]}"
-                findings.add(output.name, Problem(State.MODIFIED, "bytes", detail))
-        else:
-            with open_file(path, folder, MAX_BYTES):
+def _file_problems(
+    study: StudyFolder, name: str, sha256: str, hashed: bool = True
+) -> list[Problem]:
+    """Return how a file differs from what records say; unless hashed, whether it can be read."""
+    kind = reason = ""
+    if hashed:
+        kind, reason = study.compared(name, sha256)
+    else:
+        try:
+            with open_file(f"{study.folder}/{name}", str(study.folder), MAX_BYTES):
                 pass
-    except MissingFileError:
-        if study.history.withheld().get(output.name) != output.sha256:
-            findings.add(output.name, Problem(State.MISSING, "output", "is not there"))
-        elif not shared:
-            return
-    except BadFileError as error:
-        state = State.NOT_CHECKED if error.kind == "unreadable" else State.MODIFIED
-        findings.add(output.name, Problem(state, error.kind, error.reason))
-    if hashed or shared or output.name in findings.problems:
-        findings.add(output.name, *shared)
+        except BadFileError as error:
+            kind, reason = error.kind, error.reason
+            if kind == "missing" and study.history.withheld.get(name) == sha256:
+                kind = "withheld"
+    if kind in ("", "withheld"):
+        return []
+    if kind == "missing":
+        return [Problem(State.MISSING, "output", reason)]
+    return [Problem(State.NOT_CHECKED if kind == "unreadable" else State.MODIFIED, kind, reason)]
 
 
 def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> None:
     history = study.history
+
+    def broken(reason: str, detail: str) -> None:
+        findings.add(HISTORY, Problem(State.BROKEN_CHAIN, reason, detail))
+
     findings.add(HISTORY)
     if not os.path.lexists(study.path(HISTORY)):
-        findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "history", "is not there"))
+        broken("history", "is not there")
     elif not history.hashes and not history.breaks:
-        findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "history", "has no line"))
+        broken("history", "has no line")
     for detail in history.breaks:
-        findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "history", detail))
+        broken("history", detail)
     latest = 0.0
     for entry in history.entries:
         time = moment(entry.time)
-        if time is None or time < latest - _SECONDS:
-            detail = f"line {entry.number} was written at {entry.time}, before the line above it"
-            findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "time", detail))
+        if time is None or time < latest - SECONDS:
+            said = f"line {entry.number} was written at {entry.time}, before the line above it"
+            broken("time", said)
             break
         latest = max(latest, time)
+    if (total := len(history.hashes)) < checks.least:
+        expected = f"where {checks.least} were expected: later ones were taken away"
+        broken("history", f"has {total} lines, {expected}")
     for number in history.torn:
         findings.notes.append(f"line {number} of the history was cut short; the chain goes on")
-    problems, notes = check_signatures(study, checks.signers, checks.least)
-    for name, listed in problems.items():
-        findings.add(name or HISTORY, *listed)
-    findings.notes += notes
-    absent = [n for n in history.withheld() if not os.path.lexists(study.path(n))]
+    check_signatures(study, checks.signers, findings)
+    absent = [n for n in history.withheld if not os.path.lexists(study.path(n))]
     if absent:
         findings.notes.append(f"{len(absent)} files were withheld when this was published")
 
 
-def _check_files(study: StudyFolder, findings: Findings) -> None:
+def _check_others(study: StudyFolder, findings: Findings) -> None:
     """Add what is there and was not looked at: shared files, and what does not belong."""
     known: dict[str, str | None] | None = None
     for name, kind in files_below(study.folder):
@@ -246,25 +214,16 @@ def _check_files(study: StudyFolder, findings: Findings) -> None:
             continue
         if name.partition("/")[0] in current().unrecorded:
             continue
+        foreign = "no record names it"
         if kind != "file":
-            problem = Problem(State.FOREIGN, "link" if "link" in kind else "foreign", f"is {kind}")
-            findings.add(name, problem)
+            foreign = f"is {kind}"
         elif name.startswith(_KEPT):
             known = belonging(study) if known is None else known
-            _check_kept(study, name, known, findings)
-        elif name not in study.makers:
-            findings.add(name, Problem(State.FOREIGN, "foreign", "no rule has made it"))
-
-
-def _check_kept(
-    study: StudyFolder, name: str, known: dict[str, str | None], findings: Findings
-) -> None:
-    findings.add(name)
-    try:
-        if name not in known:
-            findings.add(name, Problem(State.FOREIGN, "foreign", "no record names it"))
-        elif sha256_of(study.path(name), study.folder) != known[name]:
-            detail = "is named after another sha256 than it has"
-            findings.add(name, Problem(State.MODIFIED, "bytes", detail))
-    except BadFileError as error:
-        findings.add(name, Problem(State.MODIFIED, error.kind, error.reason))
+            if sha256 := known.get(name):
+                findings.add(name, *_file_problems(study, name, sha256))
+                continue
+        elif name in study.makers:
+            # Out of the sample.
+            continue
+        reason = "link" if "link" in kind else "foreign"
+        findings.add(name, Problem(State.FOREIGN, reason, foreign))

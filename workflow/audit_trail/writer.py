@@ -25,8 +25,7 @@ from audit_trail import environment
 from audit_trail.errors import AuditError
 from audit_trail.files import canonical_json, sha256_of, write_text
 from audit_trail.format import BUILD_TYPE, BUILDER, HISTORY, PREDICATE, STATEMENT, kept_name
-from audit_trail.integrity import hash_of, study_folder
-from audit_trail.mark import Mark, inputs_hash
+from audit_trail.integrity import Mark, hash_of, inputs_hash, study_folder
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +81,9 @@ def recorded(
             of the folder that holds it.
         FileNotFoundError: an input is missing, or the block left an output unwritten.
     """
-    for path in inputs:
-        if not path.is_file():
-            command = f"{work.project} {work.stage}"
-            raise FileNotFoundError(f"{path}: this input of '{command}' does not exist")
+    if lost := [path for path in inputs if not path.is_file()]:
+        command = f"{work.project} {work.stage}"
+        raise FileNotFoundError(f"{lost[0]}: this input of '{command}' does not exist")
     # Hashed before the work, so that the record states what was read.
     hashes = [sha256_of(path) for path in inputs]
     mark = Mark(hash_of(work.definition) or None, inputs_hash(hashes))
@@ -94,7 +92,7 @@ def recorded(
         return
     folder = study_folder(record)
     for path in outputs:
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if _within(path, folder) is None:
             raise AuditError(
                 f"{path}: outside of {folder}, the study of its record {record}; expected "
                 "outputs below that folder, or no --record"
@@ -136,16 +134,15 @@ def recorded(
             },
         },
     }
-    text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
+    text = as_text(statement)
     write_text(record, text)
-    append_entry(
-        folder,
-        {
-            "record": record.relative_to(folder).as_posix(),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "statement": json.loads(text),
-        },
-    )
+    entry = {"record": record.relative_to(folder).as_posix(), "statement": json.loads(text)}
+    append_entry(folder, entry | {"sha256": _sha256(text)})
+
+
+def as_text(statement: dict[str, Any]) -> str:
+    """Return the text of the file of a record."""
+    return json.dumps(statement, indent=1, sort_keys=True) + "\n"
 
 
 def append_entry(study: Path, entry: dict[str, Any]) -> None:
@@ -185,9 +182,8 @@ def _surroundings(work: Work, commit: environment.Commit, study: Path) -> list[d
     result = [_kept(study, "packages", canonical_json(environment.packages()))]
     # `make setup` leaves in the environment a copy of each lock that it installed from.
     for lock in sorted(Path(sys.prefix, "locks").glob("*.txt")):
-        kept = _kept(study, "lock", lock.read_text(encoding="utf-8"))
-        kept["annotations"]["file"] = f"envs/{lock.name}"
-        result.append(kept)
+        text = lock.read_text(encoding="utf-8")
+        result.append(_kept(study, "lock", text, file=f"envs/{lock.name}"))
     if work.image is not None:
         result.append(_resource(*work.image, role="image"))
     if commit.sha is not None:
@@ -197,33 +193,39 @@ def _surroundings(work: Work, commit: environment.Commit, study: Path) -> list[d
     return result
 
 
-def _kept(study: Path, role: str, text: str) -> dict[str, Any]:
+def _kept(study: Path, role: str, text: str, **more: str) -> dict[str, Any]:
     """Keep a text under its sha256, and return it as a dependency."""
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    name = kept_name(role, sha256)
+    name = kept_name(role, _sha256(text))
     if not (study / name).exists():
         write_text(study / name, text)
-    return _resource(name, sha256, role=role)
+    return _resource(name, _sha256(text), role=role, **more)
 
 
 def _input(path: Path, sha256: str, study: Path) -> dict[str, Any]:
-    if path.resolve().is_relative_to(study.resolve()):
-        name = path.resolve().relative_to(study.resolve()).as_posix()
-        return _resource(name, sha256, role="input")
-    return _resource(path.as_posix(), sha256, role="external")
+    if (inside := _within(path, study)) is None:
+        return _resource(path.as_posix(), sha256, role="external")
+    return _resource(inside, sha256, role="input")
 
 
 def _output(path: Path, study: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: announced as an output, but not written")
-    name = path.resolve().relative_to(study.resolve()).as_posix()
-    return _resource(name, sha256_of(path))
+    return _resource(str(_within(path, study)), sha256_of(path))
 
 
-def _resource(name: str, sha256: str, role: str | None = None) -> dict[str, Any]:
+def _within(path: Path, study: Path) -> str | None:
+    whole, root = path.resolve(), study.resolve()
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else None
+
+
+def _resource(name: str, sha256: str, **annotations: str) -> dict[str, Any]:
     """Return a file as in-toto describes it, by name and digest."""
-    annotations = {"annotations": {"role": role}} if role else {}
-    return {"name": name, "digest": {"sha256": sha256}, **annotations}
+    more = {"annotations": annotations} if annotations else {}
+    return {"name": name, "digest": {"sha256": sha256}, **more}
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _now() -> str:

@@ -1,6 +1,7 @@
 """What the audit needs to know of us. What needs the whole package is imported when it is asked."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from audit_trail.errors import AuditError
 from audit_trail.files import read_json
@@ -18,22 +19,13 @@ def expected_definitions(
 ) -> Callable[[Record], str | None] | None:
     """Return what gives the definition that a job of the study should have now.
 
-    The function returns "" for a job that the configuration does not have any more, and None for
-    imports, which no configuration asks for.
-
-    Args:
-        study: its name is that of its file in config/.
-        repository: with that file.
-
-    Returns:
-        None where there is no such file, or where the code that runs here is not the
-        repository's, so that it cannot say what the definitions should be.
+    That is "" for a job that the configuration does not have any more, and None for imports, which
+    no configuration asks for. There is nothing to give it without the study's file in config/ of
+    the repository, or where the code that runs here is not the repository's.
 
     Raises:
         AuditError: the file is no study, or what is read of the study's folder is damaged.
     """
-    from pathlib import Path
-
     config = repository.folder / "config" / f"{study.name}.yaml"
     own = Path(__file__).resolve().is_relative_to(repository.folder.resolve())
     if not config.is_file() or not own:

@@ -1,11 +1,13 @@
 """Which runs are behind chosen rows of a table."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from audit_trail.errors import BadFileError
 from audit_trail.files import read_json
+from audit_trail.plain import flat
 from audit_trail.project import Narrowed
 from audit_trail.records import Record
 from audit_trail.study import StudyFolder
@@ -13,11 +15,11 @@ from audit_trail.tracing.rows import same
 
 # What a table says of a run, by column, and where the definition of the run has it.
 _SETTINGS = {
-    "depth": ("model", "depth"),
-    "heads": ("model", "heads"),
-    "width": ("model", "width"),
-    "train_samples": ("training", "samples"),
-    "seed": ("seed",),
+    "depth": "model.depth",
+    "heads": "model.heads",
+    "width": "model.width",
+    "train_samples": "training.samples",
+    "seed": "seed",
 }
 _VERDICTS = "z and verdict rest on the spread of seeds and the number of cells of all rows, too"
 
@@ -33,8 +35,13 @@ def narrow(study: StudyFolder, record: Record, rows: Sequence[Mapping[str, str]]
         record: of the job.
         rows: by column.
     """
-    wanted = [about for row in rows if (about := _about(record, row)) is not None]
-    settings = cache(lambda run: _settings(_content(study, run)))
+    figure = record.parameters.get("figure")
+    if isinstance(figure, dict) and figure.get("draws") == "depth_law":
+        # A fitted curve comes from all depths and seeds; its row has a place along the axis.
+        fitted = [row for row in rows if row.get("kind") not in ("run", "depth", "theory")]
+        points = [row for row in rows if row.get("kind") in ("run", "depth")]
+        rows = [*points, *({c: row[c] for c in row if c == "experiment"} for row in fitted)]
+    settings = cache(lambda run: _settings(study, run))
 
     def keeps(reader: Record, name: str) -> bool:
         folder, _, rest = name.partition("/")
@@ -44,57 +51,27 @@ def narrow(study: StudyFolder, record: Record, rows: Sequence[Mapping[str, str]]
         run = rest.partition("/")[0]
         lists = {name: runs for name, runs in experiments.items() if isinstance(runs, list)}
         within = [name for name, runs in lists.items() if run in runs]
-        return any(_agree(row, run, within, settings(run)) for row in wanted)
+        told = settings(run)
+        # A row with an empty experiment is one that no experiment has measured.
+        return any(
+            row.get("experiment") in (None, *within)
+            and all(row.get(c) in (None, "", "all") or same(row[c], told[c]) for c in told)
+            for row in rows
+        )
 
     return Narrowed(keeps, _VERDICTS if record.stage == "compare" else "")
 
 
-def _about(record: Record, row: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return what a row says of runs; None if it comes from none."""
-    figure = _mapping(record.parameters.get("figure"))
-    kind = row.get("kind")
-    if figure.get("draws") != "depth_law" or kind in ("run", "depth"):
-        return row
-    if kind == "theory":
-        return None
-    # A fitted curve comes from all depths and seeds; its row has a place along the axis.
-    return {name: value for name, value in row.items() if name == "experiment"}
-
-
-def _agree(
-    row: Mapping[str, str], run: str, experiments: Sequence[str], settings: Mapping[str, str]
-) -> bool:
-    # A row with an empty experiment is one that no experiment has measured.
-    if "experiment" in row and row["experiment"] not in experiments:
-        return False
-    told = {"run": run, **settings}
-    return all(row.get(c) in (None, "", "all") or same(row[c], told[c]) for c in told)
-
-
-def _content(study: StudyFolder, run: str) -> dict[str, Any]:
-    """Return the definition of a run by its record, or by its run.json where there is none."""
-    for file in ("model.safetensors", "run.json"):
-        if maker := study.makers.get(f"runs/{run}/{file}"):
-            return _mapping(maker.parameters.get("run"))
-    try:
-        return _mapping(read_json(study.path(f"runs/{run}/run.json"), study.folder))
-    except BadFileError:
-        return {}
-
-
-def _settings(content: dict[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for column, path in _SETTINGS.items():
-        value: Any = content
-        for key in path:
-            value = _mapping(value).get(key)
-        if value is not None:
-            found[column] = str(value)
-        elif column == "train_samples" and content:
-            # Without a limit the training set is endless.
-            found[column] = "inf"
-    return found
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _settings(study: StudyFolder, run: str) -> dict[str, str]:
+    """Return what tables may say of a run, by its record, or its run.json where there is none."""
+    content: Any = None
+    makers = [study.makers.get(f"runs/{run}/{file}") for file in ("model.safetensors", "run.json")]
+    if maker := makers[0] or makers[1]:
+        content = maker.parameters.get("run")
+    else:
+        with suppress(BadFileError):
+            content = read_json(study.path(f"runs/{run}/run.json"), study.folder)
+    values = flat(content) if isinstance(content, dict) else {}
+    found = {c: str(values[p]) for c, p in _SETTINGS.items() if values.get(p) is not None}
+    # Without a limit the training set is endless.
+    return {"run": run, **({"train_samples": "inf"} if values else {}), **found}

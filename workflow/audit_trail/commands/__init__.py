@@ -5,8 +5,8 @@ from importlib import import_module
 
 import typer
 
-from audit_trail.__main__ import print_anything
-from audit_trail.project import Project, use
+from audit_trail.__main__ import main, print_anything
+from audit_trail.project import Project, current, use
 
 COMMANDS = ("trace", "verify", "reproduce", "diff", "history", "export", "sign", "publish")
 
@@ -21,5 +21,15 @@ def register(app: typer.Typer, project: Project) -> None:
     audit.callback()(print_anything)
     asked = sys.argv[2] if len(sys.argv) > 2 else ""
     for name in [asked] if asked in COMMANDS else COMMANDS:
-        import_module(f"{__name__}.{name}").register(audit)
+        if name == "verify":
+            # Its options stand in one place, where they need nothing but Python.
+            settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+            audit.command(name, context_settings=settings, add_help_option=False)(verify)
+        else:
+            audit.command(name)(getattr(import_module(f"{__name__}.{name}"), name))
     app.add_typer(audit, name="audit")
+
+
+def verify(context: typer.Context) -> None:
+    """Say of every artefact whether it is what its job wrote (--help has the options)."""
+    sys.exit(main(context.args, f"{current().name} audit verify"))

@@ -6,33 +6,29 @@ from typing import Annotated, Any
 
 import typer
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("diff")(diff)
+# Lines of each kind.
+_SHOWN = 10
 
 
 def diff(
     before: Annotated[Path, typer.Argument(help="A study, results/<study>/runs/<run>, or a file.")],
     after: Annotated[Path, typer.Argument(help="Another of the same kind.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Lines to print of each kind.")] = 10,
 ) -> None:
     """Say what differs: the likeliest cause first, then the numbers."""
-    from audit_trail import project
-    from audit_trail.comparison import compare, open_side
+    from audit_trail.differences import compare, open_side
     from audit_trail.errors import printable
+    from audit_trail.project import current
 
-    known = project.current()
-    found = compare(open_side(before), open_side(after), known.keys, known.tolerance)
+    project = current()
+    found = compare(open_side(before), open_side(after), project.keys, project.tolerance)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        for line in _as_lines(found, limit):
-            print(printable(line))
+        print("\n".join(map(printable, _as_lines(found))))
 
 
-def _as_lines(found: dict[str, Any], limit: int) -> list[str]:
+def _as_lines(found: dict[str, Any]) -> list[str]:
     sections = {
         "only in the first": found["only_before"],
         "only in the second": found["only_after"],
@@ -46,7 +42,7 @@ def _as_lines(found: dict[str, Any], limit: int) -> list[str]:
     lines = [f"{jobs} on both sides; {len(found['equal'])} of them wrote the same bytes"]
     for title, listed in sections.items():
         lines += [f"{title}:"] if listed else []
-        lines += [f"  {line}" for line in listed[:limit]]
-        if len(listed) > limit:
-            lines.append(f"  … and {len(listed) - limit} more (--limit)")
+        lines += [f"  {line}" for line in listed[:_SHOWN]]
+        if len(listed) > _SHOWN:
+            lines.append(f"  … and {len(listed) - _SHOWN} more (--json has all)")
     return lines if found["causes"] else [*lines, "no difference in what their records say"]

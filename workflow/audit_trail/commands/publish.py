@@ -6,11 +6,6 @@ from typing import Annotated
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("publish")(publish)
-
-
 def publish(
     study: Annotated[Path, typer.Argument(help="Folder of the study, such as results/laptop.")],
     to: Annotated[

@@ -13,11 +13,6 @@ import typer
 STATES = {"identical": 0, "close": 3, "different": 4}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("reproduce")(reproduce)
-
-
 def reproduce(
     file: Annotated[
         Path, typer.Argument(help="An output, such as results/laptop/tables/scaling.csv.")
@@ -32,16 +27,13 @@ def reproduce(
         Path | None, typer.Option(help="The container image, if it ran in one.")
     ] = None,
     python: Annotated[
-        Path | None, typer.Option(help="Interpreter of its environment, if this is another.")
-    ] = None,
+        Path, typer.Option(help="Interpreter of its environment, if this is another.")
+    ] = Path(sys.executable),
     here: Annotated[
         bool, typer.Option("--here", help="Use this environment (or --python), be it another.")
     ] = False,
     device: Annotated[
         str | None, typer.Option(help="Device to use instead of the recorded one, such as cpu.")
-    ] = None,
-    commit: Annotated[
-        str | None, typer.Option(help="Commit to run instead of the recorded ones.")
     ] = None,
     repository: Annotated[
         Path | None, typer.Option(help="Clone with its commit; by default the one you are in.")
@@ -54,9 +46,8 @@ def reproduce(
     """
     from audit_trail import project
     from audit_trail.errors import AuditError, printable
-    from audit_trail.repository import find_repository, git
-    from audit_trail.reproduction.plan import make_plan
-    from audit_trail.reproduction.workshop import Workshop
+    from audit_trail.repository import find_repository
+    from audit_trail.reproduction.rebuild import Workshop, make_plan
     from audit_trail.study import open_study, study_of
 
     def tell(line: str) -> None:
@@ -68,54 +59,40 @@ def reproduce(
         raise AuditError(f"{reason}; expected to be called in one, or --repository with one")
     if keep is not None and keep.exists():
         raise AuditError(f"{keep}: is there already; expected a new folder for --keep")
-    if (rules := known.rebuilding) is None:
-        raise AuditError(f"{known.name}: has not said how its commands are run again")
-    if device is not None:
-        rules = dataclasses.replace(rules, instead={**rules.instead, "device": lambda _: device})
+    if known.rebuilding is not None and device is not None:
+        instead = {**known.rebuilding.instead, "device": lambda _: device}
+        rules = dataclasses.replace(known.rebuilding, instead=instead)
         known = dataclasses.replace(known, rebuilding=rules)
-    if commit is not None:
-        asked = f"{commit}^{{commit}}"
-        found = git(clone.folder, "rev-parse", "--verify", "--end-of-options", asked)
-        commit = found.decode().strip()
-    jobs, taken = make_plan(known, study, study.name_of(file), deep, commit)
-    seconds = sum(record.seconds or 0.0 for record, _ in jobs)
-    counts = _number(len(jobs), "job"), _number(len(taken), "input")
-    tell(f"{file}: {counts[0]}, {seconds:.0f} s when recorded; {counts[1]} taken as delivered")
+    jobs, taken = make_plan(known, study, study.name_of(file), deep)
+    seconds = sum(job.record.seconds or 0.0 for job in jobs)
+    tell(
+        f"{file}: jobs to run {len(jobs)}, {seconds:.0f} s when recorded; inputs taken {len(taken)}"
+    )
     tell(f"  the code is that of {clone.folder}")
     with tempfile.TemporaryDirectory(prefix=f"{known.name}-reproduce-") as name:
-        folder, python = Path(name).resolve(), python and python.absolute()
-        shop = Workshop(known, rules, study, clone, folder, image, python, here, commit)
+        folder = Path(name).resolve()
+        shop = Workshop(known, study, clone, folder, image, python.absolute(), here)
         for job in jobs:
-            shop.prepare(*job)
+            shop.prepare(job)
         ran = {}
         for number, job in enumerate(jobs, 1):
-            title = job[0].name.removeprefix("provenance/").removesuffix(".json")
+            title = job.record.name.removeprefix("provenance/").removesuffix(".json")
             tell(f"  {number} of {len(jobs)}: {title}")
-            ran[title] = again = shop.run(*job)
-            tell(f"      {again.seconds:.1f} s; {'the same' if again.identical else 'other'} bytes")
-        outputs = shop.outcomes(*jobs[-1])
+            ran[title] = again = shop.run(job)
+            same = "the same" if again["identical"] else "other"
+            tell(f"      {again['seconds']:.1f} s; {same} bytes")
+        outputs = shop.outcomes(jobs[-1])
         if keep is not None:
-            shutil.copytree(shop.result(*jobs[-1]), keep, symlinks=True)
-    verdict = max((one.state for one in outputs), key=list(STATES).index, default="different")
+            shutil.copytree(shop.result(jobs[-1]), keep, symlinks=True)
+    verdict = max((one["state"] for one in outputs), key=list(STATES).index, default="different")
+    result = {"file": str(file), "repository": str(clone.folder), "verdict": verdict}
     if as_json:
-        result = {
-            "file": str(file),
-            "repository": str(clone.folder),
-            "verdict": verdict,
-            "taken": sorted(taken),
-            "jobs": {title: dataclasses.asdict(again) for title, again in ran.items()},
-            "outputs": [dataclasses.asdict(one) for one in outputs],
-        }
-        print(json.dumps(result, indent=1))
+        print(json.dumps(result | {"taken": taken, "jobs": ran, "outputs": outputs}, indent=1))
     else:
-        unlike = [*dict.fromkeys(f"({d})" for again in ran.values() for d in again.differences)]
-        more = [f"(and {len(unlike) - 10} more: --json)"] if len(unlike) > 10 else []
-        found_outputs = [f"{one.name}: {one.detail or 'identical bytes'}" for one in outputs]
-        for line in [*unlike[:10], *more, *found_outputs]:
-            tell(f"  {line}")
+        unlike = {f"  ({d['text']})": None for again in ran.values() for d in again["differences"]}
+        for line in [*list(unlike)[:10], *(["  (and more: --json)"] if len(unlike) > 10 else [])]:
+            tell(line)
+        for one in outputs:
+            tell(f"  {one['name']}: {one['detail'] or 'identical bytes'}")
         tell(f"verdict: {verdict}")
     sys.exit(STATES[verdict])
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

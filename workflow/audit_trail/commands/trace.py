@@ -1,14 +1,9 @@
-"""``logdepth audit trace``: where a file, or a row of a table, comes from."""
+"""``audit trace``: where a file, or a row of a table, comes from."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("trace")(trace)
 
 
 def trace(
@@ -40,7 +35,7 @@ def trace(
     from audit_trail.files import write_text
     from audit_trail.project import current
     from audit_trail.repository import find_repository
-    from audit_trail.tracing.show import as_page, as_text, page_names
+    from audit_trail.tracing.show import as_page, as_text
     from audit_trail.tracing.trace import Tracer
 
     if sum(bool(way) for way in (json_, html, pages)) > 1:
@@ -49,12 +44,16 @@ def trace(
         raise AuditError(f"{files[1]}: expected one FILE, or --pages FOLDER for several")
     repository = find_repository()
     tracer = Tracer(in_, current(), repository.folder if repository else None)
-    names = {files[0]: html} if html else {}
+    targets = {files[0]: html} if html else {}
     if pages:
-        names = {file: pages / name for file, name in page_names(files).items()}
-    for file, page in names.items():
-        write_text(page, as_page(tracer.trace(file, row), datetime.now(UTC)))
+        targets = {file: pages / f"{file.stem}.html" for file in files}
+    # Some systems take upper and lower case for the same.
+    if len({str(page).casefold() for page in targets.values()}) < len(targets):
+        raise AuditError(f"--pages {pages}: expected files of different names, for a page each")
+    for file, page in targets.items():
+        found = tracer.trace(file, row)
+        write_text(page, as_page(found, tracer.picture(found), datetime.now(UTC)))
         print(printable(f"{page}: {file}"))
-    if not names:
+    if not targets:
         found = tracer.trace(files[0], row)
-        print(json.dumps(found.as_json(), indent=1) if json_ else as_text(found), end="")
+        print(f"{json.dumps(found, indent=1)}\n" if json_ else as_text(found), end="")

@@ -1,7 +1,6 @@
 """CITATION.cff: who made the code, under which licence, and what it rebuilds, as entities."""
 
 import re
-from datetime import date
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -12,7 +11,6 @@ from audit_trail.errors import AuditError
 
 FILE = "CITATION.cff"
 _LARGEST = 1 << 18
-_SCHOLARLY = ("article", "conference-paper", "magazine-article", "report", "thesis")
 Entity = dict[str, Any]
 
 
@@ -24,26 +22,31 @@ def read_citation(content: bytes) -> Entity:
 
     Returns:
         name and url of the code, license, author, and the publications that it refers to as
-        citation; the last three are lists of entities, and only the last may be empty.
+        citation; the last three are lists of entities.
 
     Raises:
         AuditError: no plain YAML, or without a title, an author or a licence.
     """
     found = _read_yaml(content)
-    for key in ("title", "authors", "license"):
-        if not found.get(key):
+    authors, licences = _parties(found.get("authors")), found.get("license")
+    names = list(map(str, licences)) if isinstance(licences, list) else [_joined(found, "license")]
+    for key, value in {
+        "title": found.get("title"),
+        "authors": authors,
+        "license": "".join(names),
+    }.items():
+        if not value:
             raise AuditError(f"{FILE}: {key}: is missing; expected a file of cff-version 1.2")
-    works = [found.get("preferred-citation"), *_each(found.get("references"), dict)]
-    spdx = "https://spdx.org/licenses"
+    works = [found.get("preferred-citation"), *_mappings(found.get("references"))]
     return {
-        "name": _text(found["title"]),
-        "url": _text(found.get("repository-code")) or None,
+        "name": str(found["title"]),
+        "url": _joined(found, "repository-code"),
         "license": [
-            {"@id": f"{spdx}/{_text(name)}", "@type": "CreativeWork", "name": _text(name)}
-            for name in _each(found["license"], object)
+            {"@id": f"https://spdx.org/licenses/{name}", "@type": "CreativeWork", "name": name}
+            for name in names
         ],
-        "author": _parties(found["authors"]),
-        "citation": [_work(w) for w in works if isinstance(w, dict) and w.get("title")],
+        "author": authors,
+        "citation": [_work(work) for work in _mappings(works) if work.get("title")],
     }
 
 
@@ -62,52 +65,38 @@ def _read_yaml(content: bytes) -> dict[str, Any]:
 
 
 def _parties(found: Any) -> list[Entity]:
-    parties = [_party(author) for author in _each(found, dict)]
-    if not parties or not all(party["name"] for party in parties):
-        raise AuditError(
-            f"{FILE}: authors: one has no name; expected given-names and family-names of a "
-            "person, or the name of a group"
-        )
+    parties = []
+    for author in _mappings(found):
+        name = _joined(author, "given-names", "name-particle", "family-names", "name-suffix")
+        kind = "Organization" if "name" in author else "Person"
+        if not (name := _joined(author, "name") or name or _joined(author, "alias")):
+            raise AuditError(
+                f"{FILE}: authors: one has no name; expected given-names and family-names of a "
+                "person, or the name of a group"
+            )
+        address = _joined(author, "orcid") or f"#author/{_slug(name)}"
+        parties.append({"@id": address, "@type": kind, "name": name})
     return parties
 
 
-def _party(author: dict[str, Any]) -> Entity:
-    given = _joined(author, "given-names")
-    family = _joined(author, "name-particle", "family-names", "name-suffix")
-    name = _joined(author, "name") or f"{given} {family}".strip() or _joined(author, "alias")
-    return {
-        "@id": _joined(author, "orcid") or _joined(author, "website") or f"#author/{_slug(name)}",
-        "@type": "Organization" if "name" in author else "Person",
-        "name": name,
-        "givenName": given or None,
-        "familyName": family or None,
-    }
-
-
 def _work(work: dict[str, Any]) -> Entity:
-    title, doi = _text(work["title"]), _joined(work, "doi")
+    doi, title, kind = (_joined(work, key) for key in ("doi", "title", "type"))
     address = f"https://doi.org/{doi}" if doi else _joined(work, "url")
     return {
         "@id": address or f"#work/{_slug(title)}",
-        "@type": "ScholarlyArticle" if work.get("type") in _SCHOLARLY else "CreativeWork",
+        "@type": "ScholarlyArticle" if "paper" in kind or kind == "article" else "CreativeWork",
         "name": title,
-        "author": _parties(work["authors"]) if work.get("authors") else None,
-        "datePublished": _joined(work, "year") or None,
+        "author": _parties(work.get("authors")),
+        "datePublished": _joined(work, "year"),
     }
 
 
-def _each(found: Any, kind: type) -> list[Any]:
-    values = found if isinstance(found, list) else [found]
-    return [value for value in values if isinstance(value, kind) and value is not None]
-
-
-def _text(value: Any) -> str:
-    """Return a scalar as text; empty for what is none."""
-    return str(value) if isinstance(value, str | int | float | date) else ""
+def _mappings(found: Any) -> list[dict[str, Any]]:
+    return [value for value in found if isinstance(value, dict)] if isinstance(found, list) else []
 
 
 def _joined(values: dict[str, Any], *keys: str) -> str:
-    return " ".join(text for key in keys if (text := _text(values.get(key))))
+    return " ".join(str(values[key]) for key in keys if values.get(key))
 
 
 def _slug(text: str) -> str:

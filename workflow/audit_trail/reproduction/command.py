@@ -1,26 +1,24 @@
 """The command that makes an output again: built from a record, of which every word is checked.
 
 A record may come from anybody, and its command may ask for more than it declares: to go on from a
-checkpoint, to read a file of another job. So the command is not copied. Each of its words must be
-one of these:
+checkpoint, to read a file of another job. So each of its words must be one of these; any other is
+refused, and so is an input that no option names:
 
 - the stage, among those that make something; the name of the job, or a recorded text;
-- an option that reads or writes, and a declared file or the folder of declared files;
+- an option that reads, or ``--output``, and a declared file or the folder of declared files;
 - an option whose value is a recorded parameter or seed; one named after a recorded mapping gets
   that mapping, whatever the command says, as it may have named a file;
 - ``--record`` and ``--definition``, as recorded;
-- an option for which the project says what the record has in its place: the device and the threads
-  as recorded. The folder for checkpoints is left out.
+- an option for which the project says what the record has in its place: the device, the threads.
 
-Any other word is refused, and so is an input that no option names. The working folder of the job
-holds the declared inputs alone; no path leads out of it.
+The working folder of the job holds the declared inputs alone; no path leads out of it.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from audit_trail.errors import AuditError
@@ -37,10 +35,14 @@ class Command:
     """What to run.
 
     Attributes:
+        record: of the job.
+        path: of the record, for messages.
         folder: of the study, within the working folder.
         arguments: of the project's command, the stage first.
     """
 
+    record: Record
+    path: Path
     folder: str
     arguments: tuple[str, ...]
 
@@ -52,109 +54,97 @@ def command_of(project: Project, study: StudyFolder, record: Record) -> Command:
         AuditError: the recorded command has a word that the record does not explain, or an input
             that the command does not name.
     """
-    rules = project.rebuilding
-    path = study.path(record.name)
+    rules, path = project.rebuilding, study.path(record.name)
     if rules is None or record.command[:2] != (project.name, record.stage):
         raise AuditError(f"{path}: its command is none of {project.name}")
     if record.stage not in rules.stages:
-        raise AuditError(
-            f"{path}: a job of the stage {record.stage!r} cannot be run again; expected one of "
-            + ", ".join(sorted(rules.stages))
-        )
+        known = ", ".join(sorted(rules.stages))
+        raise AuditError(f"{path}: {record.stage!r} cannot be run again; expected one of {known}")
+    folder = f"results/{study.name}"
     try:
         check_name(record.name)
         if record.stage in rules.build:
-            folder = f"results/{study.name}"
             arguments = rules.build[record.stage](record, folder)
         else:
-            builder = _Builder(project.sources, rules, record, study.name)
-            folder, arguments = builder.folder, builder.arguments()
+            words = list(_pairs(record.command[2:]))
+            named = [PurePosixPath(value).as_posix() for key, value in words if key == "record"]
+            if len(named) != 1 or not named[0].endswith(f"/{record.name}"):
+                raise ValueError("it does not name this record")
+            typed = named[0].removesuffix(f"/{record.name}")
+            # As it was typed, for outputs may quote it; but not where that leads elsewhere.
+            if not (typed.startswith("/") or {"..", project.sources} & set(typed.split("/"))):
+                folder = typed
+            arguments = _arguments(rules, record, words, typed, folder)
         for word in (*arguments, *(place_of(resource.name) for resource in record.external)):
             _check_stays(word)
     except (BadRecordError, ValueError) as error:
         raise AuditError(f"{path}: its command cannot be followed: {error}") from error
-    return Command(folder, (record.stage, *arguments))
+    return Command(record, path, folder, (record.stage, *arguments))
 
 
 def place_of(name: str) -> str:
     """Return where in the working folder an external input goes, whatever its name says."""
     parts = ["up" if part == ".." else part for part in PurePosixPath(name).parts]
-    absolute = PurePosixPath(name).is_absolute()
-    return "/".join(["root", *parts[1:]] if absolute else parts) or "nothing"
+    return "/".join(["root", *parts[1:]] if name.startswith("/") else parts) or "nothing"
 
 
-class _Builder:
-    """Accounts for each word of a command; all its errors are ValueErrors."""
+def _arguments(
+    rules: Rebuilding, record: Record, words: list[tuple[str | None, str]], typed: str, folder: str
+) -> list[str]:
+    """Return a command's words, given as options with their values, for the working folder.
 
-    def __init__(self, sources: str, rules: Rebuilding, record: Record, study: str) -> None:
-        self._rules, self._record = rules, record
-        self._words = list(_pairs(record.command[2:]))
-        typed = [_path(value) for option, value in self._words if option == "record"]
-        if len(typed) != 1 or not typed[0].endswith(f"/{record.name}"):
-            raise ValueError("it does not name this record")
-        self._typed = typed[0].removesuffix(f"/{record.name}")
-        # As it was typed, for outputs may quote it; but not where that leads elsewhere.
-        leads = self._typed.startswith("/") or {"..", sources} & set(self._typed.split("/"))
-        self.folder = f"results/{study}" if leads else self._typed
-        trees = [record.parameters, record.seeds]
-        self._recorded = {text for tree in trees for text in _texts(tree)}
-        self._inputs = {i.name: f"{self.folder}/{i.name}" for i in record.inputs}
-        self._inputs |= {e.name: place_of(e.name) for e in record.external}
-        if record.kept_as("study"):
-            self._inputs[STUDY_FILE] = f"{self.folder}/{STUDY_FILE}"
-        self._outputs = {o.name: f"{self.folder}/{o.name}" for o in record.outputs}
+    The study is in the folder ``typed`` in these words, and goes to ``folder`` there.
 
-    def arguments(self) -> list[str]:
-        words: list[str] = []
-        named: list[str] = []
-        for option, value in self._words:
-            if option is None:
-                words.append(self._title(value))
-            elif option in self._rules.instead:
-                given = self._rules.instead[option](self._record)
-                words += [] if given is None else [f"--{option}={given}"]
-            elif option in self._rules.reads:
-                named.append(self._within(value))
-                words.append(f"--{option}={self._file(option, value, self._inputs)}")
-            elif option in self._rules.writes:
-                words.append(f"--{option}={self._file(option, value, self._outputs)}")
-            else:
-                words.append(f"--{option}={self._setting(option, value)}")
-        for resource in self._record.inputs:
-            if not any(f"{resource.name}/".startswith(f"{name}/") for name in named):
-                raise ValueError(f"no option of it reads the input {resource.name}")
-        return words
+    Raises:
+        ValueError: a word that the record does not explain, or an input that no option reads.
+    """
+    explained = {text for tree in (record.parameters, record.seeds) for text in _texts(tree)}
+    shared = [STUDY_FILE] if record.kept_as("study") else []
+    inputs = {name: f"{folder}/{name}" for name in (*(i.name for i in record.inputs), *shared)}
+    inputs |= {external.name: place_of(external.name) for external in record.external}
+    outputs = {output.name: f"{folder}/{output.name}" for output in record.outputs}
+    found: list[str] = []
+    read: list[str] = []
+    for option, value in words:
+        within = PurePosixPath(value).as_posix().removeprefix(f"{typed}/")
+        given: object = None
+        if option is None:
+            known = value == PurePosixPath(record.name).stem or _text(value) in explained
+            given = value if known and not value.startswith("-") else None
+        elif option in rules.instead:
+            given = rules.instead[option](record)
+            if given is None:
+                continue
+        elif option in rules.reads:
+            read.append(within)
+            given = _place(within, inputs)
+        elif option == "output":
+            given = _place(within, outputs)
+        elif option == "record":
+            given = f"{folder}/{record.name}"
+        elif option == "definition" and value.partition("+")[0] == record.definition:
+            given = value
+        elif _text(value) in explained:
+            given = _text(value) if value.lstrip()[:1] in ("{", "[") else value
+        elif isinstance(mapping := record.parameters.get(option), dict):
+            given = canonical_json(mapping)
+        word = f"--{option}=" if option else ""
+        if given is None:
+            raise ValueError(f"the record does not explain {(word + value)[:80]!r}")
+        found.append(f"{word}{given}")
+    for resource in record.inputs:
+        if not any(f"{resource.name}/".startswith(f"{name}/") for name in read):
+            raise ValueError(f"no option of it reads the input {resource.name}")
+    return found
 
-    def _title(self, word: str) -> str:
-        title = PurePosixPath(self._record.name).stem
-        if word.startswith("-") or (word != title and _text(word) not in self._recorded):
-            raise ValueError(f"the record does not explain {word[:80]!r}")
-        return word
 
-    def _within(self, value: str) -> str:
-        return _path(value).removeprefix(f"{self._typed}/")
-
-    def _file(self, option: str, value: str, declared: dict[str, str]) -> str:
-        """Return where a declared file, or a folder of declared files, is in the working folder."""
-        name = self._within(value)
-        for known, place in declared.items():
-            if known == name:
-                return place
-            if known.startswith(f"{name}/") and place.endswith(known[len(name) :]):
-                return place.removesuffix(known[len(name) :])
-        raise ValueError(f"--{option} {value[:80]!r} is no file that the record declares")
-
-    def _setting(self, option: str, value: str) -> str:
-        record = self._record
-        if option == "record":
-            return f"{self.folder}/{record.name}"
-        if option == "definition" and value.partition("+")[0] == record.definition:
-            return value
-        if _text(value) in self._recorded:
-            return _text(value) if value.lstrip()[:1] in ("{", "[") else value
-        if isinstance(known := record.parameters.get(option), dict):
-            return canonical_json(known)
-        raise ValueError(f"the record does not explain --{option} {value[:80]!r}")
+def _place(name: str, declared: Mapping[str, str]) -> str | None:
+    """Return where a declared file, or a folder of declared files, is in the working folder."""
+    for known, place in declared.items():
+        rest = known.removeprefix(name)
+        if known == name or (rest != known and rest.startswith("/") and place.endswith(rest)):
+            return place.removesuffix(rest)
+    return None
 
 
 def _pairs(words: tuple[str, ...]) -> Iterator[tuple[str | None, str]]:
@@ -196,10 +186,6 @@ def _text(word: str) -> str:
         return canonical_json(json.loads(word))
     except (ValueError, RecursionError):
         return canonical_json(word)
-
-
-def _path(word: str) -> str:
-    return PurePosixPath(word).as_posix()
 
 
 def _check_stays(word: str) -> None:

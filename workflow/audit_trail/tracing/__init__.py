@@ -1,5 +1,5 @@
 """Tracing: from an output back to all that it comes from.
 
 ``trace`` takes a file to the records of its study, ``lineage`` collects the files and jobs behind
-it, ``show`` puts them into steps, which ``terminal.txt`` and ``page.html`` lay out.
+it, ``show`` puts them into steps for a terminal and for ``page.html``.
 """

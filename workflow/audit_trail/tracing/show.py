@@ -1,22 +1,24 @@
 """A trace for people: its jobs as numbered steps, on a terminal and as a page of HTML.
 
-Both are laid out by a template from the trace's JSON. Records are files from somebody else: each
-text of theirs is made printable before, and escaped on the page, which runs no script at all.
+Both show the same blocks of lines, made from the trace's JSON. Records are files from somebody
+else: each text of theirs is made printable before, and escaped on the page, which runs no script.
 """
 
 import base64
 import hashlib
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from audit_trail.errors import printable
-from audit_trail.tracing.trace import Trace
+from audit_trail.tracing.lineage import RECORDED
 
 _WIDTH = 100
 _LONGEST = 60
@@ -25,182 +27,199 @@ _ON_TERMINAL, _ON_PAGE = 30, 1000
 _APART = 8
 
 
-def as_text(trace: Trace) -> str:
+def as_text(found: dict[str, Any]) -> str:
     """Return a trace as lines for a terminal."""
-    text = _render("terminal.txt", _view(trace.as_json(), _ON_TERMINAL))
-    lines = [_wrapped(line) for line in text.splitlines() if line]
-    # A line that is not indented starts something new.
-    return "\n".join(line if line[0] == " " else f"\n{line}" for line in lines)[1:] + "\n"
+    lines: list[str] = []
+    for block in _blocks(_printable(found), _ON_TERMINAL):
+        lines += ["", " · ".join(filter(None, (block.title, block.state)))]
+        for line in (*block.lines, *block.jobs):
+            steps = f"step {', '.join(map(str, line.steps))}" if line.steps else ""
+            lines.append("   " + " · ".join(filter(None, (line.text, line.state, steps))))
+    return "\n".join(map(_wrapped, lines[1:])) + "\n"
 
 
-def as_page(trace: Trace, now: datetime) -> str:
+def as_page(found: dict[str, Any], picture: bytes, now: datetime) -> str:
     """Return a trace as a page of HTML that needs neither network nor server.
 
     Args:
-        trace: to show.
+        found: the trace.
+        picture: the figure as PNG, or nothing.
         now: when the files were looked at.
     """
-    view = _view(trace.as_json(), _ON_PAGE)
-    picture = base64.b64encode(trace.picture).decode()
-    return _render("page.html", view | {"now": f"{now:%Y-%m-%d %H:%M} UTC", "picture": picture})
+    return _page().render(
+        file=printable(found["file"]),
+        blocks=list(_blocks(_printable(found), _ON_PAGE)),
+        picture=base64.b64encode(picture).decode(),
+        now=f"{now:%Y-%m-%d %H:%M} UTC",
+    )
 
 
-def page_names(files: Sequence[Path]) -> dict[Path, str]:
-    """Return the name of a page for each file: its own, numbered where another had it before."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for file in dict.fromkeys(files):
-        numbers = iter(range(2, len(files) + 2))
-        name = file.stem
-        # Some systems take upper and lower case for the same.
-        while name.casefold() in taken:
-            name = f"{file.stem}-{next(numbers)}"
-        taken.add(name.casefold())
-        names[file] = f"{name}.html"
-    return names
-
-
-def _render(template: str, view: Mapping[str, Any]) -> str:
+@cache
+def _page() -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(["html"]),
+        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"csp": _csp, "aligned": _aligned, "facts": _facts}
-    return environment.get_template(template).render(view)
+    # What the page's policy calls its own style.
+    environment.filters["csp"] = lambda style: (
+        "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    )
+    return environment.get_template("page.html")
 
 
-def _view(found: dict[str, Any], most: int) -> dict[str, Any]:
-    """Return the JSON of a trace as templates want it, with no more than so many of a kind."""
-    found = _printable(found)
-    files, rows = found["files"], found["rows"]
-    stages: dict[str, list[dict[str, Any]]] = {}
+@dataclass
+class _Line:
+    """A line of a block, with the state that it tells and the steps that it refers to."""
+
+    text: str
+    state: str = ""
+    steps: Sequence[int] = ()
+
+
+@dataclass
+class _Block:
+    """What stands together; on a page, the lines of jobs and their details are folded."""
+
+    title: str
+    lines: list[_Line]
+    state: str = ""
+    step: int = 0
+    jobs: list[_Line] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+
+
+def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
+    """Yield a trace, made printable, as blocks with no more than so many rows, jobs and files."""
+    files: dict[str, dict[str, Any]] = found["files"]
+    stages: dict[str, dict[str, dict[str, Any]]] = {}
+    steps: dict[str, int] = {}
+    made: dict[str, list[str]] = {}
     for key, job in found["jobs"].items():
-        stages.setdefault(job["stage"], []).append({"made": [], **job, "key": key})
-    steps = {job["key"]: n for n, jobs in enumerate(stages.values(), 1) for job in jobs}
-    by_key = {job["key"]: job for jobs in stages.values() for job in jobs}
+        stages.setdefault(job["stage"], {})[key] = job
+        steps[key] = list(stages).index(job["stage"]) + 1
     for key, file in files.items():
-        if file["job"]:
-            by_key[file["job"]]["made"].append(key)
-    if rows is not None:
-        rows["asked"] = ", ".join(f"{name}={value}" for name, value in rows["conditions"].items())
-        rows["more"] = max(0, len(rows["chosen"]) - most)
-        rows["chosen"] = rows["chosen"][:most]
-    other = [file for file in files.values() if file["state"] != "as recorded"]
-    return {
-        **found,
-        "top": files.get(found["root"]),
-        "counts": ", ".join(f"{number} {state}" for state, number in found["states"].items()),
-        "steps": [_step(jobs, files, steps, most) for jobs in stages.values()],
-        "places": [
-            {"title": key, "facts": _facts(facts), "files": [files[name] for name in kept]}
-            for key, facts in {**found["environments"], **found["machines"]}.items()
-            for kept in [facts.pop("files", [])]
-        ],
-        "other": other[:most],
-        "others": max(0, len(other) - most),
-    }
+        made.setdefault(file["job"], []).append(key)
+    if rows := found["rows"]:
+        asked = ", ".join(f"{name}={value}" for name, value in rows["conditions"].items())
+        title = f"{found['file']}: {len(rows['chosen'])} of {rows['total']} rows have {asked}"
+        lines = _first([_Line(_facts(row)) for row in rows["chosen"]], most)
+        yield _Block(title, lines + ([_Line(f"({rows['note']})")] if rows["note"] else []))
+    yield _top(found)
+    for number, (stage, jobs) in enumerate(stages.items(), 1):
+        keys = {"made": [key for job in jobs for key in made.get(job, [])]}
+        keys["from"] = [key for job in jobs.values() for key in job["inputs"]]
+        lines = [line for word in keys for line in _groups(word, keys[word], files, steps)]
+        yield _step(number, stage, jobs, lines, most, files)
+    for key, facts in {**found["environments"], **found["machines"]}.items():
+        kept = [files[name] for name in facts.pop("files", [])]
+        lines = [_Line(f"{file['role']} {file['sha256'][:12]}", file["state"]) for file in kept]
+        yield _Block(f"{key}: {_facts(facts)}", lines)
+    other = [_Line(file["name"], file["state"]) for file in files.values()]
+    if other := [line for line in other if line.state != RECORDED]:
+        yield _Block("not as recorded", _first(other, most))
+
+
+def _top(found: dict[str, Any]) -> _Block:
+    """Return what is said of the traced file itself."""
+    top = found["files"].get(found["root"])
+    lines, state = [], top["state"] if top else ""
+    if by := found["found"]:
+        recorded = f"found by {by['by']} · recorded as {by['recorded as']}"
+        lines, state = [_Line(recorded, by["bytes"])], ""
+        lines += [_Line(f"recorded as well as {other}") for other in by["recorded as well as"]]
+    if top:
+        there = f", found {top['found']}" if top["found"] else ""
+        lines.append(_Line(f"sha256 {top['sha256']}{there}"))
+    counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
+    study = f"the study {found['study']}; files it comes from, as found now: {counts}"
+    return _Block(found["file"], [*lines, _Line(study)], state)
 
 
 def _step(
-    jobs: list[dict[str, Any]], files: Mapping[str, Any], steps: Mapping[str, int], most: int
-) -> dict[str, Any]:
-    """Return the jobs of a stage: what they have in common, and a table of what sets them apart."""
-    seeds = [{f"seed of {name}": seed for name, seed in job["seeds"].items()} for job in jobs]
-    facts = [
-        {**own, **job["parameters"], **job["conditions"]}
-        for own, job in zip(seeds, jobs, strict=True)
+    number: int,
+    stage: str,
+    jobs: Mapping[str, dict[str, Any]],
+    lines: list[_Line],
+    most: int,
+    files: Mapping[str, Any],
+) -> _Block:
+    """Return the jobs of a stage: what they have in common, and a line for what each has alone."""
+    facts = []
+    for job in jobs.values():
+        seeds = {f"{name}.seed": seed for name, seed in job["seeds"].items()}
+        code = f"commit {job['commit'][:12]}" if job["commit"] else "no commit"
+        changes = "with uncommitted changes" if job["uncommitted"] else ""
+        source = [f"source {files[key]['sha256'][:12]}" for key in job["source"]]
+        source += [files[key]["state"] for key in job["source"] if files[key]["state"] != RECORDED]
+        where = (code, changes, *source, job["environment"], job["machine"])
+        within = {"ran in": ", ".join(filter(None, where))}
+        facts.append({**seeds, **job["parameters"], **job["conditions"], **within})
+    names = dict.fromkeys(name for values in facts for name in values)
+    alike = [n for n in names if all(values.get(n) == facts[0].get(n) for values in facts)]
+    if shared := _facts({n: facts[0].get(n) for n in alike if n != "ran in"}):
+        lines.append(_Line(f"with {shared}"))
+    if "ran in" in alike:
+        lines.append(_Line(f"in {facts[0]['ran in']}"))
+    states = [
+        "" if j["state"] == RECORDED else f"its record is {j['state']}" for j in jobs.values()
     ]
-    names = list(dict.fromkeys(name for values in facts for name in values))
-    apart = [n for n in names if any(values.get(n) != facts[0].get(n) for values in facts)]
-    cells = {name: tuple(_text(values.get(name)) for values in facts) for name in apart}
-    # What says the same by two names, as a seed and the setting it is from, stands there once.
-    columns_of = {values: name for name, values in cells.items()}
-    shown = [n for n in columns_of.values() if max(map(len, cells[n])) <= _LONGEST // 3]
-    short = [name.rpartition(".")[2] for name in shown]
-    columns = [s if short.count(s) == 1 else n for s, n in zip(short, shown, strict=True)]
-    rows = [
-        [_name(job), *(cells[name][i] for name in shown), *_ran(job), _states(job, files)]
-        for i, job in enumerate(jobs[:most])
+    if len(jobs) > 1:
+        own = [_short({n: v for n, v in values.items() if n not in alike}) for values in facts]
+        each = [
+            _Line(" · ".join(filter(None, (_name(job), *_ran(job), _facts(values)))), state)
+            for job, values, state in zip(jobs.values(), own, states, strict=True)
+        ]
+        title = f"{number}. {stage}: {len(jobs)} jobs"
+        return _Block(title, lines, step=number, jobs=_first(each, most))
+    (job,) = jobs.values()
+    title = f"{number}. {stage} {_name(job)} · {', '.join(_ran(job))}"
+    details = [
+        f"record {job['record']}, line {job['line'] or 'none'} of the history",
+        f"run {job['invocation']}",
+        f"definition {job['definition'] or 'none: started by hand'}",
+        " ".join(job["command"])[:4000],
     ]
-    single = jobs[0] if len(jobs) == 1 else None
-    count = f"{jobs[0]['stage']}: {len(jobs)} jobs"
-    return {
-        "number": steps[jobs[0]["key"]],
-        "title": f"{single['stage']} {_name(single)}" if single else count,
-        "ran": "{} UTC, {}".format(*_ran(single)) if single else "",
-        "single": single,
-        "made": _groups([key for job in jobs for key in job["made"]], files, steps),
-        "read": _groups([key for job in jobs for key in job["inputs"]], files, steps),
-        "facts": _facts({name: facts[0].get(name) for name in names if name not in apart}),
-        "within": _within(jobs, files),
-        "columns": ["job", *columns, "started", "took", "files"],
-        "rows": [] if single else rows,
-        "more": max(0, len(jobs) - most),
-    }
+    return _Block(title, lines, states[0], number, details=details)
 
 
 def _groups(
-    keys: Iterable[str], files: Mapping[str, Any], steps: Mapping[str, int]
-) -> list[dict[str, Any]]:
-    """Return files, those of the same name in the folders of runs as one: runs/*/model.json."""
+    word: str, keys: Iterable[str], files: Mapping[str, Any], steps: Mapping[str, int]
+) -> Iterator[_Line]:
+    """Yield files, those of the same name in the folders of runs as one: runs/*/model.json."""
     parts = {key: Path(files[key]["name"]).parts for key in dict.fromkeys(keys)}
     beside = Counter(folders[:-1] for folders in parts.values())
-    patterns: dict[str, list[str]] = {}
+    patterns: dict[str, list[dict[str, Any]]] = {}
     for key, (*folders, name) in parts.items():
         if len(folders) > 1:
             folders = [folders[0], *("*" for _ in folders[1:])]
         elif beside[tuple(folders)] > _APART:
             name = f"*{Path(name).suffix}"
-        patterns.setdefault("/".join((*folders, name)), []).append(key)
-    found = []
-    for pattern, members in patterns.items():
-        there = [files[key] for key in members]
-        states = [file["state"] for file in there]
-        numbers = sorted({steps[file["job"]] for file in there if file["job"]})
-        counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-        single = len(members) == 1
-        found.append(
-            {
-                "name": there[0]["name"] if single else pattern,
-                "sha256": there[0]["sha256"] if single else "",
-                "state": states[0] if single else counts,
-                "steps": numbers,
-                "outside": there[0]["role"] == "external",
-            }
-        )
+        patterns.setdefault("/".join((*folders, name)), []).append(files[key])
+    for pattern, group in patterns.items():
+        states = Counter(file["state"] for file in group)
+        text, state = pattern, ", ".join(f"{count} {state}" for state, count in states.items())
+        if len(group) == 1:
+            text, state = f"{group[0]['name']} {group[0]['sha256'][:12]}", group[0]["state"]
+        outside = ", not of the study" if group[0]["role"] == "external" else ""
+        numbers = sorted({steps[file["job"]] for file in group if file["job"]})
+        yield _Line(f"{word} {text}{outside}", state, numbers if word == "from" else ())
+
+
+def _first(lines: list[_Line], most: int) -> list[_Line]:
+    more = len(lines) - most
+    return lines[:most] + ([_Line(f"and {more} more (--json has all)")] if more > 0 else [])
+
+
+def _short(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by the last part of their names, where that means nothing else."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        short = name.rpartition(".")[2]
+        found[short if found.get(short, value) == value else name] = value
     return found
-
-
-def _within(jobs: Sequence[dict[str, Any]], files: Mapping[str, Any]) -> str:
-    """Return in which code, environments and on which machines jobs ran."""
-    code = {
-        (f"commit {job['commit'][:12]}" if job["commit"] else "no commit")
-        + (" with uncommitted changes" if job["uncommitted"] else "")
-        for job in jobs
-    }
-    source = {
-        f"source {files[key]['sha256'][:12]}"
-        + ("" if files[key]["state"] == "as recorded" else f" {files[key]['state']}")
-        for job in jobs
-        for key in job["source"]
-    }
-    where = [{job[kind] for job in jobs} for kind in ("environment", "machine")]
-    return ", ".join(
-        ", ".join(sorted(found)) if len(found) < 4 else f"{len(found)} of {min(found)} and others"
-        for found in (code, source, *where)
-        if found
-    )
-
-
-def _states(job: dict[str, Any], files: Mapping[str, Any]) -> str:
-    """Return the states of what a job made and of its record, if not all is as recorded."""
-    states = {files[key]["state"]: None for key in job["made"]}
-    if job["state"] != "as recorded":
-        states[f"record {job['state']}"] = None
-    return ", ".join(state for state in states if state != "as recorded") or "as recorded"
 
 
 def _facts(values: Mapping[str, Any]) -> str:
@@ -233,7 +252,7 @@ def _name(job: Mapping[str, Any]) -> str:
 def _ran(job: Mapping[str, Any]) -> tuple[str, str]:
     """Return when a job started, to the minute, and how long it took."""
     took = "?" if job["seconds"] is None else f"{job['seconds']:.1f} s"
-    return str(job["started"])[:16].replace("T", " "), took
+    return f"{str(job['started'])[:16].replace('T', ' ')} UTC", took
 
 
 def _printable(value: Any) -> Any:
@@ -242,26 +261,6 @@ def _printable(value: Any) -> Any:
     if isinstance(value, list):
         return [_printable(item) for item in value]
     return printable(value) if isinstance(value, str) else value
-
-
-def _csp(style: str) -> str:
-    """Return what a page's policy calls its own style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of a table as lines, without columns that do not fit before the last three."""
-    table = [list(row) for row in rows]
-    while True:
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        if sum(widths) + 2 * len(widths) + 4 <= _WIDTH or len(widths) < 5:
-            break
-        for row in table:
-            del row[-4]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]
 
 
 def _wrapped(line: str) -> str:

@@ -1,70 +1,24 @@
 """Tracing a file, or chosen rows of a table, back to all that it comes from."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from audit_trail.errors import AuditError, BadFileError
-from audit_trail.files import read_bytes
+from audit_trail.files import read_bytes, sha256_of
+from audit_trail.integrity import Mark, inputs_hash, read_mark
 from audit_trail.project import Narrowed, Project
+from audit_trail.records import Record
 from audit_trail.study import StudyFolder, find_studies, open_study, study_of
-from audit_trail.tracing.lineage import Builder, Hashes, Lineage
-from audit_trail.tracing.mailed import FIGURES, Found, find_record
-from audit_trail.tracing.rows import choose, parse_conditions, read_table
+from audit_trail.tracing.lineage import Lineage
+from audit_trail.tracing.rows import choose
 
+_FIGURES = (".pdf", ".png")
+_LARGEST = 256 << 20
 # A larger picture is left out, for a page is to stay below a megabyte.
 _PICTURE = 400_000
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Chosen rows of a table.
-
-    Attributes:
-        conditions: by column.
-        total: rows of the table.
-        chosen: the chosen ones, by column.
-        note: what of them rests on more than is shown; empty for nothing.
-    """
-
-    conditions: dict[str, str]
-    total: int
-    chosen: list[dict[str, str]]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A file and all that it comes from.
-
-    Attributes:
-        file: as it was given.
-        study: folder of the study whose records tell of it.
-        lineage: from the file on.
-        found: of a file from elsewhere, by what its record was found, and whether it is the same.
-        rows: that were asked for, if any.
-        picture: the figure as PNG, if it is one of the study's and as recorded.
-    """
-
-    file: str
-    study: str
-    lineage: Lineage
-    found: dict[str, Any] = field(default_factory=dict)
-    rows: Rows | None = None
-    picture: bytes = b""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it as plain JSON values, the same for the same files."""
-        return {
-            "file": self.file,
-            "study": self.study,
-            "found": self.found,
-            "rows": None if self.rows is None else asdict(self.rows),
-            "states": self.lineage.states(),
-            **asdict(self.lineage),
-        }
+_OTHER = "modified: not the recorded ones, or drawn by other versions of libraries"
 
 
 class Tracer:
@@ -79,15 +33,20 @@ class Tracer:
     def __init__(self, folder: Path, project: Project, checkout: Path | None = None) -> None:
         self._folder = folder
         self._project = project
+        self._checkout = checkout
         self._open: Callable[[Path], StudyFolder] = cache(open_study)
-        self._hashes = cache(lambda folder: Hashes(self._open(folder), checkout))
 
-    def trace(self, path: Path, row: str | None = None) -> Trace:
-        """Return where a file comes from.
+    def trace(self, path: Path, row: str | None = None) -> dict[str, Any]:
+        """Return where a file comes from, as plain JSON, the same for the same files.
 
         Args:
             path: an output or a record of a study, or a figure or table from anywhere.
             row: conditions on the rows of a table, such as "k=8,depth=4".
+
+        Returns:
+            "file" as given, folder of its "study", for a file from elsewhere how its record was
+            "found", the chosen "rows" (see ``choose``; "note" says what they rest on besides),
+            and what ``Lineage`` has.
 
         Raises:
             AuditError: no such file, no record of it, or no such row.
@@ -95,91 +54,113 @@ class Tracer:
         if path.is_dir():
             raise AuditError(f"{path}: a folder; expected a file, such as a figure of a study")
         there = path.is_file() and not path.is_symlink()
-        study = self._study_above(path)
-        if study is None and not there:
-            raise AuditError(f"{path}: no such file, in a study or elsewhere")
-        name = "" if study is None else study.name_of(path)
-        known = study is not None and name in {**study.records, **study.makers}
-        # Somebody may have put a figure into a study; its mark still says where it is from.
-        if study is None or (not known and there and path.suffix in FIGURES):
-            return self._elsewhere(path, row)
-        record = study.record_for(name)
-        if row is not None:
-            return self._rows(path, study, name, row)
-        builder = Builder(study, self._hashes(study.folder), _everything)
-        lineage = builder.of_job(record) if name in study.records else builder.of_file(name)
-        picture = self._picture(study, name)
-        return Trace(str(path), str(study.folder), lineage, picture=picture)
-
-    def _study_above(self, path: Path) -> StudyFolder | None:
-        """Return the study of a file, under its folder as it was typed where that says it."""
         try:
-            folder = study_of(path)
+            study = self._open(study_of(path))
         except AuditError:
-            return None
-        return self._open(next((p for p in path.parents if p.resolve() == folder), folder))
+            if not there:
+                raise AuditError(f"{path}: no such file, in a study or elsewhere") from None
+            study = None
+        name = study.name_of(path) if study else ""
+        sha256, rows, narrowed = "", None, Narrowed(lambda _record, _name: True)
+        found: dict[str, Any] = {}
+        # Somebody may have put a figure into a study; its mark still says where it is from.
+        known = study and (name in study.records or name in study.makers)
+        if study is None or (not known and there and path.suffix in _FIGURES):
+            study, name, sha256, found = self._elsewhere(path)
+        else:
+            study.record_for(name)
+        if row is not None:
+            if found and (found["sha256"] != sha256 or study.compared(name, sha256)[0]):
+                raise AuditError(
+                    f"{path}: not the same as {study.path(name)}, so that its rows need not be "
+                    "those of the study; expected no --row, or that file"
+                )
+            # The rows of a figure are those of the table of the same name, made with it.
+            name, sha256 = str(Path(name).with_suffix(".csv")), ""
+            record = study.makers.get(name)
+            if record is None:
+                raise AuditError(f"{path}: has no rows for --row; expected a table in CSV")
+            path = study.path(name)
+            rows = choose(path, study.folder, row, self._project.letters)
+            if self._project.narrow is not None:
+                narrowed = self._project.narrow(study, record, rows["chosen"])
+            rows["note"] = narrowed.note
+        lineage = Lineage(study, self._checkout, narrowed.keeps).of(name, sha256)
+        about = {"file": str(path), "study": str(study.folder), "found": found, "rows": rows}
+        return about | lineage
 
-    def _elsewhere(self, path: Path, row: str | None) -> Trace:
+    def picture(self, found: dict[str, Any]) -> bytes:
+        """Return the figure of a trace as PNG, if it is one of the study's and as recorded."""
+        study = self._open(Path(found["study"]))
+        maker = study.makers.get(found["root"])
+        name = str(Path(found["root"]).with_suffix(".png"))
+        for output in maker.outputs if maker else ():
+            if output.name == name and not study.compared(name, output.sha256)[0]:
+                try:
+                    return read_bytes(study.path(name), study.folder, _PICTURE)
+                except BadFileError:
+                    break
+        return b""
+
+    def _elsewhere(self, path: Path) -> tuple[StudyFolder, str, str, dict[str, Any]]:
+        """Return study, name and recorded sha256 of a file that lies in none, and what was found.
+
+        The newest records of all studies come before what their histories hold, and a record of
+        the very bytes before one of the same mark.
+        """
         if not self._folder.is_dir():
             raise AuditError(
                 f"{path}: lies in no study, and there is no folder {self._folder} to look for its "
                 "record; expected --in with the folder of its study"
             )
         studies = [self._open(folder) for folder in find_studies(self._folder)]
-        found = find_record(path, studies, self._folder)
-        study, here = found.study, found.study.path(found.name)
-        hashes = self._hashes(study.folder)
-        if row is not None:
-            if not found.sha256 == found.recorded == hashes.found(found.name):
-                raise AuditError(
-                    f"{path}: not the same as {here}, so that its rows need not be those of the "
-                    "study; expected no --row, or that file"
-                )
-            return self._rows(here, study, found.name, row)
-        lineage = Builder(study, hashes, _everything).of_file(found.name, found.recorded)
-        picture = self._picture(study, found.name)
-        return Trace(str(path), str(study.folder), lineage, _facts_of(found), picture=picture)
-
-    def _rows(self, path: Path, study: StudyFolder, name: str, row: str) -> Trace:
-        # The rows of a figure are those of the table of the same name, made with it.
-        name = str(Path(name).with_suffix(".csv"))
-        record = study.makers.get(name)
-        if record is None:
-            raise AuditError(f"{path}: has no rows for --row; expected a table in CSV")
-        path = path.with_suffix(".csv")
-        table = read_table(study.path(name), study.folder)
-        conditions = parse_conditions(row, path, table, self._project.letters)
-        chosen = choose(table, conditions, path)
-        narrow = self._project.narrow
-        narrowed = Narrowed(_everything) if narrow is None else narrow(study, record, chosen)
-        builder = Builder(study, self._hashes(study.folder), narrowed.keeps)
-        rows = Rows(conditions, len(table.rows), chosen, narrowed.note)
-        return Trace(str(path), str(study.folder), builder.of_file(name), rows=rows)
-
-    def _picture(self, study: StudyFolder, name: str) -> bytes:
-        """Return the picture that a job made with a file, if it is there as recorded."""
-        picture = str(Path(name).with_suffix(".png"))
-        for output in study.makers[name].outputs if name in study.makers else ():
-            same = self._hashes(study.folder).found(picture) == output.sha256
-            if output.name == picture and same:
-                try:
-                    return read_bytes(study.path(picture), study.folder, _PICTURE)
-                except BadFileError:
-                    break
-        return b""
+        sha256 = sha256_of(path)
+        mark = read_mark(read_bytes(path, None, _LARGEST)) if path.suffix in _FIGURES else None
+        newest = [(study, record) for study in studies for record in study.records.values()]
+        candidates = _matching(newest, path, sha256, mark) or _matching(
+            ((s, record) for s in studies for _, record in s.history.parsed(newest_first=True)),
+            *(path, sha256, mark),
+        )
+        if candidates:
+            study, name, recorded = min(candidates, key=lambda found: found[2] != sha256)
+            places = dict.fromkeys(str(found.path(other)) for found, other, _ in candidates)
+            here = str(study.path(name))
+            return (
+                *(study, name, recorded),
+                {
+                    "by": "its bytes" if recorded == sha256 else "the mark in its metadata",
+                    "recorded as": here,
+                    "sha256": sha256,
+                    "bytes": "as recorded" if recorded == sha256 else _OTHER,
+                    "recorded as well as": [place for place in places if place != here],
+                },
+            )
+        missing, expected = "a record of its bytes", "a file as its job wrote it"
+        if mark is not None:
+            known = f"definition {(mark.definition or 'none')[:12]}, inputs {mark.inputs[:12]}"
+            missing = f"the record of its mark ({known})"
+        elif path.suffix in _FIGURES:
+            missing = f"{missing}, and there is no mark in its metadata"
+            expected = f"{expected}, not a converted copy"
+        raise AuditError(
+            f"{path}: no study below {self._folder} has {missing}; expected {expected}, or --in "
+            "with the folder of its study"
+        )
 
 
-def _everything(*_: object) -> bool:
-    return True
+def _matching(
+    records: Iterable[tuple[StudyFolder, Record]], path: Path, sha256: str, mark: Mark | None
+) -> list[tuple[StudyFolder, str, str]]:
+    """Return outputs with these bytes, or of the same kind and of jobs with the same mark."""
+    return [
+        (study, output.name, output.sha256)
+        for study, record in records
+        for output in record.outputs
+        if output.sha256 == sha256
+        or (mark and Path(output.name).suffix == path.suffix and mark == _mark(record))
+    ]
 
 
-def _facts_of(found: Found) -> dict[str, Any]:
-    return {
-        "by": found.by,
-        "recorded as": str(found.study.path(found.name)),
-        "sha256": found.sha256,
-        "bytes": "as recorded"
-        if found.sha256 == found.recorded
-        else "modified: not the recorded ones, or drawn by other versions of libraries",
-        "recorded as well as": list(found.others),
-    }
+def _mark(record: Record) -> Mark:
+    digests = [resource.sha256 for resource in (*record.inputs, *record.external)]
+    return Mark(record.definition or None, inputs_hash(digests))

@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Device, Output, Record, Threads
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("ablation")(ablation)
-
-
 def ablation(
     model: Annotated[Path, typer.Option(help="A model.safetensors that train or import wrote.")],
     data: Annotated[Path, typer.Option(help="The frozen evaluation set of its task.")],

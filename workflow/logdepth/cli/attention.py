@@ -16,11 +16,6 @@ from logdepth.cli.options import (
 )
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("attention")(attention)
-
-
 def attention(
     model: Annotated[Path, typer.Option(help="A model.safetensors that train or import wrote.")],
     data: Annotated[Path, typer.Option(help="The frozen evaluation set of its task.")],

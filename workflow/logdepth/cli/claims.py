@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Record
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("claims")(claims)
-
-
 def claims(
     table: Annotated[list[Path], typer.Option(help="A table of checks; may be repeated.")],
     output: Annotated[Path, typer.Option(help="Folder for claims.csv and claims.md.")],

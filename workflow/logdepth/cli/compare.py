@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Folder, Record, StudyOption, run_files
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("compare")(compare)
-
-
 def compare(
     study: StudyOption,
     runs: Folder,

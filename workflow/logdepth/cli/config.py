@@ -18,11 +18,6 @@ class Action(StrEnum):
     RUNS = "runs"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("config")(config)
-
-
 def config(
     action: Annotated[Action, typer.Argument(help="What to do.")],
     file: Annotated[Path | None, typer.Argument(help="A study, for check and runs.")] = None,

@@ -1,13 +1,6 @@
 """``logdepth curves``: training curves of all runs as a table."""
 
-import typer
-
 from logdepth.cli.options import Definition, Folder, Output, Record, StudyOption, run_files
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("curves")(curves)
 
 
 def curves(

@@ -7,11 +7,6 @@ import typer
 from logdepth.cli.options import Definition, Output, Record, read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("data")(data)
-
-
 def data(
     task: Annotated[str, typer.Option(help="The task, as JSON.")],
     k: Annotated[list[int], typer.Option(help="A value of k; may be repeated.")],

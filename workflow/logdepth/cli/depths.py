@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Output, Record, StudyOption, read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("depths")(depths)
-
-
 def depths(
     study: StudyOption,
     thresholds: Annotated[Path, typer.Option(help="The study's table thresholds.csv.")],

@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Record, StudyOption
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("describe")(describe)
-
-
 def describe(
     study: StudyOption,
     output: Annotated[Path, typer.Option(help="Folder for table1 to table3, .csv, .md and .tex.")],

@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Device, Output, Record, Threads, checked_mode
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("evaluate")(evaluate)
-
-
 def evaluate(
     model: Annotated[Path, typer.Option(help="A model.safetensors that train wrote.")],
     data: Annotated[Path, typer.Option(help="The frozen evaluation set of its task.")],

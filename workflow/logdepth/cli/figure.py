@@ -9,12 +9,7 @@ import typer
 from logdepth.cli.options import Definition, Record, StudyOption, read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("figure")(draw)
-
-
-def draw(
+def figure(
     name: Annotated[str, typer.Argument(help="Name of the files to write, such as fig02.")],
     figure: Annotated[
         str, typer.Option(help='What it draws, as in a study\'s figures: {"draws": "depth_law"}.')

@@ -9,11 +9,6 @@ import typer
 from logdepth.cli.options import Definition, Folder, Record, StudyOption, run_files
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("fit")(fit)
-
-
 def fit(
     study: StudyOption,
     runs: Folder,

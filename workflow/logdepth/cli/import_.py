@@ -9,11 +9,6 @@ if TYPE_CHECKING:
     from logdepth.released import Released
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("import")(import_)
-
-
 def import_(
     folders: Annotated[
         list[Path],

@@ -12,11 +12,11 @@ import typer
 from audit_trail.errors import AuditError
 from logdepth.errors import UserError
 
-# A file in this folder with a function ``register`` is a command; ``import_`` for ``import``.
+# A file in this folder is a command, its function of the same name; ``import_`` for ``import``.
 COMMANDS = {
-    path.stem.removesuffix("_"): f"logdepth.cli.{path.stem}"
+    path.stem.removesuffix("_"): path.stem
     for path in sorted(Path(__file__).parent.glob("*.py"))
-    if "\ndef register(" in path.read_text(encoding="utf-8")
+    if path.stem not in ("__init__", "main", "options")
 }
 
 
@@ -33,7 +33,11 @@ def main() -> None:
     )
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in [asked] if asked in COMMANDS else COMMANDS:
-        import_module(COMMANDS[name]).register(app)
+        module = import_module(f"logdepth.cli.{COMMANDS[name]}")
+        if name == "audit":
+            module.register(app)
+        else:
+            app.command(name)(getattr(module, COMMANDS[name]))
     try:
         app(prog_name="logdepth")
     except (AuditError, UserError, OSError) as error:

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from logdepth.planning.site import Site
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("plan")(plan)
-
-
 def plan(
     file: Annotated[Path, typer.Option("--config", help="A study, such as config/laptop.yaml.")],
     device: Annotated[

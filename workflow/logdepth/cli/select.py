@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Folder, Record, StudyOption, run_files
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("select")(select)
-
-
 def select(
     experiment: Annotated[str, typer.Option(help="The experiment to choose for.")],
     study: StudyOption,

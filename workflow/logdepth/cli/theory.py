@@ -9,11 +9,6 @@ import typer
 from logdepth.cli.options import Definition, Output, Record, Threads, read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("theory")(theory)
-
-
 def theory(
     name: Annotated[str, typer.Argument(help="Name of the table; a wrong one lists all.")],
     output: Output,

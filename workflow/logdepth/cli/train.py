@@ -9,11 +9,6 @@ import typer
 from logdepth.cli.options import Definition, Device, Record, RunOption, Threads, read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("train")(train)
-
-
 def train(
     run: RunOption,
     output: Annotated[

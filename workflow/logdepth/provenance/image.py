@@ -35,10 +35,7 @@ def checked_image(image: Path) -> str:
     if not image.is_file():
         raise UserError(f"{image}: no such image; expected: make image, or image in site.yaml")
     if not record.is_file():
-        raise UserError(
-            f"{record}: no such file, so nothing says that {image.name} is the image that was "
-            "built; expected the file that make image wrote with it"
-        )
+        raise UserError(f"{record}: no such file; expected the one that make image wrote with it")
     recorded = (record.read_text(encoding="utf-8").split() or ["nothing"])[0]
     found = sha256_of(image)
     if found != recorded:

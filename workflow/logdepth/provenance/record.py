@@ -1,13 +1,12 @@
 """The record of a job of ours: what ``audit_trail.writer`` has to be told of it."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from audit_trail import writer
-from audit_trail.integrity import hash_of
-from audit_trail.mark import Mark
+from audit_trail.integrity import Mark, hash_of
 from logdepth.provenance.definition import source
 from logdepth.provenance.image import running_image
 from logdepth.provenance.job import Job
@@ -17,7 +16,6 @@ logger = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-@contextmanager
 def recorded(
     job: Job,
     *,
@@ -27,26 +25,12 @@ def recorded(
     definition: str,
     device: str = "",
     study: Path | None = None,
-) -> Iterator[Mark]:
-    """Run the block as the job; write its record when it succeeds, after its outputs.
+) -> AbstractContextManager[Mark]:
+    """Return the context in which a job runs: ``audit_trail.writer.recorded``, told of ours.
 
-    Args:
-        job: as declared.
-        inputs: files it reads.
-        outputs: files it writes.
-        record: where its record goes, below <study>/provenance/; None writes none.
-        definition: that the workflow asked for; empty when run by hand. Recorded is the job's own,
-            with the count of the given one (see ``audit_trail.integrity``).
-        device: that it runs on.
-        study: the study.json that it read parameters from; a copy is kept.
-
-    Yields:
-        The mark for the metadata of its outputs.
-
-    Raises:
-        AuditError: the record would not lie below a folder named provenance, or an output outside
-            of the folder that holds it.
-        FileNotFoundError: an input is missing, or the block left an output unwritten.
+    ``definition`` is what the workflow asked for, and empty when run by hand. Recorded is the job's
+    own, with the count of the given one (see ``audit_trail.integrity``). ``device`` is where it
+    runs, and ``study`` the study.json that it reads parameters from.
     """
     image = running_image()
     own = job.definition(image[1] if image else None) if definition else ""
@@ -62,5 +46,4 @@ def recorded(
         root=_ROOT,
         image=image,
     )
-    with writer.recorded(work, inputs=inputs, outputs=outputs, record=record, study=study) as mark:
-        yield mark
+    return writer.recorded(work, inputs=inputs, outputs=outputs, record=record, study=study)

@@ -8,11 +8,6 @@ import typer
 from logdepth.cli.options import Definition, Record, RunOption, read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("compile")(compile_)
-
-
 def compile_(
     run: RunOption,
     output: Annotated[Path, typer.Option(help="Folder for model.safetensors and run.json.")],
