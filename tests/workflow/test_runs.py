@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from transformers import GPT2Config, GPT2Model
 
 from checkout import Checkout
-from command_line import logdepth
+from command_line import logdepth, snakemake_here
 from logdepth.files import sha256_of
 
 IMPORTING = """\
@@ -153,6 +153,26 @@ def test_a_wrong_configuration_stops_before_the_dag(fresh):
 def test_a_missing_configuration_file(fresh):
     fresh.config.unlink()
     assert "config/tiny.yaml" in fresh.refused()
+
+
+def test_the_code_of_another_clone_is_refused(fresh, root):
+    _, environment = fresh.command()
+    elsewhere = environment | {"PYTHONPATH": str(root / "workflow")}
+    done = snakemake_here(["--configfile", "config/tiny.yaml", "-n"], fresh.folder, elsewhere)
+    assert done.returncode
+    (line,) = [line for line in done.stderr.splitlines() if "clone" in line]
+    assert (
+        line
+        == f"{root}/workflow/logdepth: of another clone; expected that of {fresh.folder}: make setup"
+    )
+    assert not fresh.results.exists()
+
+
+def test_an_experiment_that_stands_twice_is_refused(fresh):
+    text = fresh.config.read_text()
+    fresh.config.write_text(text.replace("  gpt2:\n", "  fast:\n", 1))
+    assert "tiny.yaml: not YAML: " in (said := fresh.refused())
+    assert 'duplicate key "fast"' in said
 
 
 def test_a_missing_image_stops_before_the_dag(fresh):
