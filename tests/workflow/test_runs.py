@@ -161,10 +161,8 @@ def test_the_code_of_another_clone_is_refused(fresh, root):
     done = snakemake_here(["--configfile", "config/tiny.yaml", "-n"], fresh.folder, elsewhere)
     assert done.returncode
     (line,) = [line for line in done.stderr.splitlines() if "clone" in line]
-    assert (
-        line
-        == f"{root}/workflow/logdepth: of another clone; expected that of {fresh.folder}: make setup"
-    )
+    code = root / "workflow/logdepth"
+    assert line == f"{code}: of another clone; expected that of {fresh.folder}: make setup"
     assert not fresh.results.exists()
 
 

@@ -41,7 +41,9 @@ HERE = Path(workflow.basedir).resolve()
 try:
     # In a copied clone, or with PYTHONPATH set, it may be the code of another.
     if HERE not in (code := Path(jobs.__file__).resolve()).parents:
-        raise UserError(f"{code.parent}: of another clone; expected that of {HERE}: make setup")
+        raise UserError(
+            f"{code.parent}: of another clone; expected that of {HERE}: make setup"
+        )
     # Snakemake's own dictionary has lost keys that stand twice, and is of an older YAML.
     STUDY = load_study(
         *map(Path, workflow.configfiles), changes=workflow.config_settings.config
