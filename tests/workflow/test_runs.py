@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 from ruamel.yaml import YAML
 from transformers import GPT2Config, GPT2Model
 
@@ -128,16 +129,22 @@ def test_a_clone_that_was_stopped_and_killed_trains_the_same_models_as_another(
     stop_while_training(fresh, models, signal.SIGTERM)
     assert list(fresh.results.glob("checkpoints/*/step-*.pt"))
     stop_while_training(fresh, models, signal.SIGKILL)
-    # A killed Snakemake cannot remove its lock; it says so, and --unlock is the way out.
-    refused = fresh.snakemake(check=False)
-    assert refused.returncode != 0
-    assert "--unlock" in refused.stdout + refused.stderr
-    fresh.snakemake("--unlock")
     # What follows from models is made again, bit by bit, in test_reruns.py and test_reproduce.py.
     fresh.snakemake("results/tiny/tables/training.csv", *models)
     made, there = fresh.hashes(), template.hashes()
     assert {*models, "results/tiny/tables/training.csv"} <= {f"results/tiny/{n}" for n in made}
     assert made == {name: there[name] for name in made}
+
+
+def test_a_second_snakemake_is_told_of_the_first(fresh, models):
+    (fresh.folder / ".snakemake").mkdir()
+    with FileLock(fresh.folder / ".snakemake/tiny.lock"):
+        said = fresh.refused(*models).splitlines()
+        assert said[-1] == (
+            "results/tiny: another Snakemake is at work here; wait for it, or stop it"
+        )
+        assert fresh.planned(*models)
+    assert not fresh.hashes()
 
 
 def test_a_wrong_configuration_stops_before_the_dag(fresh):

@@ -9,6 +9,7 @@ from logdepth import jobs
 from logdepth.canonical import canonical_json, digest
 from logdepth.config.study import load_study
 from logdepth.errors import ConfigError, UserError
+from logdepth.locking import hold
 from logdepth.planning.site import read_site
 from logdepth.provenance import image
 from logdepth.resolved import data_name, resolve_in
@@ -83,6 +84,15 @@ RUNS = RESOLVED.runs
 TRIALS = RESOLVED.trial_runs
 JOBS = jobs.jobs_of(RESOLVED)
 PUBLISHED = "config/published_errors.csv"
+
+
+# Not by dry runs, and not by the jobs of one on Slurm.
+onstart:
+    try:
+        if not workflow.remote_exec:
+            hold(STUDY.study)
+    except UserError as error:
+        sys.exit(str(error))
 
 
 # Used with --software-deployment-method apptainer only.
