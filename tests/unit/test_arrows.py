@@ -18,6 +18,7 @@ ARROWS = {
     "files": set(),
     "canonical": set(),
     "devices": set(),
+    "locking": set(),
     "settings": set(),
     "optimizers": set(),
     "tables": set(),

@@ -8,10 +8,9 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from audit_trail.commands import diff, history
-from audit_trail.differences import KINDS, compare, differences, open_side
+from audit_trail.differences import KINDS, compare, differences, open_side, versions
 from audit_trail.errors import AuditError
 from audit_trail.study import open_study
-from audit_trail.versions import versions
 from statements import resource, write_job
 
 RUN = {"run": {"training": {"steps": 100, "betas": [0.9, 0.99]}}, "device": "cpu"}
@@ -131,8 +130,8 @@ def test_the_versions_of_a_file_and_what_changed(tmp_path):
 def test_the_commands(tmp_path):
     app = Typer()
     app.callback()(lambda: None)
-    app.command()(diff.diff)
-    app.command()(history.history)
+    app.command()(diff)
+    app.command()(history)
     first, second = tmp_path / "first", tmp_path / "second"
     run_job(first, "fit/fits", files={"t.csv": "n,error\n1,0.25\n"})
     run_job(second, "fit/fits", files={"t.csv": "n,error\n1,0.5\n"}, seeds={"\x1b[2K": 3})

@@ -19,16 +19,10 @@ from typing import Any
 
 import pytest
 
-from audit_trail import versions
 from audit_trail.__main__ import main
 from audit_trail.chain import Checks
-from audit_trail.commands.diff import diff
-from audit_trail.commands.export import export
-from audit_trail.commands.history import history
-from audit_trail.commands.publish import publish
-from audit_trail.commands.sign import sign
-from audit_trail.commands.trace import trace
-from audit_trail.differences import differences
+from audit_trail.commands import diff, export, history, publish, sign, trace
+from audit_trail.differences import differences, versions
 from audit_trail.errors import AuditError
 from audit_trail.project import use
 from audit_trail.repository import Repository
@@ -146,7 +140,7 @@ def commands(clone: Path, out: Path) -> list[Callable[[], Any]]:
         lambda: main([str(figure)]),
         lambda: main([str(study), "--sample", "1", "--at-least", "2"]),
         lambda: trace([figure]),
-        lambda: trace([figure], row="k=1", json_=True),
+        lambda: trace([figure], row="k=1", as_json=True),
         lambda: trace([figure], html=out / "page.html"),
         lambda: history(table),
         lambda: history(study / ERRORS_RECORD, as_json=True),
@@ -344,7 +338,7 @@ def everything(opened: StudyFolder) -> None:
             json.dumps(found)
             as_text(found)
             as_page(found, tracer.picture(found), NOW)
-        for ask in (versions.versions, lambda *of: make_plan(PROJECT, *of, deep=True)):
+        for ask in (versions, lambda *of: make_plan(PROJECT, *of, deep=True)):
             with contextlib.suppress(AuditError):
                 ask(opened, name)
     for one, other in itertools.pairwise(opened.records.values()):

@@ -9,7 +9,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from logdepth import models
-from logdepth.cli import compare as command
+from logdepth.cli import tables as command
 from logdepth.config.run import Run
 from logdepth.errors import UserError
 from logdepth.evaluation.agreement import (

@@ -64,8 +64,8 @@ def test_compiled_models_have_one_run_a_depth_and_are_not_trained():
     assert all(name.startswith("compiled-hop-softmax-L") for name in resolved.compiled)
     assert len(resolved.trained) == 2
     assert set(resolved.runs) == set(resolved.compiled) | set(resolved.trained)
-    assert list(resolved.trained_experiments) == list(resolved.summary.trained) == ["trained"]
-    assert resolved.compiled_experiments == list(resolved.summary.compiled) == ["hand"]
+    assert list(resolved.summary.trained) == ["trained"]
+    assert list(resolved.summary.compiled) == ["hand"]
     assert {run.training.trained_steps for run in resolved.compiled.values()} == {0}
 
 

@@ -181,7 +181,7 @@ def references(value: Any) -> list[str]:
 def command(*arguments: Any) -> Any:
     app = typer.Typer()
     app.callback()(lambda: None)
-    app.command()(export.export)
+    app.command()(export)
     return CliRunner().invoke(app, ["export", *map(str, arguments)])
 
 

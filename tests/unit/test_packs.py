@@ -223,7 +223,8 @@ def test_requests_on_cpus_are_above_what_was_measured(root, paper):
             assert training[key].mem_mb - 300 > 601
             assert 56 < evaluation[key].seconds < 560
             assert evaluation[key].mem_mb - 300 > 517
-            assert 4.2 < attention[key].seconds < 42
+            # The alignment took 4.2 s, switching off each head 28 s.
+            assert 28 < attention[key].seconds < 280
             assert attention[key].mem_mb - 300 > 408
             assert training[key].share == evaluation[key].share == 1 / 8
     # With dropout on, and the width as logits; the two released models.

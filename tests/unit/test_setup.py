@@ -146,9 +146,7 @@ def test_two_that_make_one_environment_take_turns(tmp_path, root):
         # The copy of the project is made first.
         assert setup(folder, root, PYTHON=str(python), TORCH="cpu").returncode == 0
         shutil.rmtree(folder / ".venv")
-        both = [
-            pool.submit(setup, folder, root, PYTHON=str(python), TORCH="cpu") for _ in range(2)
-        ]
+        both = [pool.submit(setup, folder, root, PYTHON=str(python), TORCH="cpu") for _ in range(2)]
         assert [done.result().returncode for done in both] == [0, 0]
     assert is_made(folder)
 

@@ -115,7 +115,7 @@ def test_the_trial_of_least_error_is_trained_in_earnest(tmp_path):
     decided = resolve_in(content, tmp_path)
     assert decided.undecided == []
     assert list(decided.experiments) == ["deep"]
-    assert decided.titles == {"deep": "deep"}
+    assert decided.summary.titles == {"deep": "deep"}
     settings = {(run.model.width, run.training.muon_rate) for run in decided.runs.values()}
     assert settings == {(32, 0.01)}
     assert {(run.training.steps, run.seed) for run in decided.runs.values()} == {(40, 0), (40, 1)}

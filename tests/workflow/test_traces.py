@@ -135,7 +135,7 @@ def test_pages_follow_a_record_whose_outputs_did_not_change(finished):
 
 
 def test_pages_follow_the_code_that_writes_them(finished):
-    finished.edit("workflow/audit_trail/tracing/page.html", "its record", "the record")
+    finished.edit("workflow/audit_trail/tracing/show.py", "the nearest first", "near ones first")
     assert finished.jobs("--dry-run") == {"traces": 1}
 
 

@@ -3,7 +3,7 @@
 import argparse
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ from audit_trail.errors import AuditError, printable
 from audit_trail.findings import EXIT_CODES, REASONS, Findings, Problem, State, report, verdict
 from audit_trail.format import HISTORY
 from audit_trail.project import current
-from audit_trail.records import Record
 from audit_trail.repository import Repository, find_repository
-from audit_trail.study import StudyFolder, look_through, open_study, study_of
+from audit_trail.study import look_through, open_study, study_of
 from audit_trail.verify import CODE, verify
 
 
@@ -75,7 +74,15 @@ def _verify_study(
     folder: Path, file: Path | None, repository: Repository | None, options: argparse.Namespace
 ) -> Findings:
     study = open_study(folder)
-    expected, reason = _expected(study, repository)
+    project, expected = current(), None
+    reason = f"{project.name} audit verify does"
+    if repository is not None and project.expected is not None:
+        where = repository.folder
+        reason = f"{where} is not the clone of the code that runs here, or has no settings"
+        try:
+            expected = project.expected(study, repository)
+        except AuditError as error:
+            reason = str(error)
     limits = (options.image, options.signers, options.at_least, options.sample)
     checks = Checks(repository, expected, *limits)
     findings = verify(study, checks, None if file is None else study.name_of(file))
@@ -87,21 +94,6 @@ def _verify_study(
         if expected is None:
             findings.notes.append(f"configuration not compared: {reason}")
     return findings
-
-
-def _expected(
-    study: StudyFolder, repository: Repository | None
-) -> tuple[Callable[[Record], str | None] | None, str]:
-    """Return what gives the definition that a job should have now, or else why nothing does."""
-    project = current()
-    if repository is None or project.expected is None:
-        return None, f"{project.name} audit verify does"
-    try:
-        wanted = project.expected(study, repository)
-    except AuditError as error:
-        return None, str(error)
-    where = repository.folder
-    return wanted, f"{where} is not the clone of the code that runs here, or has no settings"
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

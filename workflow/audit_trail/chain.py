@@ -9,7 +9,7 @@ from pathlib import Path
 from audit_trail.errors import BadFileError, MissingFileError
 from audit_trail.files import sha256_of
 from audit_trail.findings import Problem, State
-from audit_trail.records import Record, Resource, moment
+from audit_trail.records import Record, moment
 from audit_trail.repository import Repository
 from audit_trail.study import StudyFolder
 
@@ -132,7 +132,8 @@ class Chain:
             except BadFileError as error:
                 where = str(error)
         if not found:
-            yield _broken("image", f"its image {_named(image)} is gone: {where}")
+            named = f"{image.name} ({image.sha256[:12]})"
+            yield _broken("image", f"its image {named} is gone: {where}")
         elif found != image.sha256:
             yield _broken("image", f"its image was {image.sha256[:12]}, but {path} is {found[:12]}")
 
@@ -168,7 +169,3 @@ class Chain:
 
 def _broken(reason: str, detail: str) -> Problem:
     return Problem(State.BROKEN_CHAIN, reason, detail)
-
-
-def _named(image: Resource) -> str:
-    return f"{image.name} ({image.sha256[:12]})"

@@ -30,17 +30,11 @@ _SLURM = (
 
 @dataclass(frozen=True)
 class Commit:
-    """The commit that code is of.
+    """The commit that code is of."""
 
-    Attributes:
-        sha: of it; None where the code is in no clone of its own, or nobody knows.
-        uncommitted: hash of what is not committed; None if all is.
-        unknown: why nobody knows; None where it is known, or there is no clone.
-    """
-
-    sha: str | None = None
-    uncommitted: str | None = None
-    unknown: str | None = None
+    sha: str | None = None  # None where the code is in no clone of its own, or nobody knows
+    uncommitted: str | None = None  # hash of what is not committed; None if all is
+    unknown: str | None = None  # why nobody knows; None where it is known, or there is no clone
 
 
 def packages() -> dict[str, str]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from audit_trail.errors import BadFileError
 from audit_trail.files import MAX_BYTES, MAX_TEXT, canonical_json, open_file, parse_json
-from audit_trail.records import BadRecordError, Record, check_record_name, parse_statement
+from audit_trail.format import PROVENANCE
+from audit_trail.records import BadRecordError, Record, check_name, parse_statement
 
 # The lines of records, as they are written. What such a line says of itself is taken from here; its
 # statement is read when it is asked for, by what is strict about all of the line.
@@ -183,7 +184,8 @@ def _content(text: bytes) -> dict[str, Any] | None:
 
 def _is_name(record: str) -> bool:
     try:
-        check_record_name(record)
+        check_name(record)
     except BadRecordError:
         return False
-    return True
+    parts = record.split("/")
+    return len(parts) == 3 and parts[0] == PROVENANCE and record.endswith(".json")

@@ -24,23 +24,17 @@ class Narrowed:
 
 @dataclass(frozen=True)
 class Rebuilding:
-    """How the recorded commands of a project are run again.
+    """How the recorded commands of a project are run again."""
 
-    Attributes:
-        stages: commands that make outputs; no other is ever run.
-        reads: options that name files, or folders of files, to read.
-        instead: options that are given what the record keeps elsewhere, such as the device; one
-            whose value is None is left out, as that of a folder for scratch files must be.
-        build: gives the arguments of a stage for a record and the folder of its study, where these
-            do not follow from the command.
-        locks: lock files of a checkout that decide about results.
-    """
-
-    stages: frozenset[str]
-    reads: frozenset[str]
+    stages: frozenset[str]  # commands that make outputs; no other is ever run
+    reads: frozenset[str]  # options that name files, or folders of files, to read
+    # Options that are given what the record keeps elsewhere, such as the device; one whose value
+    # is None is left out, as that of a folder for scratch files must be.
     instead: Mapping[str, "Callable[[Record], object]"] = field(default_factory=dict)
+    # Gives the arguments of a stage for a record and the folder of its study, where these do not
+    # follow from the command.
     build: Mapping[str, "Callable[[Record, str], list[str]]"] = field(default_factory=dict)
-    locks: frozenset[str] = frozenset()
+    locks: frozenset[str] = frozenset()  # lock files of a checkout that decide about results
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from audit_trail.errors import AuditError
 from audit_trail.files import MAX_TEXT, parse_json
-from audit_trail.format import KEPT, PREDICATE, PROVENANCE, STATEMENT, kept_name
+from audit_trail.format import KEPT, PREDICATE, STATEMENT, kept_name
 
 _ROLES = frozenset(("input", "external", "image", "code", *KEPT))
 # Bytes of a name and of a part of it, and parts: a system cannot look for more.
@@ -55,6 +55,11 @@ class Record:
     interpreter: dict[str, Any]  # version of Python and platform
     started: str  # time in UTC, ISO 8601
     finished: str
+
+    @property
+    def title(self) -> str:
+        """Stage and name of the job: "train/x"."""
+        return self.name.partition("/")[2].removesuffix(".json")
 
     @property
     def seconds(self) -> float | None:
@@ -147,18 +152,6 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         started=get(f"{_RUN}.metadata.startedOn", str),
         finished=get(f"{_RUN}.metadata.finishedOn", str),
     )
-
-
-def check_record_name(name: str) -> None:
-    """Check that a name is one that a record can have: "provenance/train/x.json".
-
-    Raises:
-        BadRecordError: it is not.
-    """
-    check_name(name)
-    parts = name.split("/")
-    if len(parts) != 3 or parts[0] != PROVENANCE or not name.endswith(".json"):
-        raise BadRecordError(f"has the name {name[:80]!r}, which is none of a record")
 
 
 def check_name(name: str, anywhere: bool = False) -> None:

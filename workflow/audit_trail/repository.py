@@ -63,10 +63,6 @@ _COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 Hashes = tuple[str, ...]
 
 
-class GitError(AuditError):
-    """Git did not do what it was asked; the message is its own."""
-
-
 def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
     """Run git in a clone and return what it prints.
 
@@ -79,7 +75,7 @@ def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
         text: for its standard input.
 
     Raises:
-        GitError: there is no git, it fails, or it takes more than two minutes.
+        AuditError: there is no git, it fails, or it takes more than two minutes.
     """
     own = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SSH_ASKPASS"))}
     ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
@@ -93,21 +89,17 @@ def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
             timeout=_TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
-        raise GitError(f"git {arguments[0]} in {folder}: no answer") from error
+        raise AuditError(f"git {arguments[0]} in {folder}: no answer") from error
     except (OSError, ValueError) as error:
-        raise GitError(f"git: cannot be run ({error})") from error
+        raise AuditError(f"git: cannot be run ({error})") from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise GitError(f"git {arguments[0]} in {folder}: {said[0].removeprefix('fatal: ')}")
+        raise AuditError(f"git {arguments[0]} in {folder}: {said[0].removeprefix('fatal: ')}")
     return done.stdout
 
 
 class Repository:
-    """A clone of the project.
-
-    Attributes:
-        folder: its root.
-    """
+    """A clone of the project, by its root."""
 
     def __init__(self, folder: Path, project: Project | None = None) -> None:
         self.folder = folder
@@ -123,7 +115,7 @@ class Repository:
             if reason := _harm(self.folder):
                 return f"{self.folder}: {reason}"
             git(self.folder, "rev-parse", "HEAD")
-        except (GitError, BadFileError) as error:
+        except AuditError as error:
             return str(error)
         return None
 
@@ -153,7 +145,7 @@ class Repository:
         command = ("ls-tree", "-r", "-z", "--name-only", _hexadecimal(commit), "--", f"./{folder}/")
         try:
             found = git(self.folder, *command) if self.problem is None else b""
-        except GitError:
+        except AuditError:
             found = b""
         return [os.fsdecode(name) for name in found.split(b"\0") if name]
 
@@ -200,7 +192,7 @@ class Repository:
         try:
             ask = new and self.problem is None
             answer = git(self.folder, "cat-file", "--batch", text=text) if ask else b""
-        except GitError:
+        except AuditError:
             answer = b""
         position = 0
         for name in new if answer else ():
@@ -264,7 +256,7 @@ def _harm(folder: Path) -> str | None:
 
     Raises:
         BadFileError: a part of the configuration cannot be read.
-        GitError: git cannot read it.
+        AuditError: git cannot read it.
     """
     place = _git_folder(folder)
     for part, reason in _PARTS.items():

@@ -25,6 +25,9 @@ _ARMOUR = re.compile(
 )
 _MAX = 1 << 16
 
+# How many lines of a history it is about, its bytes, and those of its signature.
+Signed = tuple[int, bytes, bytes]
+
 
 def sign(study: StudyFolder, key: Path) -> Path:
     """Sign the head of a study's history; return the file that was signed, next to its ``.sig``.
@@ -56,13 +59,13 @@ def sign(study: StudyFolder, key: Path) -> Path:
     return target
 
 
-def signatures(study: StudyFolder) -> tuple[dict[str, int], dict[str, Problem]]:
-    """Return the signed heads of a study with the lines each is about, and what else lies there.
+def signatures(study: StudyFolder) -> tuple[dict[str, Signed], dict[str, Problem]]:
+    """Return the signed heads of a study by name, and what else lies there.
 
     Both are by the name of a file below provenance/signatures/. A head that is good has a signature
     next to it, ``.sig``; whatever is neither is wrong.
     """
-    good: dict[str, int] = {}
+    good: dict[str, Signed] = {}
     wrong: dict[str, Problem] = {}
     names = [name for name, _ in files_below(study.folder, SIGNATURES)]
     for name in names:
@@ -71,7 +74,7 @@ def signatures(study: StudyFolder) -> tuple[dict[str, int], dict[str, Problem]]:
             wrong[name] = Problem(State.FOREIGN, "foreign", "is no signature of this history")
         elif head == name:
             try:
-                good[name] = _signed_lines(study, name)
+                good[name] = _signed(study, name)
             except ValueError as error:
                 wrong[name] = Problem(State.BROKEN_CHAIN, "signature", str(error))
                 detail = f"belongs to {name.rpartition('/')[2]}, which is not as it was signed"
@@ -102,12 +105,12 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
     for name, problem in wrong.items():
         findings.add(name, problem)
     signed, total = 0, len(study.history.hashes)
-    for name, lines in good.items():
+    for name, (lines, content, armour) in good.items():
         findings.add(name)
         findings.add(f"{name}.sig")
         if signers is None:
             findings.notes.append(f"lines 1 to {lines} are signed; --signers FILE asks by whom")
-        elif signer := _signer(study, name, signers):
+        elif signer := _signer(content, armour, signers):
             findings.notes.append(f"lines 1 to {lines} are signed by {signer}")
             signed = max(signed, lines)
         else:
@@ -118,14 +121,15 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
         findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "signature", detail))
 
 
-def _signed_lines(study: StudyFolder, name: str) -> int:
-    """Return how many lines of the history a signed file is about.
+def _signed(study: StudyFolder, name: str) -> Signed:
+    """Return what is signed of the history, and the signature.
 
     Raises:
         ValueError: it cannot be read, is about another history, or not signed; the message says so.
     """
     try:
-        content = parse_json(read_bytes(study.path(name), study.folder, _MAX))
+        text = read_bytes(study.path(name), study.folder, _MAX)
+        content = parse_json(text)
         signature = read_bytes(study.path(f"{name}.sig"), study.folder, _MAX)
     except BadFileError as error:
         raise ValueError(error.reason) from error
@@ -141,17 +145,11 @@ def _signed_lines(study: StudyFolder, name: str) -> int:
         raise ValueError(f"was signed for the study {content.get('study')!r}, not {study.name!r}")
     if not _ARMOUR.fullmatch(signature):
         raise ValueError("is signed by what is no signature of OpenSSH")
-    return lines
+    return lines, text, signature
 
 
-def _signer(study: StudyFolder, name: str, signers: Path) -> str | None:
-    """Return who of the signers has signed a file, if one has."""
-    try:
-        content, armour = (
-            read_bytes(study.path(file), study.folder, _MAX) for file in (name, f"{name}.sig")
-        )
-    except BadFileError:
-        return None
+def _signer(content: bytes, armour: bytes, signers: Path) -> str | None:
+    """Return who of the signers has signed a text, if one has."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(armour)
         file.flush()

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from audit_trail.errors import AuditError, BadFileError, MissingFileError
-from audit_trail.files import read_bytes, read_json, sha256_of
+from audit_trail.files import MAX_BYTES, open_file, read_bytes, read_json, sha256_of
 from audit_trail.format import HISTORY, KEPT_FOLDERS, PROVENANCE
 from audit_trail.history import History, read_history
 from audit_trail.project import current
@@ -89,13 +89,17 @@ class StudyFolder:
             self.hashed[name] = sha256_of(f"{self.folder}/{name}", str(self.folder))
         return self.hashed[name]
 
-    def compared(self, name: str, sha256: str) -> tuple[str, str]:
+    def compared(self, name: str, sha256: str, hashed: bool = True) -> tuple[str, str]:
         """Return how a file differs from what a record says of it, as a kind and in words.
 
-        Both are empty where its bytes are the recorded ones. The kind is "withheld" (when this was
+        Both are empty where its bytes are the recorded ones or, unless they are to be hashed, where
+        it can be opened. The kind is "withheld" (when this was
         published, with this sha256), "missing", "bytes", or another kind of ``BadFileError``.
         """
         try:
+            if not hashed:
+                with open_file(f"{self.folder}/{name}", str(self.folder), MAX_BYTES):
+                    return "", ""
             found = self.sha256(name)
         except BadFileError as error:
             if error.kind == "missing" and self.history.withheld.get(name) == sha256:

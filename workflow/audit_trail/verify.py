@@ -5,7 +5,6 @@ import random
 
 from audit_trail.chain import SECONDS, Chain, Checks
 from audit_trail.errors import BadFileError
-from audit_trail.files import MAX_BYTES, open_file
 from audit_trail.findings import Findings, Problem, State
 from audit_trail.format import HISTORY, KEPT_FOLDERS, LOCK, PROVENANCE
 from audit_trail.project import current
@@ -155,18 +154,7 @@ def _add_lost_outputs(
 def _file_problems(
     study: StudyFolder, name: str, sha256: str, hashed: bool = True
 ) -> list[Problem]:
-    """Return how a file differs from what records say; unless hashed, whether it can be read."""
-    kind = reason = ""
-    if hashed:
-        kind, reason = study.compared(name, sha256)
-    else:
-        try:
-            with open_file(f"{study.folder}/{name}", str(study.folder), MAX_BYTES):
-                pass
-        except BadFileError as error:
-            kind, reason = error.kind, error.reason
-            if kind == "missing" and study.history.withheld.get(name) == sha256:
-                kind = "withheld"
+    kind, reason = study.compared(name, sha256, hashed)
     if kind in ("", "withheld"):
         return []
     if kind == "missing":

@@ -32,27 +32,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Work:
-    """What a project says of a job.
+    """What a project says of a job."""
 
-    Attributes:
-        project: name of its command.
-        stage: word of that command.
-        parameters: named and resolved; plain JSON values.
-        seeds: by what they are for.
-        definition: hash of configuration and source, with its count; empty when run by hand.
-        source: hash of each module behind it.
-        root: of the code that runs: where a clone of it has ``.git``.
-        image: name and sha256 of the container image that it runs in, if any.
-    """
-
-    project: str
-    stage: str
-    parameters: dict[str, Any]
-    seeds: dict[str, int] = field(default_factory=dict)
-    definition: str = ""
-    source: dict[str, str] = field(default_factory=dict)
-    root: Path = Path()
-    image: tuple[str, str] | None = None
+    project: str  # name of its command
+    stage: str  # word of that command
+    parameters: dict[str, Any]  # named and resolved; plain JSON values
+    seeds: dict[str, int] = field(default_factory=dict)  # by what they are for
+    definition: str = ""  # hash of configuration and source, with its count; empty: run by hand
+    source: dict[str, str] = field(default_factory=dict)  # hash of each module behind it
+    root: Path = Path()  # of the code that runs: where a clone of it has ``.git``
+    image: tuple[str, str] | None = None  # name and sha256 of the container image, if any
 
 
 @contextmanager
@@ -107,42 +96,68 @@ def recorded(
     read.append(_kept(folder, "source", canonical_json(work.source)))
     started = _now()
     yield mark
-    statement = {
-        "_type": STATEMENT,
-        "subject": [_output(path, folder) for path in outputs],
-        "predicateType": PREDICATE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": {"stage": work.stage, **work.parameters},
-                "internalParameters": {
-                    "definition": work.definition,
-                    "seeds": work.seeds,
-                    "command": [work.project, *sys.argv[1:]],
-                    **({} if commit.unknown is None else {"unknownCommit": commit.unknown}),
-                },
-                "resolvedDependencies": read + _surroundings(work, commit, folder),
-            },
-            "runDetails": {
-                "builder": {"id": BUILDER, "version": environment.interpreter()},
-                "metadata": {
-                    "invocationId": str(uuid.uuid4()),
-                    "startedOn": started,
-                    "finishedOn": _now(),
-                },
-                "byproducts": [{"name": "machine", "annotations": environment.machine()}],
-            },
-        },
+    internal = {
+        "definition": work.definition,
+        "seeds": work.seeds,
+        "command": [work.project, *sys.argv[1:]],
+        **({} if commit.unknown is None else {"unknownCommit": commit.unknown}),
     }
-    text = as_text(statement)
+    times = {"invocationId": str(uuid.uuid4()), "startedOn": started, "finishedOn": _now()}
+    text = statement_text(
+        [_output(path, folder) for path in outputs],
+        {"stage": work.stage, **work.parameters},
+        internal,
+        read + _surroundings(work, commit, folder),
+        environment.interpreter(),
+        times,
+        environment.machine(),
+    )
     write_text(record, text)
     entry = {"record": record.relative_to(folder).as_posix(), "statement": json.loads(text)}
     append_entry(folder, entry | {"sha256": _sha256(text)})
 
 
-def as_text(statement: dict[str, Any]) -> str:
-    """Return the text of the file of a record."""
+def statement_text(
+    subject: list[dict[str, Any]],
+    parameters: dict[str, Any],
+    internal: dict[str, Any],
+    dependencies: list[dict[str, Any]],
+    version: dict[str, Any],
+    metadata: dict[str, Any],
+    machine: dict[str, Any],
+) -> str:
+    """Return the text of the file of a record, from its parts."""
+    build = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": parameters,
+        "internalParameters": internal,
+        "resolvedDependencies": dependencies,
+    }
+    run = {
+        "builder": {"id": BUILDER, "version": version},
+        "metadata": metadata,
+        "byproducts": [{"name": "machine", "annotations": machine}],
+    }
+    statement = {
+        "_type": STATEMENT,
+        "subject": subject,
+        "predicateType": PREDICATE,
+        "predicate": {"buildDefinition": build, "runDetails": run},
+    }
     return json.dumps(statement, indent=1, sort_keys=True) + "\n"
+
+
+def resource(name: str, sha256: str, **annotations: str) -> dict[str, Any]:
+    """Return a file as in-toto describes it, by name and digest."""
+    more = {"annotations": annotations} if annotations else {}
+    return {"name": name, "digest": {"sha256": sha256}, **more}
+
+
+def code_at(commit: str, uncommitted: str | None) -> dict[str, Any]:
+    """Return the code of a job as in-toto describes it."""
+    dirty = {} if uncommitted is None else {"uncommittedSha256": uncommitted}
+    digest = {"gitCommit": commit}
+    return {"name": "code", "digest": digest, "annotations": {"role": "code", **dirty}}
 
 
 def append_entry(study: Path, entry: dict[str, Any]) -> None:
@@ -185,11 +200,9 @@ def _surroundings(work: Work, commit: environment.Commit, study: Path) -> list[d
         text = lock.read_text(encoding="utf-8")
         result.append(_kept(study, "lock", text, file=f"envs/{lock.name}"))
     if work.image is not None:
-        result.append(_resource(*work.image, role="image"))
+        result.append(resource(*work.image, role="image"))
     if commit.sha is not None:
-        dirty = {} if commit.uncommitted is None else {"uncommittedSha256": commit.uncommitted}
-        code = {"name": "code", "digest": {"gitCommit": commit.sha}}
-        result.append(code | {"annotations": {"role": "code", **dirty}})
+        result.append(code_at(commit.sha, commit.uncommitted))
     return result
 
 
@@ -198,30 +211,24 @@ def _kept(study: Path, role: str, text: str, **more: str) -> dict[str, Any]:
     name = kept_name(role, _sha256(text))
     if not (study / name).exists():
         write_text(study / name, text)
-    return _resource(name, _sha256(text), role=role, **more)
+    return resource(name, _sha256(text), role=role, **more)
 
 
 def _input(path: Path, sha256: str, study: Path) -> dict[str, Any]:
     if (inside := _within(path, study)) is None:
-        return _resource(path.as_posix(), sha256, role="external")
-    return _resource(inside, sha256, role="input")
+        return resource(path.as_posix(), sha256, role="external")
+    return resource(inside, sha256, role="input")
 
 
 def _output(path: Path, study: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: announced as an output, but not written")
-    return _resource(str(_within(path, study)), sha256_of(path))
+    return resource(str(_within(path, study)), sha256_of(path))
 
 
 def _within(path: Path, study: Path) -> str | None:
     whole, root = path.resolve(), study.resolve()
     return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else None
-
-
-def _resource(name: str, sha256: str, **annotations: str) -> dict[str, Any]:
-    """Return a file as in-toto describes it, by name and digest."""
-    more = {"annotations": annotations} if annotations else {}
-    return {"name": name, "digest": {"sha256": sha256}, **more}
 
 
 def _sha256(text: str) -> str:

@@ -32,17 +32,16 @@ RESULTS = (
 
 @dataclass(frozen=True)
 class Trials:
-    """What one experiment is chosen from.
-
-    Attributes:
-        task: of the experiment.
-        sequences: for each k of the set that trials are measured on.
-        runs: of each trial.
-    """
+    """What one experiment is chosen from: the runs of each trial; ``sequences`` for each k."""
 
     task: Task
     sequences: int
     runs: dict[str, list[Run]]
+
+    @property
+    def by_name(self) -> dict[str, Run]:
+        """Every run once, by its identifier."""
+        return {run.identifier: run for runs in self.runs.values() for run in runs}
 
     @property
     def data_name(self) -> str:
@@ -52,13 +51,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class ResolvedStudy:
-    """A study and its runs.
-
-    Attributes:
-        study: as its file says, with the settings that were chosen.
-        imported: runs that were imported, by experiment.
-        trials: of each experiment that selects.
-    """
+    """A study with the settings that were chosen, and its runs; imported ones by experiment."""
 
     study: Study
     imported: dict[str, list[Run]] = field(default_factory=dict)
@@ -72,8 +65,7 @@ class ResolvedStudy:
     @cached_property
     def trial_runs(self) -> dict[str, Run]:
         """Every run of a trial, by its identifier."""
-        trials = [runs for tried in self.trials.values() for runs in tried.runs.values()]
-        return {run.identifier: run for runs in trials for run in runs}
+        return {name: run for tried in self.trials.values() for name, run in tried.by_name.items()}
 
     @property
     def undecided(self) -> list[str]:
@@ -94,29 +86,7 @@ class ResolvedStudy:
     @cached_property
     def experiments(self) -> dict[str, list[str]]:
         """Experiments with a run, and the identifiers of their runs by depth and seed."""
-        found = {
-            name: self.imported.get(name) or self.study.runs(name) for name in self.study.variants
-        }
-        return {name: [run.identifier for run in runs] for name, runs in found.items() if runs}
-
-    @cached_property
-    def trained_experiments(self) -> dict[str, list[str]]:
-        """The experiments whose runs are trained."""
-        return {
-            name: runs
-            for name, runs in self.experiments.items()
-            if all(run in self.trained for run in runs)
-        }
-
-    @property
-    def compiled_experiments(self) -> list[str]:
-        """Names of the experiments whose models are written down."""
-        return [name for name, variant in self.study.variants.items() if variant.is_compiled]
-
-    @property
-    def titles(self) -> dict[str, str]:
-        """The title of each experiment."""
-        return {name: variant.title for name, variant in self.study.variants.items()}
+        return identifiers(self.summary.experiments)
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -162,11 +132,13 @@ class ResolvedStudy:
     @cached_property
     def summary(self) -> "StudySummary":
         """What commands about many runs need of it."""
+        variants = self.study.variants
+        runs = {name: self.imported.get(name) or self.study.runs(name) for name in variants}
         return StudySummary(
             self.study.study,
-            self.titles,
-            tuple(self.compiled_experiments),
-            {name: [self.runs[run] for run in runs] for name, runs in self.experiments.items()},
+            {name: variant.title for name, variant in variants.items()},
+            tuple(name for name, variant in variants.items() if variant.is_compiled),
+            {name: some for name, some in runs.items() if some},
             {name: tried.runs for name, tried in self.trials.items()},
         )
 
@@ -290,7 +262,7 @@ def read_choice(path: Path, trials: Mapping[str, list[Run]]) -> str | None:
         return None
 
 
-def resolve(study: Study, imported: Mapping[str, list[Run]] | None = None) -> ResolvedStudy:
+def resolve(study: Study) -> ResolvedStudy:
     """Return a study with its runs, after checking its figures.
 
     Raises:
@@ -299,7 +271,7 @@ def resolve(study: Study, imported: Mapping[str, list[Run]] | None = None) -> Re
     for name, figure in study.figures.items():
         if mistake := _mistake(study, figure):
             raise ConfigError(f"figures.{name}{mistake}")
-    return ResolvedStudy(study, dict(imported or {}))
+    return ResolvedStudy(study)
 
 
 def _mistake(study: Study, figure: FigureSpec) -> str:

@@ -66,10 +66,7 @@ rule alignment:
         "--definition {params.definition} --record {output.record} > {log} 2>&1"
 
 
-rule attention:
-    input:
-        model=f"{RESULTS}/runs/{{run}}/model.safetensors",
-        data=data_of,
+use rule alignment as attention with:
     output:
         table=f"{RESULTS}/runs/{{run}}/attention-k{{k}}.csv",
         record=record_of("attention", "{run}-k{k}"),
@@ -79,17 +76,10 @@ rule attention:
         f"{RESULTS}/benchmarks/attention/{{run}}-k{{k}}.tsv"
     wildcard_constraints:
         k="[0-9]+",
-    threads: 1
-    resources:
-        **resources_for(ATTENTION),
     params:
         **params_of("attention/{run}-k{k}"),
     message:
         "Attention of {wildcards.run} on one string, asked for k = {wildcards.k}"
-    shell:
-        "logdepth attention --model {input.model} --data {input.data} --output {output.table} "
-        "{params.options} --threads {threads} "
-        "--definition {params.definition} --record {output.record} > {log} 2>&1"
 
 
 rule ablation:

@@ -7,10 +7,9 @@ SELECTION_TARGETS = [
 ] + records(*(f"select/{experiment}" for experiment in RESOLVED.trials))
 
 TRIAL_DATA = {
-    run.identifier: trials.data_name
+    run: trials.data_name
     for trials in RESOLVED.trials.values()
-    for some in trials.runs.values()
-    for run in some
+    for run in trials.by_name
 }
 
 
@@ -23,7 +22,7 @@ rule selected:
         SELECTION_TARGETS,
 
 
-rule trial:
+use rule evaluate as trial with:
     input:
         model=f"{RESULTS}/runs/{{run}}/model.safetensors",
         data=lambda wildcards: f"{RESULTS}/data/{TRIAL_DATA[wildcards.run]}.safetensors",
@@ -36,28 +35,16 @@ rule trial:
         f"{RESULTS}/benchmarks/trial/{{run}}.tsv"
     wildcard_constraints:
         run=one_of(TRIALS),
-    threads: 1
-    resources:
-        **resources_for(EVALUATION),
     params:
         **params_of("trial/{run}"),
     message:
         "Measuring the trial {wildcards.run}"
-    shell:
-        "logdepth evaluate --model {input.model} --data {input.data} --output {output.table} "
-        "{params.options} --threads {threads} "
-        "--definition {params.definition} --record {output.record} > {log} 2>&1"
 
 
 rule select:
     input:
         lambda wildcards: files_of(
-            {
-                run.identifier
-                for some in RESOLVED.trials[wildcards.experiment].runs.values()
-                for run in some
-            },
-            "trial.csv",
+            RESOLVED.trials[wildcards.experiment].by_name, "trial.csv"
         ),
     output:
         choice=f"{RESULTS}/selection/{{experiment}}.json",

@@ -47,7 +47,6 @@ def try_options(site: Site, *, gpu: bool) -> None:
         kind = "with a GPU" if gpu else "without a GPU"
         said = " ".join(tried.stderr.replace("allocation failure:", "").split())
         raise UserError(
-            f"Slurm refuses jobs {kind}: {said}. Asked for: {shlex.join(command[2:])}. Right would "
-            "be a Slurm that answers, and its names in site.yaml or LOGDEPTH_PARTITION, _ACCOUNT, "
-            "_QOS, _GPU_MODEL"
+            f"Slurm refuses jobs {kind}: {said}. Asked for: {shlex.join(command[2:])}. Expected "
+            "names that Slurm knows in site.yaml or LOGDEPTH_PARTITION, _ACCOUNT, _QOS, _GPU_MODEL"
         )

@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from audit_trail.chain import Checks
-from audit_trail.copies import copy_study, new_folder
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import read_bytes
 from audit_trail.findings import require_intact
-from audit_trail.format import BUILD_TYPE, BUILDER, LOCK, PREDICATE, PROVENANCE, STATEMENT
+from audit_trail.format import LOCK, PROVENANCE
+from audit_trail.publish import copy_study, new_folder
 from audit_trail.records import Record
 from audit_trail.study import StudyFolder, open_study
 from audit_trail.verify import belonging, verify
-from audit_trail.writer import append_entry, as_text
+from audit_trail.writer import append_entry, code_at, resource, statement_text
 
 _SAFE = re.compile(r"[^/\\@:~\x00-\x1f]*")
+_TIMES = ("invocationId", "startedOn", "finishedOn")
 _MOMENT = re.compile("[-0-9a-fA-FTZ:.+]+")
 # What a record calls a place or a person, and accounts that are called the same everywhere.
 _TELLING = re.compile("host|user|account|cluster|node", re.IGNORECASE)
@@ -105,26 +106,34 @@ def _text(record: Record, find: Finder) -> str:
     Raises:
         AuditError: what is safe names somebody.
     """
-    kept = _kept(record.statement, _STATEMENT)
-    if telling := find(json.dumps(kept, ensure_ascii=False)):
+    run = record.statement["predicate"]["runDetails"]
+    internal = {"command": [], "definition": record.definition, "seeds": _safe(record.seeds)}
+    read = [resource(r.name, r.sha256, role=r.role) for r in (*record.inputs, *record.kept)]
+    for r in (*record.external, *([record.image] if record.image else [])):
+        # Where it was may tell somebody; what it is called within that folder is kept.
+        last = _safe(re.split(r"[/\\]", r.name)[-1]) or r.role
+        read.append(resource(last, r.sha256, role=r.role))
+    if record.commit is not None:
+        read.append(code_at(record.commit, record.uncommitted))
+    text = statement_text(
+        [resource(output.name, output.sha256) for output in record.outputs],
+        _safe({"stage": record.stage, **record.parameters}),
+        internal,
+        read,
+        _some(record.interpreter, "python", "implementation", "machine"),
+        {k: _moment(v) for k, v in run["metadata"].items() if k in _TIMES},
+        _some(record.machine, "processor", "cores"),
+    )
+    if telling := find(json.dumps(json.loads(text), ensure_ascii=False)):
         raise AuditError(
             f"{record.name}: holds {telling!r}, which may name a host, a user or a home folder; "
             f"expected a study without it, or --harmless {telling} if it tells nobody anything"
         )
-    return as_text(kept)
+    return text
 
 
-def _kept(value: Any, allowed: Any) -> Any:
-    """Return the part of a plain JSON value that is allowed: its form, with functions at its ends.
-
-    A list of one form is that of each item.
-    """
-    if isinstance(allowed, dict):
-        given = value if isinstance(value, dict) else {}
-        return {key: _kept(given[key], inner) for key, inner in allowed.items() if key in given}
-    if isinstance(allowed, list):
-        return [_kept(item, allowed[0]) for item in value] if isinstance(value, list) else []
-    return allowed(value)
+def _some(values: dict[str, Any], *names: str) -> Any:
+    return _safe({name: values[name] for name in names if name in values})
 
 
 def _safe(value: Any) -> Any:
@@ -138,48 +147,6 @@ def _safe(value: Any) -> Any:
 
 def _moment(value: Any) -> str:
     return value if isinstance(value, str) and _MOMENT.fullmatch(value) else "withheld"
-
-
-def _as_is(value: Any) -> Any:
-    return value
-
-
-def _dependency(value: Any) -> Any:
-    kept = _kept(value, _RESOURCE)
-    if kept.get("annotations", {}).get("role") in ("external", "image"):
-        kept["name"] = _safe(re.split(r"[/\\]", kept["name"])[-1]) or "external"
-    return kept
-
-
-# Names within the study were checked when the record was read, and so were digests.
-_RESOURCE = {
-    "name": _as_is,
-    "digest": {"sha256": _as_is, "gitCommit": _as_is},
-    "annotations": {"role": _safe, "uncommittedSha256": _as_is},
-}
-_STATEMENT = {
-    "_type": lambda _: STATEMENT,
-    "subject": [_RESOURCE],
-    "predicateType": lambda _: PREDICATE,
-    "predicate": {
-        "buildDefinition": {
-            "buildType": lambda _: BUILD_TYPE,
-            "externalParameters": _safe,
-            "internalParameters": {"command": lambda _: [], "definition": _safe, "seeds": _safe},
-            "resolvedDependencies": [_dependency],
-        },
-        "runDetails": {
-            "builder": {
-                "id": lambda _: BUILDER,
-                "version": {"python": _safe, "implementation": _safe, "machine": _safe},
-            },
-            "metadata": {"invocationId": _moment, "startedOn": _moment, "finishedOn": _moment},
-            "byproducts": [
-                {"name": _safe, "annotations": {"processor": _safe, "cores": _safe}},
-            ],
-        },
-    },
-}
 
 
 def _finder(study: StudyFolder, harmless: frozenset[str]) -> Finder:

@@ -18,12 +18,12 @@ from urllib.parse import quote
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from audit_trail.copies import copy_study, new_folder
 from audit_trail.errors import AuditError
 from audit_trail.export.citation import FILE, Entity, read_citation
 from audit_trail.files import canonical_json, digest, read_bytes
 from audit_trail.plain import facts, parameters
 from audit_trail.project import Project
+from audit_trail.publish import copy_study, new_folder
 from audit_trail.records import Record, Resource
 from audit_trail.repository import Repository
 from audit_trail.study import StudyFolder
@@ -168,8 +168,8 @@ class _Study:
             ),
             object=[
                 _entity(
-                    *("ControlAction", _identify("control", _title(record))),
-                    name=f"Snakemake starts {_title(record)}",
+                    *("ControlAction", _identify("control", record.title)),
+                    name=f"Snakemake starts {record.title}",
                     instrument={"@id": _identify("step", record.stage)},
                     object=jobs[record.name],
                 )
@@ -244,7 +244,7 @@ class _Study:
             for name, v in parameters(record).items()
         ]
         return self._action(
-            *("CreateAction", f"job/{_title(record)}", _title(record), record),
+            *("CreateAction", f"job/{record.title}", record.title, record),
             description=shlex.join(record.command),
             instrument=self._tool(record),
             object=[*map(self._resource, (*record.inputs, *record.external)), *values],
@@ -360,7 +360,3 @@ def _described(name: str, sha256: str) -> Entity:
 
 def _identify(*parts: str) -> str:
     return "#" + "/".join(quote(part, safe="/") for part in parts if part)
-
-
-def _title(record: Record) -> str:
-    return record.name.partition("/")[2].removesuffix(".json")

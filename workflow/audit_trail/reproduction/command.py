@@ -32,19 +32,12 @@ STUDY_FILE = "study.json"
 
 @dataclass(frozen=True)
 class Command:
-    """What to run.
-
-    Attributes:
-        record: of the job.
-        path: of the record, for messages.
-        folder: of the study, within the working folder.
-        arguments: of the project's command, the stage first.
-    """
+    """What to run."""
 
     record: Record
-    path: Path
-    folder: str
-    arguments: tuple[str, ...]
+    path: Path  # of the record, for messages
+    folder: str  # of the study, within the working folder
+    arguments: tuple[str, ...]  # of the project's command, the stage first
 
 
 def command_of(project: Project, study: StudyFolder, record: Record) -> Command:

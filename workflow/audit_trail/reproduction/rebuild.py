@@ -89,25 +89,15 @@ def _check(study: StudyFolder, record: Record) -> None:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where jobs run again, each in an empty folder of its own.
-
-    Attributes:
-        project: whose jobs they are.
-        study: that has their records, and inputs.
-        clone: with their commits.
-        folder: to work in.
-        image: the container image, if not where the clone has it.
-        python: interpreter of the environment to use.
-        anyway: whether to use it even where it is not the recorded environment.
-    """
+    """Where jobs run again, each in an empty folder of its own."""
 
     project: Project
-    study: StudyFolder
-    clone: Repository
-    folder: Path
-    image: Path | None = None
-    python: Path = Path(sys.executable)
-    anyway: bool = False
+    study: StudyFolder  # that has their records, and inputs
+    clone: Repository  # with their commits
+    folder: Path  # to work in
+    image: Path | None = None  # the container image, if not where the clone has it
+    python: Path = Path(sys.executable)  # interpreter of the environment to use
+    anyway: bool = False  # whether to use it even where it is not the recorded environment
     _made: dict[tuple[str, str], Path] = field(default_factory=dict)
     _hashes: dict[Path, str] = field(default_factory=dict)
 

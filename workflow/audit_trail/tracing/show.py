@@ -1,40 +1,80 @@
 """A trace for people: its jobs as numbered steps, on a terminal and as a page of HTML.
 
-Both show the same blocks of lines, made from the trace's JSON. Records are files from somebody
-else: each text of theirs is made printable before, and escaped on the page, which runs no script.
+Both show the same lines, made from the trace's JSON. Records are files from somebody else: each
+text of theirs is made printable before, and escaped on the page, which runs no script.
 """
 
 import base64
 import hashlib
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
 from audit_trail.errors import printable
-from audit_trail.tracing.lineage import RECORDED
+from audit_trail.tracing.lineage import MODIFIED, RECORDED
 
 _WIDTH = 100
 _LONGEST = 60
 # Of jobs and of files: more of them stand in the JSON.
 _ON_TERMINAL, _ON_PAGE = 30, 1000
 _APART = 8
+_STYLE = """:root { color-scheme: light dark; }
+body { margin: 2rem auto; max-width: 70rem; font: 15px/1.5 system-ui, sans-serif; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+img { max-width: 100%; background: #fff; }
+b { color: #b07a00; } b.good { color: #2b8a55; font-weight: 400; } b.bad { color: #d0293f; }"""
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
+style-src 'sha256-{policy}'; base-uri 'none'; form-action 'none'">
+<title>Trace of {file}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{file}</h1>
+<p>Where it comes from, as the records of its study tell: each step is a job or the jobs of a stage,
+the nearest first. Files are as found on {now:%Y-%m-%d %H:%M} UTC. <i>audit verify</i> checks the
+records themselves, <i>audit trace --json</i> has all that they say.</p>
+{picture}
+{blocks}
+</body>
+</html>
+"""
+
+
+@dataclass
+class _Line:
+    """A line, with the state that it tells and the steps that it refers to."""
+
+    text: str
+    state: str = ""
+    steps: Sequence[int] = ()
+
+
+@dataclass
+class _Block:
+    """Lines that stand together, the title first, and the number of the step that they are."""
+
+    lines: list[_Line]
+    step: int = 0
 
 
 def as_text(found: dict[str, Any]) -> str:
     """Return a trace as lines for a terminal."""
     lines: list[str] = []
     for block in _blocks(_printable(found), _ON_TERMINAL):
-        lines += ["", " · ".join(filter(None, (block.title, block.state)))]
-        for line in (*block.lines, *block.jobs):
-            steps = f"step {', '.join(map(str, line.steps))}" if line.steps else ""
-            lines.append("   " + " · ".join(filter(None, (line.text, line.state, steps))))
+        steps = [f"step {', '.join(map(str, x.steps))}" if x.steps else "" for x in block.lines]
+        parts = ((x.text, x.state, step) for x, step in zip(block.lines, steps, strict=True))
+        title, *others = (" · ".join(filter(None, part)) for part in parts)
+        lines += ["", title, *(f"   {other}" for other in others)]
     return "\n".join(map(_wrapped, lines[1:])) + "\n"
 
 
@@ -46,49 +86,26 @@ def as_page(found: dict[str, Any], picture: bytes, now: datetime) -> str:
         picture: the figure as PNG, or nothing.
         now: when the files were looked at.
     """
-    return _page().render(
-        file=printable(found["file"]),
-        blocks=list(_blocks(_printable(found), _ON_PAGE)),
-        picture=base64.b64encode(picture).decode(),
-        now=f"{now:%Y-%m-%d %H:%M} UTC",
+    shown = f'<img alt="" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
+    return _PAGE.format(
+        policy=base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(),
+        style=_STYLE,
+        file=escape(printable(found["file"])),
+        now=now,
+        picture=shown if picture else "",
+        blocks="\n".join(map(_as_html, _blocks(_printable(found), _ON_PAGE))),
     )
 
 
-@cache
-def _page() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # What the page's policy calls its own style.
-    environment.filters["csp"] = lambda style: (
-        "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    )
-    return environment.get_template("page.html")
-
-
-@dataclass
-class _Line:
-    """A line of a block, with the state that it tells and the steps that it refers to."""
-
-    text: str
-    state: str = ""
-    steps: Sequence[int] = ()
-
-
-@dataclass
-class _Block:
-    """What stands together; on a page, the lines of jobs and their details are folded."""
-
-    title: str
-    lines: list[_Line]
-    state: str = ""
-    step: int = 0
-    jobs: list[_Line] = field(default_factory=list)
-    details: list[str] = field(default_factory=list)
+def _as_html(block: _Block) -> str:
+    colours = {RECORDED: ' class="good"', "missing": ' class="bad"', MODIFIED: ' class="bad"'}
+    lines = []
+    for line in block.lines:
+        state = f"<b{colours.get(line.state, '')}>{escape(line.state)}</b>" if line.state else ""
+        steps = [f'<a href="#step-{step}">step {step}</a>' for step in line.steps]
+        lines.append(" · ".join(filter(None, (escape(line.text), state, ", ".join(steps)))))
+    anchor = f' id="step-{block.step}"' if block.step else ""
+    return f"<pre{anchor}>" + "\n   ".join(lines) + "</pre>"
 
 
 def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
@@ -106,49 +123,48 @@ def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
         asked = ", ".join(f"{name}={value}" for name, value in rows["conditions"].items())
         title = f"{found['file']}: {len(rows['chosen'])} of {rows['total']} rows have {asked}"
         lines = _first([_Line(_facts(row)) for row in rows["chosen"]], most)
-        yield _Block(title, lines + ([_Line(f"({rows['note']})")] if rows["note"] else []))
-    yield _top(found)
+        note = [_Line(f"({rows['note']})")] if rows["note"] else []
+        yield _Block([_Line(title), *lines, *note])
+    yield _Block(_top(found))
     for number, (stage, jobs) in enumerate(stages.items(), 1):
         keys = {"made": [key for job in jobs for key in made.get(job, [])]}
         keys["from"] = [key for job in jobs.values() for key in job["inputs"]]
         lines = [line for word in keys for line in _groups(word, keys[word], files, steps)]
-        yield _step(number, stage, jobs, lines, most, files)
+        yield _Block(_step(f"{number}. {stage}", [*jobs.values()], lines, most, files), number)
     for key, facts in {**found["environments"], **found["machines"]}.items():
         kept = [files[name] for name in facts.pop("files", [])]
         lines = [_Line(f"{file['role']} {file['sha256'][:12]}", file["state"]) for file in kept]
-        yield _Block(f"{key}: {_facts(facts)}", lines)
+        yield _Block([_Line(f"{key}: {_facts(facts)}"), *lines])
     other = [_Line(file["name"], file["state"]) for file in files.values()]
     if other := [line for line in other if line.state != RECORDED]:
-        yield _Block("not as recorded", _first(other, most))
+        yield _Block([_Line("not as recorded"), *_first(other, most)])
 
 
-def _top(found: dict[str, Any]) -> _Block:
+def _top(found: dict[str, Any]) -> list[_Line]:
     """Return what is said of the traced file itself."""
-    top = found["files"].get(found["root"])
-    lines, state = [], top["state"] if top else ""
-    if by := found["found"]:
+    top, by = found["files"].get(found["root"]), found["found"]
+    lines = [_Line(found["file"], top["state"] if top and not by else "")]
+    if by:
         recorded = f"found by {by['by']} · recorded as {by['recorded as']}"
-        lines, state = [_Line(recorded, by["bytes"])], ""
-        lines += [_Line(f"recorded as well as {other}") for other in by["recorded as well as"]]
+        lines.append(_Line(recorded, by["bytes"]))
     if top:
         there = f", found {top['found']}" if top["found"] else ""
         lines.append(_Line(f"sha256 {top['sha256']}{there}"))
     counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
     study = f"the study {found['study']}; files it comes from, as found now: {counts}"
-    return _Block(found["file"], [*lines, _Line(study)], state)
+    return [*lines, _Line(study)]
 
 
 def _step(
-    number: int,
-    stage: str,
-    jobs: Mapping[str, dict[str, Any]],
+    title: str,
+    jobs: Sequence[dict[str, Any]],
     lines: list[_Line],
     most: int,
     files: Mapping[str, Any],
-) -> _Block:
+) -> list[_Line]:
     """Return the jobs of a stage: what they have in common, and a line for what each has alone."""
     facts = []
-    for job in jobs.values():
+    for job in jobs:
         seeds = {f"{name}.seed": seed for name, seed in job["seeds"].items()}
         code = f"commit {job['commit'][:12]}" if job["commit"] else "no commit"
         changes = "with uncommitted changes" if job["uncommitted"] else ""
@@ -163,26 +179,17 @@ def _step(
         lines.append(_Line(f"with {shared}"))
     if "ran in" in alike:
         lines.append(_Line(f"in {facts[0]['ran in']}"))
-    states = [
-        "" if j["state"] == RECORDED else f"its record is {j['state']}" for j in jobs.values()
-    ]
+    own = [{n: v for n, v in values.items() if n not in alike} for values in facts]
+    each = []
+    for job, values in zip(jobs, own, strict=True):
+        took = "?" if job["seconds"] is None else f"{job['seconds']:.1f} s"
+        ran = f"{str(job['started'])[:16].replace('T', ' ')} UTC, {took}"
+        said = (Path(job["record"]).stem, ran, _facts(_short(values)))
+        state = "" if job["state"] == RECORDED else f"its record is {job['state']}"
+        each.append(_Line(" · ".join(filter(None, said)), state))
     if len(jobs) > 1:
-        own = [_short({n: v for n, v in values.items() if n not in alike}) for values in facts]
-        each = [
-            _Line(" · ".join(filter(None, (_name(job), *_ran(job), _facts(values)))), state)
-            for job, values, state in zip(jobs.values(), own, states, strict=True)
-        ]
-        title = f"{number}. {stage}: {len(jobs)} jobs"
-        return _Block(title, lines, step=number, jobs=_first(each, most))
-    (job,) = jobs.values()
-    title = f"{number}. {stage} {_name(job)} · {', '.join(_ran(job))}"
-    details = [
-        f"record {job['record']}, line {job['line'] or 'none'} of the history",
-        f"run {job['invocation']}",
-        f"definition {job['definition'] or 'none: started by hand'}",
-        " ".join(job["command"])[:4000],
-    ]
-    return _Block(title, lines, states[0], number, details=details)
+        return [_Line(f"{title}: {len(jobs)} jobs"), *lines, *_first(each, most)]
+    return [_Line(f"{title} {each[0].text}", each[0].state), *lines]
 
 
 def _groups(
@@ -227,32 +234,11 @@ def _facts(values: Mapping[str, Any]) -> str:
     words = []
     for name, value in values.items():
         if value not in (None, [], {}, ""):
-            text = _text(value)
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             if len(text) > _LONGEST and isinstance(value, list | dict):
                 text = f"{len(value)} entries"
             words.append(f"{name.removeprefix('run.')} {text}")
     return " · ".join(words)
-
-
-def _text(value: Any) -> str:
-    """Return a plain JSON value in the way people write it."""
-    if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
-
-
-def _name(job: Mapping[str, Any]) -> str:
-    return Path(job["record"]).stem
-
-
-def _ran(job: Mapping[str, Any]) -> tuple[str, str]:
-    """Return when a job started, to the minute, and how long it took."""
-    took = "?" if job["seconds"] is None else f"{job['seconds']:.1f} s"
-    return f"{str(job['started'])[:16].replace('T', ' ')} UTC", took
 
 
 def _printable(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Tracing a file, or chosen rows of a table, back to all that it comes from."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from audit_trail.integrity import Mark, inputs_hash, read_mark
 from audit_trail.project import Narrowed, Project
 from audit_trail.records import Record
 from audit_trail.study import StudyFolder, find_studies, open_study, study_of
-from audit_trail.tracing.lineage import Lineage
+from audit_trail.tracing.lineage import RECORDED, Lineage
 from audit_trail.tracing.rows import choose
 
 _FIGURES = (".pdf", ".png")
@@ -92,14 +93,11 @@ class Tracer:
     def picture(self, found: dict[str, Any]) -> bytes:
         """Return the figure of a trace as PNG, if it is one of the study's and as recorded."""
         study = self._open(Path(found["study"]))
-        maker = study.makers.get(found["root"])
         name = str(Path(found["root"]).with_suffix(".png"))
-        for output in maker.outputs if maker else ():
-            if output.name == name and not study.compared(name, output.sha256)[0]:
-                try:
-                    return read_bytes(study.path(name), study.folder, _PICTURE)
-                except BadFileError:
-                    break
+        drawn = found["root"] in study.makers and name in study.made
+        if drawn and not study.compared(name, study.made[name])[0]:
+            with suppress(BadFileError):
+                return read_bytes(study.path(name), study.folder, _PICTURE)
         return b""
 
     def _elsewhere(self, path: Path) -> tuple[StudyFolder, str, str, dict[str, Any]]:
@@ -122,19 +120,15 @@ class Tracer:
             *(path, sha256, mark),
         )
         if candidates:
-            study, name, recorded = min(candidates, key=lambda found: found[2] != sha256)
-            places = dict.fromkeys(str(found.path(other)) for found, other, _ in candidates)
-            here = str(study.path(name))
-            return (
-                *(study, name, recorded),
-                {
-                    "by": "its bytes" if recorded == sha256 else "the mark in its metadata",
-                    "recorded as": here,
-                    "sha256": sha256,
-                    "bytes": "as recorded" if recorded == sha256 else _OTHER,
-                    "recorded as well as": [place for place in places if place != here],
-                },
-            )
+            study, name, recorded = min(candidates, key=lambda one: one[2] != sha256)
+            same = recorded == sha256
+            found = {
+                "by": "its bytes" if same else "the mark in its metadata",
+                "recorded as": str(study.path(name)),
+                "sha256": sha256,
+                "bytes": RECORDED if same else _OTHER,
+            }
+            return study, name, recorded, found
         missing, expected = "a record of its bytes", "a file as its job wrote it"
         if mark is not None:
             known = f"definition {(mark.definition or 'none')[:12]}, inputs {mark.inputs[:12]}"

@@ -1,25 +1,19 @@
 """``logdepth config``: check a configuration, or print the schema and the default."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from logdepth.cli.options import command
 from logdepth.errors import UserError
 
 
-class Action(StrEnum):
-    """What to do."""
-
-    CHECK = "check"
-    SCHEMA = "schema"
-    DEFAULT = "default"
-    RUNS = "runs"
-
-
+@command
 def config(
-    action: Annotated[Action, typer.Argument(help="What to do.")],
+    action: Annotated[
+        Literal["check", "schema", "default", "runs"], typer.Argument(help="What to do.")
+    ],
     file: Annotated[Path | None, typer.Argument(help="A study, for check and runs.")] = None,
 ) -> None:
     """Check a study, list its runs, or print the schema or the documented default."""
@@ -28,21 +22,19 @@ def config(
     from logdepth.errors import ConfigError
     from logdepth.resolved import resolve
 
-    if action is Action.SCHEMA:
+    if action == "schema":
         print(schema_text(), end="")
-    elif action is Action.DEFAULT:
+    elif action == "default":
         print(default_text(), end="")
     elif file is None:
-        raise UserError(
-            f"'logdepth config {action.value}' needs a file, such as config/laptop.yaml"
-        )
+        raise UserError(f"'logdepth config {action}' needs a file, such as config/laptop.yaml")
     else:
         study = load_study(file)
         try:
             resolve(study)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
-        if action is Action.RUNS:
+        if action == "runs":
             print("\n".join([*study.trained_runs(), *study.compiled_runs()]))
         else:
             runs = f"{len(study.trained_runs())} runs"

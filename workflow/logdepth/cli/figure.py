@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Record, StudyOption, read_settings
+from logdepth.cli.options import Recorded, StudyOption, command, read_settings
 
 
+@command
 def figure(
     name: Annotated[str, typer.Argument(help="Name of the files to write, such as fig02.")],
     figure: Annotated[
@@ -17,8 +18,7 @@ def figure(
     study: StudyOption,
     table: Annotated[list[Path], typer.Option(help="A table it is drawn from; may be repeated.")],
     output: Annotated[Path, typer.Option(help="Folder for the .pdf, .png and .csv.")],
-    definition: Definition = "",
-    record: Record = None,
+    recorded: Recorded,
 ) -> None:
     """Draw one figure: PDF, PNG and the CSV of what it shows."""
     from logdepth import jobs
@@ -26,7 +26,6 @@ def figure(
     from logdepth.errors import UserError
     from logdepth.figures import KINDS, style
     from logdepth.figures.selection import select
-    from logdepth.provenance.record import recorded
     from logdepth.resolved import read_summary
     from logdepth.tables import read_table
 
@@ -37,14 +36,7 @@ def figure(
     summary = read_summary(study)
     module = import_module(f"logdepth.figures.{spec.draws}")
     files = [output / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")]
-    with recorded(
-        jobs.figure(spec, summary),
-        inputs=table,
-        outputs=files,
-        record=record,
-        definition=definition,
-        study=study,
-    ) as mark:
+    with recorded(jobs.figure(spec, summary), inputs=table, outputs=files) as mark:
         # attention-k16.csv is a table of attention.
         kinds = {path.stem.partition("-")[0]: path for path in table}
         tables = {kind: read_table(kind, path) for kind, path in kinds.items()}

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from logdepth.cli.options import command
+
 if TYPE_CHECKING:
     from logdepth.released import Released
 
 
+@command
 def import_(
     folders: Annotated[
         list[Path],

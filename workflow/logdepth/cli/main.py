@@ -1,4 +1,4 @@
-"""``logdepth COMMAND …``: each command's module is imported only when it is asked for."""
+"""``logdepth COMMAND …``: commands import what they need only when they run."""
 
 import logging
 import os
@@ -10,14 +10,12 @@ from pathlib import Path
 import typer
 
 from audit_trail.errors import AuditError
+from logdepth.cli.options import COMMANDS
 from logdepth.errors import UserError
 
-# A file in this folder is a command, its function of the same name; ``import_`` for ``import``.
-COMMANDS = {
-    path.stem.removesuffix("_"): path.stem
-    for path in sorted(Path(__file__).parent.glob("*.py"))
-    if path.stem not in ("__init__", "main", "options")
-}
+# Importing a module of this package registers its commands.
+for _path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+    import_module(f"logdepth.cli.{_path.stem}")
 
 
 def main() -> None:
@@ -32,12 +30,13 @@ def main() -> None:
         lambda: None
     )
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
-    for name in [asked] if asked in COMMANDS else COMMANDS:
-        module = import_module(f"logdepth.cli.{COMMANDS[name]}")
-        if name == "audit":
-            module.register(app)
-        else:
-            app.command(name)(getattr(module, COMMANDS[name]))
+    for name in [asked] if asked in COMMANDS else sorted(COMMANDS):
+        app.command(name)(COMMANDS[name])
+    if asked not in COMMANDS:
+        from audit_trail import commands
+        from logdepth.audited import PROJECT
+
+        commands.register(app, PROJECT)
     try:
         app(prog_name="logdepth")
     except (AuditError, UserError, OSError) as error:

@@ -1,5 +1,9 @@
-"""Options that several commands share, and their parsing."""
+"""What commands share: how each is found, their options, and the record of what they do."""
 
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +17,8 @@ from logdepth.settings import Settings, mistakes
 
 Kind = TypeVar("Kind", bound=Settings)
 
+Command = Callable[..., None]
+Recorded = partial[AbstractContextManager[Any]]
 Definition = Annotated[
     str, typer.Option(help="Hash of the configuration and source behind the outputs.")
 ]
@@ -33,15 +39,53 @@ Device = Annotated[
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the arithmetic.")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
+ModelFile = Annotated[
+    Path, typer.Option(help="A model.safetensors that train, compile or import wrote.")
+]
+DataFile = Annotated[Path, typer.Option(help="The frozen evaluation set of its task.")]
+
+COMMANDS: dict[str, Command] = {}
+"""Every command by its name, as the modules of this package define them."""
+
+
+def command(function: Command) -> Command:
+    """Make a function a command of its name; ``import_`` is ``import``.
+
+    One with a parameter ``recorded`` gets the options --definition and --record in its place. It is
+    ``logdepth.provenance.record.recorded`` with these, and with the study.json of --study.
+    """
+    made = (
+        _recording(function) if "recorded" in inspect.signature(function).parameters else function
+    )
+    COMMANDS[function.__name__.removesuffix("_")] = made
+    return made
+
+
+def _recording(function: Command) -> Command:
+    @wraps(function)
+    def recording(*, definition: str, record: Path | None, **options: Any) -> None:
+        from logdepth.provenance.record import recorded
+
+        study = options.get("study")
+        known = partial(recorded, definition=definition, record=record, study=study)
+        function(**options, recorded=known)
+
+    own = [p for p in inspect.signature(function).parameters.values() if p.name != "recorded"]
+    named = partial(inspect.Parameter, kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    shared = [
+        named("definition", annotation=Definition, default=""),
+        named("record", annotation=Record, default=None),
+    ]
+    # By these typer makes the options.
+    recording.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
+    recording.__dict__["__signature__"] = inspect.Signature([*own, *shared])
+    return recording
 
 
 def read_settings(text: str, kind: type[Kind], option: str) -> Kind:
     """Return the settings that a JSON text, or a JSON or YAML file, holds.
 
-    Args:
-        text: JSON, or the path of a file.
-        kind: class of the settings, or the union of several.
-        option: that it was given by, for messages.
+    ``option`` is the one that the text was given by; ``kind`` may be the union of several classes.
 
     Raises:
         UserError: no such file, not YAML, or not settings of that kind.
@@ -56,18 +100,15 @@ def read_settings(text: str, kind: type[Kind], option: str) -> Kind:
     try:
         settings: Kind = TypeAdapter(kind).validate_python(YAML(typ="safe").load(text))
     except YAMLError as error:
-        raise UserError(f"{source}: not valid YAML or JSON: {_first_line(error)}") from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{source}: not valid YAML or JSON: {reason}") from error
     except ValidationError as error:
         raise UserError(f"{source}: {mistakes(error)[0]}") from error
     return settings
 
 
 def checked_mode(mode: str) -> str:
-    """Return a mode of evaluation.
-
-    Raises:
-        UserError: there is no such mode.
-    """
+    """Return a mode of evaluation, or raise a UserError where there is none of that name."""
     if mode not in ("eval", "train"):
         raise UserError(f"--mode {mode}: expected eval or train")
     return mode
@@ -76,7 +117,3 @@ def checked_mode(mode: str) -> str:
 def run_files(folder: Path, runs: dict[str, Any], *names: str) -> list[Path]:
     """Return the named files of every run."""
     return [folder / run / name for run in runs for name in names]
-
-
-def _first_line(error: Any) -> str:
-    return str(error).splitlines()[0]

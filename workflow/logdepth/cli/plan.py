@@ -1,10 +1,14 @@
 """``logdepth plan``: what a study will cost, before anything runs."""
 
+import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from logdepth.cli.options import command
 
 if TYPE_CHECKING:
     from logdepth.config.run import Run
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
     from logdepth.planning.site import Site
 
 
+@command
 def plan(
     file: Annotated[Path, typer.Option("--config", help="A study, such as config/laptop.yaml.")],
     device: Annotated[
@@ -35,8 +40,6 @@ def plan(
     ] = False,
 ) -> None:
     """Say what a study will cost: runs, time, memory, disk and Slurm jobs."""
-    import os
-
     from logdepth.config.study import load_study
     from logdepth.errors import UserError
     from logdepth.planning.gpus import find_device
@@ -53,8 +56,6 @@ def plan(
     runs = list(study.trained_runs().values())
     if not runs:
         raise UserError(f"{file}: nothing to plan, all its models are imported or compiled")
-
-    import json
 
     from rich.console import Console
 
@@ -120,8 +121,6 @@ def _calibrated(study: "Study", runs: "list[Run]", seconds: float) -> "Calibrati
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    import os
-
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
-from logdepth.cli.options import Definition, Device, Record, RunOption, Threads, read_settings
+from logdepth.cli.options import Device, Recorded, RunOption, Threads, command, read_settings
 
 
+@command
 def train(
     run: RunOption,
     output: Annotated[
         Path,
         typer.Option(help="Folder for model.safetensors, run.json, steps.csv and by_k.csv."),
     ],
+    recorded: Recorded,
     checkpoints: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints; <output>/checkpoints by default.")
     ] = None,
@@ -29,8 +31,6 @@ def train(
             help="Refuse operations whose result varies from run to run; on a CPU by default."
         ),
     ] = None,
-    definition: Definition = "",
-    record: Record = None,
 ) -> None:
     """Train one run, from its newest checkpoint if it was interrupted."""
     from logdepth import jobs
@@ -39,7 +39,6 @@ def train(
     from logdepth.devices import bfloat16_warning, prepare_device
     from logdepth.files import remove_leftovers
     from logdepth.provenance.definition import hash_of
-    from logdepth.provenance.record import recorded
     from logdepth.training.checkpoint import CheckpointStore
     from logdepth.training.interrupts import InterruptedTraining
     from logdepth.training.loop import train as train_run
@@ -47,24 +46,16 @@ def train(
 
     spec = read_settings(run, Run, "--run")
     where = prepare_device(device, threads)
-    store = CheckpointStore(
-        checkpoints or output / "checkpoints", hash_of(definition) or digest(spec.content)
-    )
-    names = ("model.safetensors", "run.json", "steps.csv", "by_k.csv")
+    definition = hash_of(recorded.keywords["definition"]) or digest(spec.content)
+    store = CheckpointStore(checkpoints or output / "checkpoints", definition)
+    files = [output / f for f in ("model.safetensors", "run.json", "steps.csv", "by_k.csv")]
     for folder in (output, store.folder):
         remove_leftovers(folder)
     asks_for_halves = spec.training.is_trained and spec.training.precision == "bfloat16"
     if where.type == "cpu" and asks_for_halves and (line := bfloat16_warning()):
         print(f"logdepth train: {line}", file=sys.stderr)
     try:
-        with recorded(
-            jobs.train(spec),
-            inputs=[],
-            outputs=[output / name for name in names],
-            record=record,
-            definition=definition,
-            device=str(where),
-        ):
+        with recorded(jobs.train(spec), inputs=[], outputs=files, device=str(where)):
             trained = train_run(
                 spec,
                 device=where,

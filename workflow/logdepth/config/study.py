@@ -19,6 +19,8 @@ from logdepth.errors import ConfigError
 from logdepth.settings import Settings, mistakes
 from logdepth.tasks.base import Task
 
+_EXAMPLE = "config/default.yaml"
+
 
 class Evaluation(Settings):
     """How errors are measured: on frozen sets, the same for every run of a task."""
@@ -198,21 +200,19 @@ class Study(Settings):
 
         A variant is named after its experiment and what differs: wide_width64_rate0_02.
         """
-        return {
-            variant: changed
-            for name, experiment in self.experiments.items()
-            for variant, changed in _swept(name, experiment, self.task)
-            if not experiment.select
-        }
+        return self._each_swept(selects=False)
 
     @cached_property
     def trials(self) -> dict[str, Experiment]:
         """What is tried of experiments that select, by the same names as variants."""
+        return self._each_swept(selects=True)
+
+    def _each_swept(self, *, selects: bool) -> dict[str, Experiment]:
         return {
             variant: changed
             for name, experiment in self.experiments.items()
+            if bool(experiment.select) is selects
             for variant, changed in _swept(name, experiment, self.task)
-            if experiment.select
         }
 
     def variants_of(self, experiment: str) -> list[str]:
@@ -285,11 +285,11 @@ class Study(Settings):
 
     def trained_runs(self) -> dict[str, Run]:
         """Return every run to train by its identifier; experiments may share runs."""
-        return self._all_runs(is_compiled=False)
+        return {run.identifier: run for run in self._all_runs() if run.training.is_trained}
 
     def compiled_runs(self) -> dict[str, Run]:
         """Return every run to compile by its identifier."""
-        return self._all_runs(is_compiled=True)
+        return {run.identifier: run for run in self._all_runs() if not run.training.is_trained}
 
     def _runs_of(self, name: str, spec: Experiment) -> list[Run]:
         if spec.imported:
@@ -300,14 +300,8 @@ class Study(Settings):
             for seed in ((0,) if spec.is_compiled else spec.seeds or self.seeds)
         ]
 
-    def _all_runs(self, *, is_compiled: bool) -> dict[str, Run]:
-        runs = [
-            run
-            for name, spec in self.variants.items()
-            if spec.is_compiled is is_compiled
-            for run in self.runs(name)
-        ]
-        return {run.identifier: run for run in runs}
+    def _all_runs(self) -> list[Run]:
+        return [run for name in self.variants for run in self.runs(name)]
 
     def _run(self, name: str, spec: Experiment, depth: int, seed: int) -> Run:
         definition: dict[str, Any] = {
@@ -389,19 +383,17 @@ def load_study(path: Path, *more: Path, changes: Mapping[str, Any] | None = None
     Raises:
         ConfigError: missing, not YAML, or not a study.
     """
-    content: Any = _content(path)
-    for others in (*map(_content, more), dict(changes or {})):
-        content = _merged(content, others)
+    content: Any = {}
+    for file in (path, *more):
+        content = _merged(content, read_yaml(file, _EXAMPLE))
+    content = _merged(content, dict(changes or {}))
     return read_study(content, ", ".join(map(str, (path, *more))), path.parent)
 
 
 def read_study(config: Mapping[str, Any], source: str, folder: Path = Path("config")) -> Study:
     """Check a configuration and return it as a study.
 
-    Args:
-        config: content of the configuration file.
-        source: its path, for messages.
-        folder: with the studies that it may extend.
+    ``source`` is its path, for messages; in ``folder`` lie the studies that it may extend.
 
     Raises:
         ConfigError: with a line for each mistake, naming file and key.
@@ -415,18 +407,28 @@ def read_study(config: Mapping[str, Any], source: str, folder: Path = Path("conf
         raise ConfigError("\n".join(f"{source}: {line}" for line in mistakes(error))) from error
 
 
-def _content(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, example: str, *, may_be_empty: bool = False) -> dict[str, Any]:
+    """Return the keys and values of a YAML file; ``example`` is one, for messages.
+
+    Raises:
+        ConfigError: missing, unreadable, not YAML, or no mapping.
+    """
     try:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file") from error
+        raise ConfigError(f"{path}: no such file; expected a copy of {example}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: {error.reason} at byte {error.start}; expected UTF-8") from error
+        where = f"{error.reason} at byte {error.start}"
+        raise ConfigError(f"{path}: {where}; expected UTF-8") from error
     except YAMLError as error:
         reason = " ".join(str(error).partition("To suppress")[0].split())
         raise ConfigError(f"{path}: not YAML: {reason}") from error
+    if content is None and may_be_empty:  # nothing but comments
+        return {}
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected 'key: value' lines, as in config/default.yaml")
+        raise ConfigError(f"{path}: expected 'key: value' lines, as in {example}")
     return content
 
 
@@ -439,7 +441,7 @@ def _extended(config: dict[str, Any], source: str, folder: Path) -> dict[str, An
     if not isinstance(name, str) or not base.is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
         raise ConfigError(f"{source}: extends: no study '{name}'; expected one of {known}")
-    content = _content(base)
+    content = read_yaml(base, _EXAMPLE)
     if "extends" in content:
         raise ConfigError(
             f"{source}: extends: {base} extends another itself; expected one that does not"

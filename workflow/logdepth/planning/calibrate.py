@@ -23,11 +23,7 @@ _MOST_STEPS = 2000
 
 @dataclass(frozen=True)
 class Calibration:
-    """Seconds of CPU time of a training step on this machine, one thread.
-
-    Attributes:
-        measured: by shape.
-    """
+    """Seconds of CPU time of a training step on this machine, one thread, by shape."""
 
     measured: dict[Shape, float]
 

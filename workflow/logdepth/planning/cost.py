@@ -36,10 +36,7 @@ _STEP_ROW, _K_ROW, _EVALUATION_ROW, _INTERVALS = 31, 25, 15, 100
 class Shape:
     """All that decides the cost of one training step.
 
-    Attributes:
-        task: of the run.
-        model: of the run.
-        recipe: with nothing but batch and precision; its optimisers count.
+    The recipe has nothing but batch and precision; its optimisers count.
     """
 
     task: Task
@@ -113,6 +110,15 @@ class Cost:
         weights = _FLOAT * self.parameters
         return 2 * self.activation_bytes + (4 + 3) * weights + 2 * self.optimizer_bytes
 
+    @property
+    def work(self) -> dict[str, int]:
+        """What ``step_range`` of a GPU asks of a step: flops, traffic and kernels."""
+        return {
+            "flops": self.step_flops,
+            "traffic": self.traffic_bytes,
+            "kernels": self.kernels,
+        }
+
     def at_batch(self, batch: int, other: int) -> "Cost":
         """Return the same for the forward pass of another batch, counted for ``batch``."""
         return replace(
@@ -164,12 +170,7 @@ def checkpoint_bytes(run: Run, cost: Cost) -> int:
 def disk_bytes(run: Run, cost: Cost, *, ks: int, sequences: int, modes: int) -> int:
     """Return about how many bytes a finished run leaves: weights, metrics and evaluation.
 
-    Args:
-        run: the definition.
-        cost: of its shape.
-        ks: evaluated values of k.
-        sequences: evaluated for each of them.
-        modes: of evaluation.
+    ``ks`` is how many values of k are evaluated, on so many sequences each, in so many modes.
     """
     training = _STEP_ROW * run.training.trained_steps
     by_k = _K_ROW * _INTERVALS * len(run.task.ks)

@@ -18,23 +18,18 @@ WORST_BANDWIDTH = 0.5
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU by its vendor data sheet; rates without sparsity.
+    """A GPU by its vendor data sheet.
 
     Attributes:
         name: as given to ``--device``.
         float32: peak of plain float32, in FLOP/s.
-        tf32: peak of TF32 tensor cores, in FLOP/s; None without. Not used by this project's runs,
-            whose float32 products keep all their bits.
-        float16: peak of float16 tensor cores with float32 sums, in FLOP/s.
-        bfloat16: peak of bfloat16 tensor cores, in FLOP/s; None without.
+        bfloat16: peak of bfloat16 tensor cores without sparsity, in FLOP/s; None without them.
         memory: GPU memory in bytes.
         bandwidth: of that memory, in bytes/s.
     """
 
     name: str
     float32: float
-    tf32: float | None
-    float16: float
     bfloat16: float | None
     memory: int
     bandwidth: float
@@ -44,44 +39,25 @@ class Device:
         return self.float32 if precision == "float32" else self.bfloat16 or self.float32
 
 
-def _device(
-    name: str,
-    float32: float,
-    tf32: float | None,
-    float16: float,
-    bfloat16: float | None,
-    gib: int,
-    gigabytes_a_second: float,
-) -> Device:
-    """Take rates in TFLOP/s, memory in GiB and bandwidth in GB/s, as data sheets print them."""
-    return Device(
-        name,
-        float32 * 1e12,
-        tf32 * 1e12 if tf32 else None,
-        float16 * 1e12,
-        bfloat16 * 1e12 if bfloat16 else None,
-        gib * 2**30,
-        gigabytes_a_second * 1e9,
-    )
-
-
-# Vendor data sheets and architecture white papers (NVIDIA): dense peaks, float32 accumulation.
+# Vendor data sheets and architecture white papers (NVIDIA), in their units: TFLOP/s of float32 and
+# of bfloat16 with float32 accumulation, GiB and GB/s.
+_SHEETS: dict[str, tuple[float, float | None, int, float]] = {
+    "A100-40GB": (19.5, 312, 40, 1555),
+    "A100-80GB": (19.5, 312, 80, 2039),
+    "H100-SXM": (67, 989, 80, 3350),
+    "H100-PCIe": (51, 756, 80, 2000),
+    "V100": (15.7, None, 16, 900),
+    "T4": (8.1, None, 16, 320),
+    "A10": (31.2, 125, 24, 600),
+    "A40": (37.4, 149.7, 48, 696),
+    "L4": (30.3, 121, 24, 300),
+    "L40S": (91.6, 362, 48, 864),
+    "RTX-3090": (35.6, 71, 24, 936),
+    "RTX-4090": (82.6, 165.2, 24, 1008),
+}
 DEVICES = {
-    device.name: device
-    for device in (
-        _device("A100-40GB", 19.5, 156, 312, 312, 40, 1555),
-        _device("A100-80GB", 19.5, 156, 312, 312, 80, 2039),
-        _device("H100-SXM", 67, 495, 989, 989, 80, 3350),
-        _device("H100-PCIe", 51, 378, 756, 756, 80, 2000),
-        _device("V100", 15.7, None, 125, None, 16, 900),
-        _device("T4", 8.1, None, 65, None, 16, 320),
-        _device("A10", 31.2, 62.5, 125, 125, 24, 600),
-        _device("A40", 37.4, 74.8, 149.7, 149.7, 48, 696),
-        _device("L4", 30.3, 60, 121, 121, 24, 300),
-        _device("L40S", 91.6, 183, 362, 362, 48, 864),
-        _device("RTX-3090", 35.6, 35.6, 71, 71, 24, 936),
-        _device("RTX-4090", 82.6, 82.6, 165.2, 165.2, 24, 1008),
-    )
+    name: Device(name, f32 * 1e12, bf16 and bf16 * 1e12, gib * 2**30, rate * 1e9)
+    for name, (f32, bf16, gib, rate) in _SHEETS.items()
 }
 
 
@@ -91,12 +67,11 @@ def find_device(name: str) -> Device | None:
     Raises:
         UserError: not a known name; the message lists those that are.
     """
-    if _plain(name) == "cpu":
-        return None
-    if device := named(name):
-        return device
-    known = ", ".join(DEVICES)
-    raise UserError(f"--device {name}: not a known device; expected cpu, {known}")
+    device = named(name)
+    if device is None and _plain(name) != "cpu":
+        known = ", ".join(DEVICES)
+        raise UserError(f"--device {name}: not a known device; expected cpu, {known}")
+    return device
 
 
 def named(name: str) -> Device | None:
@@ -106,12 +81,7 @@ def named(name: str) -> Device | None:
 
 
 def step_range(
-    device: Device,
-    precision: str,
-    *,
-    flops: int,
-    traffic: int,
-    kernels: int,
+    device: Device, precision: str, *, flops: int, traffic: int, kernels: int
 ) -> tuple[float, float]:
     """Return the least and the most seconds that a training step should take on a GPU.
 
@@ -133,28 +103,15 @@ def step_range(
     return least, most
 
 
-def busy_share(
-    device: Device,
-    precision: str,
-    *,
-    flops: int,
-    traffic: int,
-    kernels: int,
-) -> float:
+def busy_share(device: Device, precision: str, *, flops: int, traffic: int, kernels: int) -> float:
     """Return the part of its longest step that a process should keep a GPU busy, below 1.
 
     While a process prepares launches, kernels of others can run. As long as the parts of all
     add up to 1 at most, each still takes the longest time of ``step_range`` for a step, if the
     GPU does as well as half-way (on a logarithmic scale) between the peaks and the worst that this
     time allows for. So what shares a GPU uses up what that time has to spare, and a model that
-    leaves a GPU idle is never alone on it for caution's sake.
-
-    Args:
-        device: the GPU.
-        precision: of the matrix products.
-        flops: floating-point operations of the step.
-        traffic: bytes of memory it reads and writes.
-        kernels: operations it launches.
+    leaves a GPU idle is never alone on it for caution's sake. The arguments are those of
+    ``step_range``.
     """
     _, most = step_range(device, precision, flops=flops, traffic=traffic, kernels=kernels)
     arithmetic = flops / device.rate(precision) / math.sqrt(WORST_ARITHMETIC)

@@ -1,6 +1,7 @@
 """The plan of a study: its runs, their cost on a device, and the jobs to ask a cluster for."""
 
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from logdepth.config.study import Study
 from logdepth.planning import cost
 from logdepth.planning.gpus import Device, step_range
 from logdepth.planning.makespan import GPU_START, LOCAL_START, makespan
-from logdepth.planning.packs import JobRequest, SlurmJob, make_packs
+from logdepth.planning.packs import SlurmJob, make_packs
 from logdepth.planning.resources import training_requests
 from logdepth.planning.site import Site
 
@@ -23,22 +24,11 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """The runs of one experiment and depth; times are (least, most), the same where measured.
+    """The runs of one experiment and depth that no earlier row has.
 
-    Attributes:
-        experiment: its name.
-        depth: of the models.
-        runs: number of runs; those an earlier row has are left out.
-        steps: trained by each run.
-        parameters: of a model.
-        flops_step: of one step.
-        flops_run: of one run.
-        seconds_step: of one step.
-        seconds_run: of one run.
-        evaluation_seconds: of one run, roughly, start-up included.
-        memory_bytes: of a training process, on a GPU of the GPU's memory.
-        disk_bytes: that a finished run leaves.
-        checkpoint_bytes: of the two checkpoints of a run that trains.
+    Times are (least, most), the same where measured. Evaluation is of one run, roughly, start-up
+    included; memory is that of a training process, on a GPU of the GPU's memory; disk is what a
+    finished run leaves, and checkpoints are the two of a run that trains.
     """
 
     experiment: str
@@ -58,17 +48,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the rows.
+    """Sums over the rows, in core-hours, or GPU-hours on a GPU, and Slurm jobs that train.
 
-    Attributes:
-        runs: to train.
-        flops: of all trainings.
-        training_hours: core-hours, or GPU-hours on a GPU.
-        evaluation_hours: the same for evaluation, roughly.
-        disk_bytes: that the finished runs leave.
-        jobs: Slurm jobs that train.
-        workers: runs at once on this machine: its cores, or one GPU.
-        wall_hours: from first training to last evaluation with that many workers.
+    ``workers`` run at once: the cores of this machine, or one GPU; ``wall_hours`` go from the first
+    training to the last evaluation with that many.
     """
 
     runs: int
@@ -103,121 +86,91 @@ def make_plan(
         ValueError: neither a GPU nor a calibration.
     """
     costs = cost.costs_of(study.trained_runs().values())
+    start = GPU_START if device else LOCAL_START
+
+    def step_of(run: Run) -> Range:
+        shape = cost.shape_of(run)
+        if device:
+            return step_range(device, run.training.precision, **costs[shape].work)
+        if calibration is None:
+            raise ValueError("a plan for a CPU needs a calibration")
+        return (calibration.seconds_per_step(shape),) * 2
+
     rows: list[Row] = []
     seen = set(finished)
     for name, experiment in study.variants.items():
         if experiment.is_compiled:
             continue
-        for depth, same in groupby(study.runs(name), lambda run: run.model.depth):
-            new = [run for run in same if run.identifier not in seen]
-            seen.update(run.identifier for run in new)
+        for _, same in groupby(study.runs(name), lambda run: run.model.depth):
+            new = {run.identifier: run for run in same if run.identifier not in seen}
+            seen |= new.keys()
             if new:
-                rows.append(_row(study, name, depth, new, costs, device, calibration))
-    packs = make_packs(
-        _requests(study, costs, device, calibration, site, finished),
-        most_at_once=site.cpus_per_gpu,
-        max_minutes=site.max_minutes,
-    )
-    start = GPU_START if device else LOCAL_START
-    return rows, packs, _totals(rows, packs, 1 if device else cores, start)
-
-
-def _requests(
-    study: Study,
-    costs: Mapping[cost.Shape, cost.Cost],
-    device: Device | None,
-    calibration: "Calibration | None",
-    site: Site,
-    finished: Collection[str],
-) -> list[JobRequest]:
-    """Return what the cluster is asked for; without a GPU for the times measured here."""
+                run = next(iter(new.values()))
+                counted = costs[cost.shape_of(run)]
+                rows.append(_row(study, name, len(new), run, counted, step_of(run), device))
     runs = {key: run for key, run in study.trained_runs().items() if key not in finished}
     there = site.model_copy(update={"gpu": device.name if device else "none"})
-    requests = training_requests(runs, costs, there)
-    if device is not None or calibration is None:
-        return list(requests.values())
-    return [
-        replace(
-            requests[key],
-            seconds=LOCAL_START
-            + run.training.trained_steps * calibration.seconds_per_step(cost.shape_of(run)),
-        )
-        for key, run in runs.items()
+    requests = [
+        # Without a GPU for the times measured here.
+        replace(asked, seconds=start + runs[key].training.trained_steps * step_of(runs[key])[1])
+        for key, asked in training_requests(runs, costs, there).items()
     ]
+    packs = make_packs(requests, most_at_once=site.cpus_per_gpu, max_minutes=site.max_minutes)
+    return rows, packs, _totals(rows, packs, 1 if device else cores, start)
 
 
 def _row(
     study: Study,
     name: str,
-    depth: int,
-    runs: list[Run],
-    costs: Mapping[cost.Shape, cost.Cost],
+    runs: int,
+    run: Run,
+    counted: cost.Cost,
+    step: Range,
     device: Device | None,
-    calibration: "Calibration | None",
 ) -> Row:
-    run = runs[0]
-    shape = cost.shape_of(run)
     steps = run.training.trained_steps
-    counted = costs[shape]
-    flops, memory = counted.step_flops, counted.memory_bytes
-    if device is not None:
-        memory += cost.GPU_CONTEXT_BYTES
-        step = step_range(
-            device,
-            run.training.precision,
-            flops=flops,
-            traffic=counted.traffic_bytes,
-            kernels=counted.kernels,
-        )
-    elif calibration is not None:
-        memory += cost.PROCESS_BYTES
-        step = (calibration.seconds_per_step(shape),) * 2
-    else:
-        raise ValueError("a plan for a CPU needs a calibration")
-    training = (step[0] * steps, step[1] * steps)
-    ks, evaluation = len(study.ks(run.task)), study.evaluation
-    passes = ks * evaluation.sequences * len(evaluation.modes) / shape.batch
+    of = {
+        "ks": len(study.ks(run.task)),
+        "sequences": study.evaluation.sequences,
+        "modes": len(study.evaluation.modes),
+    }
+    passes = math.prod(of.values()) / cost.shape_of(run).batch
     start = GPU_START if device else LOCAL_START
     return Row(
         experiment=name,
-        depth=depth,
-        runs=len(runs),
+        depth=run.model.depth,
+        runs=runs,
         steps=steps,
         parameters=counted.parameters,
-        flops_step=flops,
-        flops_run=flops * steps,
+        flops_step=counted.step_flops,
+        flops_run=counted.step_flops * steps,
         seconds_step=step,
-        seconds_run=training,
+        seconds_run=(step[0] * steps, step[1] * steps),
         # A forward pass is about a third of a step.
         evaluation_seconds=(start + passes * step[0] / 3, start + passes * step[1] / 3),
-        memory_bytes=memory,
-        disk_bytes=cost.disk_bytes(
-            run, counted, ks=ks, sequences=evaluation.sequences, modes=len(evaluation.modes)
-        ),
+        memory_bytes=counted.memory_bytes
+        + (cost.GPU_CONTEXT_BYTES if device else cost.PROCESS_BYTES),
+        disk_bytes=cost.disk_bytes(run, counted, **of),
         checkpoint_bytes=2 * cost.checkpoint_bytes(run, counted),
     )
 
 
 def _totals(rows: list[Row], packs: list[SlurmJob], workers: int, start: float) -> Totals:
-    def hours(values: Iterable[tuple[int, Range]]) -> Range:
-        pairs = list(values)
-        low, high = (sum(n * span[end] for n, span in pairs) / 3600 for end in (0, 1))
+    def hours(values: list[Range]) -> Range:
+        low, high = (sum(span[end] for span in values) / 3600 for end in (0, 1))
         return low, high
 
     def wall(end: int) -> float:
-        jobs = [
-            seconds
-            for row in rows
-            for seconds in (row.seconds_run[end] + start, row.evaluation_seconds[end])
-            for _ in range(row.runs)
-        ]
-        return makespan(jobs, workers) / 3600
+        jobs = [seconds[end] + start for seconds in training]
+        return makespan(jobs + [seconds[end] for seconds in evaluation], workers) / 3600
 
+    training = [row.seconds_run for row in rows for _ in range(row.runs)]
+    evaluation = [row.evaluation_seconds for row in rows for _ in range(row.runs)]
     return Totals(
         runs=sum(row.runs for row in rows),
         flops=sum(row.runs * row.flops_run for row in rows),
-        training_hours=hours((row.runs, row.seconds_run) for row in rows),
-        evaluation_hours=hours((row.runs, row.evaluation_seconds) for row in rows),
+        training_hours=hours(training),
+        evaluation_hours=hours(evaluation),
         disk_bytes=sum(row.runs * row.disk_bytes for row in rows),
         jobs=len(packs),
         workers=workers,

@@ -54,24 +54,18 @@ def jobs_table(packs: list[SlurmJob], device: Device | None) -> Table:
     gpus = ["GPUs"] if device else []
     for name in ("Slurm jobs", "runs", "at once", *gpus, "CPUs", "memory", "takes", "limit"):
         result.add_column(name, justify="right", no_wrap=True)
-    for (runs, at_once, mem_mb, minutes), same in groupby(packs, _asked):
-        alike = list(same)
-        longest = max(pack.seconds for pack in alike)
+    for _, same in groupby(packs, lambda p: (len(p.members), p.at_once, p.mem_mb, p.minutes)):
+        first, *rest = same
+        longest = max(pack.seconds for pack in (first, *rest))
         result.add_row(
-            str(len(alike)),
-            str(runs),
-            str(at_once),
+            *map(str, (1 + len(rest), len(first.members), first.at_once)),
             *("1" for _ in gpus),
-            str(at_once),
-            f"{mem_mb / 1000:g} GB",
+            str(first.at_once),
+            f"{first.mem_mb / 1000:g} GB",
             duration((longest, longest)),
-            f"{minutes} min",
+            f"{first.minutes} min",
         )
     return result
-
-
-def _asked(pack: SlurmJob) -> tuple[int, int, int, int]:
-    return len(pack.members), pack.at_once, pack.mem_mb, pack.minutes
 
 
 def summary(packs: list[SlurmJob], totals: Totals, site: Site, device: Device | None) -> list[str]:
@@ -92,13 +86,9 @@ def summary(packs: list[SlurmJob], totals: Totals, site: Site, device: Device | 
 
 
 def line(study: str, runs: int, left: int, totals: Totals | None) -> str:
-    """Return one line that says what ``make`` is about to do.
+    """Return one line that says what ``make`` is about to do: train what is ``left`` of the runs.
 
-    Args:
-        study: its name.
-        runs: that it trains in all.
-        left: how many of them are not there yet.
-        totals: of these on this machine's cores; None for a GPU, which is not timed.
+    ``totals`` are of these on this machine's cores; None for a GPU, which is not timed.
     """
     where = f"figures in results/{study}/figures, logs in results/{study}/logs"
     if not left:
@@ -119,12 +109,7 @@ def notes(
 ) -> list[str]:
     """Return lines that say what the times rest on.
 
-    Args:
-        rows: of the plan.
-        packs: its Slurm jobs.
-        device: the GPU, or None.
-        calibration: of this machine, without a GPU.
-        load: processes that others kept running here during the calibration.
+    ``load`` is how many processes others kept running here during the calibration.
     """
     lines = []
     if long := [pack for pack in packs if pack.seconds > 60 * pack.minutes]:

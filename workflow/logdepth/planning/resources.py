@@ -10,7 +10,7 @@ from dataclasses import replace
 from logdepth.config.run import Run
 from logdepth.config.study import Study
 from logdepth.planning import cost
-from logdepth.planning.gpus import LAUNCH_SECONDS, Device, busy_share, step_range
+from logdepth.planning.gpus import LAUNCH_SECONDS, busy_share, step_range
 from logdepth.planning.makespan import GPU_HOST_MB, GPU_START, LOCAL_START
 from logdepth.planning.packs import JobRequest
 from logdepth.planning.site import Site
@@ -41,18 +41,14 @@ def training_requests(
     On a GPU a step takes the longest time of ``step_range``, and a run the larger part of what it
     keeps busy and of the memory it takes; on CPUs a core, at a rate below every measured one.
     """
+    start = GPU_START if site.gpu_device else LOCAL_START
     known: dict[cost.Shape, JobRequest] = {}
     requests = {}
     for key, run in runs.items():
         shape = cost.shape_of(run)
         if shape not in known:
-            gpu, counted = site.gpu_device, costs[shape]
-            precision = shape.recipe.precision
-            known[shape] = (
-                _on_gpu(counted, precision, gpu, site) if gpu else _on_cpu(counted, precision, site)
-            )
+            known[shape] = _step(costs[shape], shape.recipe.precision, site)
         step = known[shape]
-        start = GPU_START if site.gpu_device else LOCAL_START
         seconds = start + run.training.trained_steps * step.seconds
         requests[key] = replace(step, key=key, seconds=seconds)
     return requests
@@ -73,7 +69,7 @@ def evaluation_requests(
         frozen = (2 * 2 + 1) * ks * evaluation.sequences * run.task.context
         # Of the blocks one at a time is kept.
         memory = 2 * _FLOAT * counted.parameters + counted.activation_bytes + frozen
-        seconds = LOCAL_START + passes * _forward_seconds(counted)
+        seconds = LOCAL_START + passes * _cpu_seconds(counted.forward_flops, counted.kernels)
         requests[key] = _one_core(key, seconds, memory, site)
     return requests
 
@@ -97,7 +93,10 @@ def attention_requests(
         entries = kinds * batch * heads * run.task.context**2
         layers = kinds * run.model.depth
         passes = kinds * (2 + heads * run.model.depth + 1)
-        seconds = passes * _forward_seconds(counted) + layers * entries * _ALIGNED_SECONDS
+        seconds = (
+            passes * _cpu_seconds(counted.forward_flops, counted.kernels)
+            + layers * entries * _ALIGNED_SECONDS
+        )
         memory = 2 * _FLOAT * counted.parameters + counted.activation_bytes
         memory += 4 * _FLOAT * entries
         requests[key] = _one_core(key, LOCAL_START + seconds, memory, site)
@@ -112,26 +111,20 @@ def theory_requests(tables: Iterable[str], site: Site) -> dict[str, JobRequest]:
     }
 
 
-def _on_gpu(counted: cost.Cost, precision: str, gpu: Device, site: Site) -> JobRequest:
-    of = {
-        "flops": counted.step_flops,
-        "traffic": counted.traffic_bytes,
-        "kernels": counted.kernels,
-    }
+def _step(counted: cost.Cost, precision: str, site: Site) -> JobRequest:
+    """Return what a run of training steps needs; its seconds are of one step."""
+    gpu = site.gpu_device
+    if gpu is None:
+        seconds = _cpu_seconds(counted.step_flops, counted.kernels, precision)
+        return _one_core("", seconds, counted.memory_bytes, site)
     memory = _MARGIN * counted.memory_bytes + cost.GPU_CONTEXT_BYTES
-    share = max(busy_share(gpu, precision, **of), memory / gpu.memory)
+    share = max(busy_share(gpu, precision, **counted.work), memory / gpu.memory)
     return JobRequest(
         key="",
-        seconds=step_range(gpu, precision, **of)[1],
+        seconds=step_range(gpu, precision, **counted.work)[1],
         share=min(1.0, max(share, 1 / site.cpus_per_gpu)),
         mem_mb=GPU_HOST_MB,
     )
-
-
-def _on_cpu(counted: cost.Cost, precision: str, site: Site) -> JobRequest:
-    arithmetic = counted.step_flops / CPU_RATE[precision]
-    seconds = arithmetic + counted.kernels * LAUNCH_SECONDS[1]
-    return _one_core("", seconds, counted.memory_bytes, site)
 
 
 def _one_core(key: str, seconds: float, memory: int, site: Site) -> JobRequest:
@@ -145,7 +138,6 @@ def _one_core(key: str, seconds: float, memory: int, site: Site) -> JobRequest:
     )
 
 
-def _forward_seconds(counted: cost.Cost) -> float:
-    """Return the seconds of a forward pass on one core, which is float32 outside of training."""
-    arithmetic = counted.forward_flops / CPU_RATE["float32"]
-    return arithmetic + counted.kernels * LAUNCH_SECONDS[1]
+def _cpu_seconds(flops: int, kernels: int, precision: str = "float32") -> float:
+    """Return the seconds of a step or a pass on one core; float32 outside of training."""
+    return flops / CPU_RATE[precision] + kernels * LAUNCH_SECONDS[1]

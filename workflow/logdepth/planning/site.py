@@ -15,14 +15,14 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from logdepth.config.study import read_yaml
 from logdepth.errors import ConfigError
 from logdepth.planning.gpus import DEVICES, Device, named
 from logdepth.settings import Settings, mistakes
 
 VARIABLE = "LOGDEPTH_"
+_EXAMPLE = "profiles/slurm/site.example.yaml"
 _MAIL_TYPES = (
     *("NONE", "BEGIN", "END", "FAIL", "REQUEUE", "ALL", "INVALID_DEPEND", "STAGE_OUT"),
     *("TIME_LIMIT", "TIME_LIMIT_90", "TIME_LIMIT_80", "TIME_LIMIT_50", "ARRAY_TASKS"),
@@ -37,23 +37,13 @@ def _text(value: Any) -> Any:
     return value
 
 
-def _word(value: str) -> str:
-    if not re.fullmatch(_WORD, value):
-        raise ValueError(f"is {value!r}; expected letters, digits and _ . + @ - alone")
-    return value
+def _matching(pattern: str, expected: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"is {value!r}; expected {expected}")
+        return value
 
-
-def _words(value: str) -> str:
-    if not re.fullmatch(f"{_WORD}(,{_WORD})*", value):
-        raise ValueError(f"is {value!r}; expected a name, or several with commas, no spaces")
-    return value
-
-
-def _mail_types(value: str) -> str:
-    if not set(value.split(",")) <= set(_MAIL_TYPES):
-        known = ", ".join(_MAIL_TYPES)
-        raise ValueError(f"is {value!r}; expected some of {known}, with commas, no spaces")
-    return value
+    return AfterValidator(check)
 
 
 def _sbatch_options(value: str) -> str:
@@ -68,8 +58,19 @@ def _sbatch_options(value: str) -> str:
     return value
 
 
-Word = Annotated[str, BeforeValidator(_text), AfterValidator(_word)]
-Words = Annotated[str, BeforeValidator(_text), AfterValidator(_words)]
+Word = Annotated[
+    str, BeforeValidator(_text), _matching(_WORD, "letters, digits and _ . + @ - alone")
+]
+Words = Annotated[
+    str,
+    BeforeValidator(_text),
+    _matching(f"{_WORD}(,{_WORD})*", "a name, or several with commas, no spaces"),
+]
+_TYPE = f"({'|'.join(_MAIL_TYPES)})"
+MailTypes = Annotated[
+    str,
+    _matching(f"{_TYPE}(,{_TYPE})*", f"some of {', '.join(_MAIL_TYPES)}, with commas, no spaces"),
+]
 
 
 class Site(Settings):
@@ -95,7 +96,7 @@ class Site(Settings):
     """Longest time limit of a job that the partition allows, in hours."""
     mail: Word | None = None
     """Address or user that Slurm writes to."""
-    mail_types: Annotated[str, AfterValidator(_mail_types)] = "FAIL"
+    mail_types: MailTypes = "FAIL"
     """When Slurm writes, as in sbatch --mail-type."""
     extra: Annotated[str, AfterValidator(_sbatch_options)] = ""
     """More options of sbatch, as on its command line."""
@@ -154,7 +155,8 @@ def read_site(path: Path, environ: Mapping[str, str]) -> Site:
     other = environ.get(f"{VARIABLE}SITE")
     if other:
         path = Path(other)
-    settings = _content(path, required=bool(other))
+    there = bool(other) or path.exists()
+    settings = read_yaml(path, _EXAMPLE, may_be_empty=True) if there else {}
     variables = {f"{VARIABLE}{key.upper()}": key for key in Site.model_fields}
     for name in environ:
         # Others of the same prefix exist; only what looks like one of ours is taken for a mistake.
@@ -170,25 +172,3 @@ def read_site(path: Path, environ: Mapping[str, str]) -> Site:
             key = line.partition(":")[0]
             lines.append(line.replace(key, given[key], 1) if key in given else f"{path}: {line}")
         raise ConfigError("\n".join(lines)) from error
-
-
-def _content(path: Path, *, required: bool) -> dict[str, Any]:
-    try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        if required:
-            raise ConfigError(
-                f"{path}: no such file; expected a copy of profiles/slurm/site.example.yaml"
-            ) from error
-        return {}
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if content is None:  # nothing but comments
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: expected 'key: value' lines, as in profiles/slurm/site.example.yaml"
-        )
-    return content
