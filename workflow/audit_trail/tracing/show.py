@@ -61,10 +61,14 @@ class _Line:
 
 @dataclass
 class _Block:
-    """Lines that stand together, the title first, and the number of the step that they are."""
+    """Lines that stand together, the title first, and the number of the step that they are.
+
+    ``details`` are for the page alone, folded.
+    """
 
     lines: list[_Line]
     step: int = 0
+    details: str = ""
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -105,7 +109,11 @@ def _as_html(block: _Block) -> str:
         steps = [f'<a href="#step-{step}">step {step}</a>' for step in line.steps]
         lines.append(" · ".join(filter(None, (escape(line.text), state, ", ".join(steps)))))
     anchor = f' id="step-{block.step}"' if block.step else ""
-    return f"<pre{anchor}>" + "\n   ".join(lines) + "</pre>"
+    shown = f"<pre{anchor}>" + "\n   ".join(lines) + "</pre>"
+    if block.details:
+        details = f"<pre>{escape(block.details)}</pre>"
+        shown += f"\n<details><summary>its record and command</summary>{details}</details>"
+    return shown
 
 
 def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
@@ -130,7 +138,8 @@ def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
         keys = {"made": [key for job in jobs for key in made.get(job, [])]}
         keys["from"] = [key for job in jobs.values() for key in job["inputs"]]
         lines = [line for word in keys for line in _groups(word, keys[word], files, steps)]
-        yield _Block(_step(f"{number}. {stage}", [*jobs.values()], lines, most, files), number)
+        step = _step(f"{number}. {stage}", [*jobs.values()], lines, most, files)
+        yield _Block(step, number, _details(*jobs.values()) if len(jobs) == 1 else "")
     for key, facts in {**found["environments"], **found["machines"]}.items():
         kept = [files[name] for name in facts.pop("files", [])]
         lines = [_Line(f"{file['role']} {file['sha256'][:12]}", file["state"]) for file in kept]
@@ -190,6 +199,17 @@ def _step(
     if len(jobs) > 1:
         return [_Line(f"{title}: {len(jobs)} jobs"), *lines, *_first(each, most)]
     return [_Line(f"{title} {each[0].text}", each[0].state), *lines]
+
+
+def _details(job: Mapping[str, Any]) -> str:
+    return "\n".join(
+        (
+            f"record {job['record']}, line {job['line'] or 'none'} of the history",
+            f"run {job['invocation']}",
+            f"definition {job['definition'] or 'none: started by hand'}",
+            " ".join(job["command"])[:4000],
+        )
+    )
 
 
 def _groups(
