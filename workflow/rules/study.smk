@@ -86,11 +86,10 @@ JOBS = jobs.jobs_of(RESOLVED)
 PUBLISHED = "config/published_errors.csv"
 
 
-# Not by dry runs, and not by the jobs of one on Slurm.
+# Not by dry runs, nor by what it starts for its jobs, which run no hooks.
 onstart:
     try:
-        if not workflow.remote_exec:
-            hold(STUDY.study)
+        hold(STUDY.study)
     except UserError as error:
         sys.exit(str(error))
 
