@@ -194,7 +194,7 @@ def with_former_labels(figure, data, folder):
 def test_text_has_room_and_no_legend_covers_a_point(published, request):
     study, name, figure, _ = published
     if (study, name) == ("law_alphabets", "training_curves"):
-        reason = "five panels: the label of the y axis leaves the page; style.panels is to be mended"
+        reason = "five panels: the label of the y axis leaves the page; mend style.panels"
         request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     check_layout(figure)
 
