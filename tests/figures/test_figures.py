@@ -191,11 +191,8 @@ def with_former_labels(figure, data, folder):
     return save(figure, data, paths(folder, "former"))[1]
 
 
-def test_text_has_room_and_no_legend_covers_a_point(published, request):
-    study, name, figure, _ = published
-    if (study, name) == ("law_alphabets", "training_curves"):
-        reason = "five panels: the label of the y axis leaves the page; mend style.panels"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_text_has_room_and_no_legend_covers_a_point(published):
+    _, _, figure, _ = published
     check_layout(figure)
 
 

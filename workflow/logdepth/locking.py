@@ -1,5 +1,6 @@
 """One Snakemake at a time works on a study."""
 
+import sys
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,7 +25,11 @@ def hold(study: str) -> None:
         raise UserError(
             f"results/{study}: another Snakemake is at work here; wait for it, or stop it"
         ) from error
-    except (OSError, NotImplementedError):
-        # This file system has no locks, and then nobody is warned.
+    except (OSError, NotImplementedError) as error:
+        # A file system may have no locks; work goes on, and its owner has to take care.
+        print(
+            f"results/{study}: cannot be locked ({error}); expected no second Snakemake here",
+            file=sys.stderr,
+        )
         return
     _held.append(lock)

@@ -5,6 +5,8 @@ batch is fresh, so that this is an error on unseen data. Lines are means over se
 seeds.
 """
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,6 +14,8 @@ from matplotlib.figure import Figure
 from logdepth.figures.style import Shown, error_axis, ordered_colours, with_titles
 
 TABLES = ("training",)
+# Letters of a title along the height of a row.
+_LONGEST = 27
 
 
 def prepare(tables: dict[str, pd.DataFrame], shown: Shown) -> pd.DataFrame:
@@ -41,7 +45,7 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.set_xlabel("step")
         error_axis(axis, data["error"])
         title = str(data.loc[data["experiment"] == experiments[row], "title"].iloc[0])
-        axis.set_ylabel(f"{title}\nerror" if column == 0 else "")
+        axis.set_ylabel(f"{textwrap.fill(title, _LONGEST)}\nerror" if column == 0 else "")
     for row in range(len(experiments)):
         axes[row, -1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
