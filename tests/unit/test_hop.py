@@ -38,7 +38,7 @@ def strings(draw):
 def test_hop_is_its_definition_on_any_string(example):
     alphabet, rows, ks = example
     n = len(rows[0])
-    positions = hop_positions(torch.tensor(rows), torch.tensor(ks), alphabet)
+    positions = hop_positions(torch.tensor(rows), torch.tensor(ks), alphabet, max(ks))
     for row, k, found in zip(rows, ks, positions.tolist(), strict=True):
         expected = [hop_by_definition(row, k, i) for i in range(1, n + 1)]
         assert [0 if p == n else p + 1 for p in found] == expected
@@ -79,7 +79,7 @@ def test_pointers_are_hops_by_their_definition(context, alphabet, steps, seed):
 
 def test_the_papers_example():
     string = torch.tensor([["abcde".index(c) for c in "baebcabebdea"]])
-    last = [hop_positions(string, torch.tensor([k]), 5)[0, -1].item() for k in (1, 2)]
+    last = [hop_positions(string, torch.tensor([k]), 5, k)[0, -1].item() for k in (1, 2)]
     assert ["baebcabebdea"[i] for i in last] == ["b", "c"]
 
 

@@ -127,7 +127,24 @@ def test_parameters_are_counted_as_they_are_built(model):
 @EVERY
 def test_a_network_has_the_sizes_of_its_settings(model):
     net = build(model)
-    assert (net.depth, net.width, len(net.blocks)) == (2, 32, 2)
+    assert (net.depth, net.width, len(net.blocks)) == (2, 32, getattr(model, "group", 2))
+
+
+def test_a_looped_model_is_the_model_that_repeats_its_blocks():
+    looped = models.settings("looped")(depth=4, group=2, width=32)
+    net, plain = build(looped), build(models.settings("softmax")(depth=4, width=32))
+    state = net.state_dict()
+    again = {
+        name.replace(f"blocks.{place}.", f"blocks.{place + 2}."): tensor
+        for place in (0, 1)
+        for name, tensor in state.items()
+        if name.startswith(f"blocks.{place}.")
+    }
+    plain.load_state_dict(state | again)
+    tokens = TASK.batch(0, 0, 4).tokens
+    assert torch.equal(net.eval()(tokens), plain.eval()(tokens))
+    with pytest.raises(ValueError, match="depth is 3; expected a multiple of group"):
+        models.settings("looped")(depth=3, group=2).check(TASK)
 
 
 def test_labels_tell_forms_and_sizes_apart():

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from interruption import CPU, resumed, same, store
 from logdepth.cli.main import main
@@ -17,6 +18,7 @@ from logdepth.devices import bfloat16_factor
 from logdepth.errors import UserError
 from logdepth.files import sha256_of
 from logdepth.models.gpt2 import Gpt2
+from logdepth.models.network import Network
 from logdepth.models.softmax import Softmax
 from logdepth.recipes.muon import MuonRecipe
 from logdepth.recipes.paper import PaperRecipe
@@ -40,7 +42,15 @@ PAPER = Run(
     training=PaperRecipe(steps=40, batch=16, warmup=5),
     seed=1,
 )
-RUNS = pytest.mark.parametrize("run", [MUON, BFLOAT, PAPER], ids=["muon", "bfloat16", "paper"])
+GROWN = MUON.model_copy(
+    update={
+        "model": Softmax(depth=4, heads=2, width=32, mlp_ratio=2),
+        "training": MUON.training.model_copy(update={"grow": (1, 20)}),
+    }
+)
+RUNS = pytest.mark.parametrize(
+    "run", [MUON, BFLOAT, PAPER, GROWN], ids=["muon", "bfloat16", "paper", "grown"]
+)
 
 
 # Between the first step and the last, each form and recipe: test_models.py.
@@ -137,11 +147,54 @@ def test_the_muon_recipe_learns_one_hop(tmp_path):
     assert last.apply(lambda errors: errors.iloc[-10:].mean())[1] < 0.05
 
 
-def test_a_diverging_run_stops_with_advice(tmp_path):
-    update = {"adamw_rate": 1e30, "muon_rate": 1e30, "clip": 1e30}
+def test_blocks_join_without_effect_and_then_learn(tmp_path):
+    """Until the third block joins, the network is one of two; with all joined, it is whole."""
+
+    def trained(run: Run, steps: int) -> Network:
+        stopped = run.training.model_copy(update={"steps": steps})
+        return train(
+            run.model_copy(update={"training": stopped}), device=CPU, checkpoints=store(tmp_path)
+        ).model
+
+    few = GROWN.model_copy(
+        update={"training": GROWN.training.model_copy(update={"grow": (30, 40), "warmup": 0})}
+    )
+    tokens = TASK.batch(0, 0, 4).tokens
+    net = trained(few, 12)
+    assert (net.used, net.depth) == (2, 4)
+    shallow = net(tokens)
+    net.used = 4
+    assert torch.equal(net(tokens), shallow)
+    assert [few.training.blocks(step, 4) for step in (0, 29, 30, 39, 40)] == [2, 2, 3, 3, 4]
+    assert few.training.full_steps(4) == (30 * 2 + 10 * 3) / 4
+    whole = trained(GROWN, 40)
+    assert whole.used == 4
+    last = whole(tokens)
+    whole.used = 3
+    assert not torch.equal(whole(tokens), last)
+
+
+def test_a_network_that_ends_before_its_last_block_joins_is_refused():
+    definition = GROWN.model_dump()
+    definition["training"]["grow"] = [10]
+    with pytest.raises(ValidationError, match="40 steps end with 3 of 4 blocks"):
+        Run.model_validate(definition)
+    definition["training"]["grow"] = [30, 20]
+    with pytest.raises(ValidationError, match="expected steps in ascending order"):
+        Run.model_validate(definition)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_a_diverging_run_stops_with_advice_and_keeps_a_checkpoint_from_before(seconds, tmp_path):
+    # Looked at every tenth step, and saved at each.
+    update = {"adamw_rate": 1e19, "muon_rate": 1e19, "clip": 1e30, "steps": 1000}
     run = MUON.model_copy(update={"training": MUON.training.model_copy(update=update)})
-    with pytest.raises(UserError, match=r"the loss is .* lower the learning rates"):
-        train(run, device=CPU, checkpoints=store(tmp_path))
+    with pytest.raises(UserError, match=r"the loss, .* expected lower learning rates"):
+        train(run, device=CPU, checkpoints=store(tmp_path), checkpoint_seconds=seconds)
+    saved = store(tmp_path).latest()
+    assert (saved is None) == bool(seconds)
+    if saved:
+        assert all(tensor.isfinite().all() for tensor in saved[1]["model"].values())
 
 
 def test_the_papers_optimiser_is_the_authors():

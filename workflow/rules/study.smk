@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from logdepth import jobs
+from logdepth import environment, jobs
 from logdepth.canonical import canonical_json, digest
 from logdepth.config.study import load_study
 from logdepth.errors import ConfigError, UserError
@@ -14,6 +14,7 @@ from logdepth.planning.site import read_site
 from logdepth.provenance import image
 from logdepth.resolved import data_name, resolve_in
 
+environment.settle()
 # Rules call `logdepth` by name: take the one beside this Snakemake.
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from audit_trail.errors import AuditError
+from logdepth import environment
 from logdepth.cli.options import COMMANDS
 from logdepth.errors import UserError
 
@@ -20,6 +21,7 @@ for _path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
 
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 1."""
+    environment.settle()
     # On a cluster the shell above ignores it, to outlive this process, which would do so as well.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Libraries tell far too much below this level.

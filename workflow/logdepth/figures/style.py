@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -37,7 +38,11 @@ class Shown:
     reach: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
+# A user's matplotlibrc and the fonts of a machine change no figure: those that come with matplotlib
+# are the same everywhere.
+mpl.rcdefaults()
 mpl.use("agg")
+fontManager.ttflist = [f for f in fontManager.ttflist if f.fname.startswith(mpl.get_data_path())]
 mpl.rcParams.update(
     {
         "axes.grid": True,

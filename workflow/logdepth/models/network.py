@@ -39,8 +39,9 @@ class Network(nn.Module):
 
     Attributes:
         width: of the residual stream, m.
-        depth: number of blocks, L.
-        blocks: the blocks; ``Muon`` takes their matrices.
+        depth: number of blocks that a token goes through, L.
+        blocks: the different blocks, in order; ``Muon`` takes their matrices.
+        used: how many blocks a token goes through now: all, but for a network that still grows.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Network(nn.Module):
         depth: int,
         width: int,
         answers: range | None,
+        group: int | None = None,
         positions: Literal["normal", "sinusoid"] = "sinusoid",
         dropout: float = 0.0,
         init_std: float = 0.1,
@@ -63,22 +65,24 @@ class Network(nn.Module):
             block: makes a block.
             vocabulary: number of token ids.
             context: largest number of tokens.
-            depth: number of blocks.
+            depth: number of blocks that a token goes through.
             width: of the residual stream.
             answers: token ids that the head has a class for; None makes the last hidden state the
                 logits, a number for each token id.
+            group: number of different blocks, gone through until the depth is reached; by default
+                all are different.
             positions: how the learned position embeddings start.
             dropout: of embeddings.
             init_std: standard deviation of embeddings and weights at the start.
             generator: of the starting weights.
         """
         super().__init__()
-        self.width, self.depth = width, depth
+        self.width, self.depth, self.used = width, depth, depth
         self._answers = answers
         self.tokens = nn.Embedding(vocabulary, width)
         self.positions = nn.Embedding(context, width)
         self.drop = Dropout(dropout)
-        self.blocks = nn.ModuleList(block() for _ in range(depth))
+        self.blocks = nn.ModuleList(block() for _ in range(group or depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, len(answers), bias=False) if answers else None
         self._initialise(init_std, generator)
@@ -89,12 +93,19 @@ class Network(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Map token ids (batch, n) to logits (batch, n, classes), or (batch, n, m) without head."""
         x = self.drop(self.tokens(tokens) + self.positions.weight[: tokens.shape[1]])
-        for block in self.blocks:
-            x = block(x)
+        for place in range(self.used):
+            x = self.blocks[place % len(self.blocks)](x)
         logits: torch.Tensor = self.norm(x)
         if self.head is not None:
             logits = self.head(logits)
         return logits
+
+    @torch.no_grad()
+    def silence(self, first: int) -> None:
+        """Let the blocks from some place on, from 0, write nothing to the stream."""
+        for name, parameter in self.blocks[first:].named_parameters():
+            if name.endswith(("output.weight", "output.bias")):
+                parameter.zero_()
 
     def labels(self, targets: torch.Tensor) -> torch.Tensor:
         """Turn target tokens into the classes the logits are about.

@@ -112,11 +112,15 @@ def make_plan(
     there = site.model_copy(update={"gpu": device.name if device else "none"})
     requests = [
         # Without a GPU for the times measured here.
-        replace(asked, seconds=start + runs[key].training.trained_steps * step_of(runs[key])[1])
+        replace(asked, seconds=start + _full_steps(runs[key]) * step_of(runs[key])[1])
         for key, asked in training_requests(runs, costs, there).items()
     ]
     packs = make_packs(requests, most_at_once=site.cpus_per_gpu, max_minutes=site.max_minutes)
     return rows, packs, _totals(rows, packs, 1 if device else cores, start)
+
+
+def _full_steps(run: Run) -> float:
+    return run.training.full_steps(run.model.depth)
 
 
 def _row(
@@ -128,7 +132,7 @@ def _row(
     step: Range,
     device: Device | None,
 ) -> Row:
-    steps = run.training.trained_steps
+    steps = _full_steps(run)
     of = {
         "ks": len(study.ks(run.task)),
         "sequences": study.evaluation.sequences,
@@ -140,10 +144,10 @@ def _row(
         experiment=name,
         depth=run.model.depth,
         runs=runs,
-        steps=steps,
+        steps=run.training.trained_steps,
         parameters=counted.parameters,
         flops_step=counted.step_flops,
-        flops_run=counted.step_flops * steps,
+        flops_run=round(counted.step_flops * steps),
         seconds_step=step,
         seconds_run=(step[0] * steps, step[1] * steps),
         # A forward pass is about a third of a step.

@@ -49,7 +49,7 @@ def training_requests(
         if shape not in known:
             known[shape] = _step(costs[shape], shape.recipe.precision, site)
         step = known[shape]
-        seconds = start + run.training.trained_steps * step.seconds
+        seconds = start + run.training.full_steps(run.model.depth) * step.seconds
         requests[key] = replace(step, key=key, seconds=seconds)
     return requests
 

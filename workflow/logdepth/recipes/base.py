@@ -59,6 +59,14 @@ class Recipe(Settings):
             return step / self.warmup
         return max(0.0, (self.steps - step) / (self.steps - self.warmup))
 
+    def blocks(self, step: int, depth: int) -> int:  # noqa: ARG002 - some may grow
+        """Return how many blocks of a network of some depth are used at a step."""
+        return depth
+
+    def full_steps(self, depth: int) -> float:  # noqa: ARG002 - some may grow
+        """Return how many steps of a whole network of some depth cost as much as the training."""
+        return self.trained_steps
+
     def optimizers(self, network: Network) -> list[Optimizer]:
         """Return the optimisers; together they hold every parameter once."""
         raise NotImplementedError

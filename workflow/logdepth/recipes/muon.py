@@ -1,16 +1,24 @@
-"""The project's own recipe: Muon on the weight matrices of the blocks, AdamW on the rest."""
+"""The project's own recipe: Muon on the weight matrices of the blocks, AdamW on the rest.
+
+Blocks may join one after another: a shallow network learns few hops, then a block that writes
+nothing yet is added to what it knows (progressive stacking: Gong et al., 2019).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+import itertools
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from logdepth.recipes.base import Recipe, check_schedule
 
 if TYPE_CHECKING:
+    from logdepth.models.base import Model
     from logdepth.models.network import Network
     from logdepth.optimizers.base import Optimizer
+    from logdepth.tasks.base import Task
 
 
 class MuonRecipe(Recipe):
@@ -40,11 +48,34 @@ class MuonRecipe(Recipe):
     """Weight decay of both optimisers."""
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
+    grow: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    """Steps at which the third block joins, the fourth and so on, each without effect at first; all
+    blocks are there from the first step if left out."""
 
     @model_validator(mode="after")
     def _schedule(self) -> Self:
         check_schedule(self)
+        if list(self.grow) != sorted(set(self.grow)):
+            raise ValueError(f"grow is {list(self.grow)}; expected steps in ascending order")
         return self
+
+    def check(self, task: Task, model: Model) -> None:  # noqa: ARG002 - as every recipe
+        """Raise a ValueError if blocks of a model would never be used."""
+        if (used := self.blocks(self.steps - 1, model.depth)) < model.depth:
+            raise ValueError(
+                f"grow is {list(self.grow)}, so that {self.steps} steps end with {used} of "
+                f"{model.depth} blocks; expected a step below for each after the second"
+            )
+
+    def blocks(self, step: int, depth: int) -> int:
+        """Return how many blocks of a network of some depth are used at a step."""
+        return min(depth, 2 + bisect_right(self.grow, step)) if self.grow else depth
+
+    def full_steps(self, depth: int) -> float:
+        """Return how many steps of a whole network of some depth cost as much as the training."""
+        ends = (*(start for start in self.grow if start < self.steps), self.steps)
+        spans = itertools.pairwise((0, *ends))
+        return sum((end - start) * self.blocks(start, depth) for start, end in spans) / depth
 
     @property
     def clipped_norm(self) -> float:

@@ -122,7 +122,7 @@ class Hop(Task):
         import torch
 
         size = len(strings)
-        positions = hop_positions(strings, k, self.alphabet)
+        positions = hop_positions(strings, k, self.alphabet, self.max_k)
         symbols = strings + self.first_symbol
         answers = torch.cat([symbols, symbols.new_full((size, 1), self.bottom)], 1)
         targets = torch.cat(
@@ -169,7 +169,7 @@ class Hop(Task):
         import torch
 
         strings = self.strings(tokens)
-        reached = hop_positions(strings, strings.new_full((len(strings),), j), self.alphabet)
+        reached = hop_positions(strings, strings.new_full((len(strings),), j), self.alphabet, j)
         reached = torch.where(reached < strings.shape[1], reached + 1, -1)
         return torch.cat([reached.new_full((len(strings), 1), -1), reached], 1)
 
@@ -205,13 +205,16 @@ def find(strings: torch.Tensor, alphabet: int) -> torch.Tensor:
     return torch.where(found == 0, n, found)
 
 
-def hop_positions(strings: torch.Tensor, k: torch.Tensor, alphabet: int) -> torch.Tensor:
+def hop_positions(
+    strings: torch.Tensor, k: torch.Tensor, alphabet: int, max_k: int
+) -> torch.Tensor:
     """Return find^k(i) for every position i, each string with its own k.
 
     Args:
         strings: int64 (batch, n) of symbols 0..alphabet-1.
-        k: int64 (batch,), at least 0, of each string.
+        k: int64 (batch,), from 0 to max_k, of each string.
         alphabet: number of symbols.
+        max_k: largest number of hops that there may be; taken from k, a GPU would have to wait.
 
     Returns:
         int64 (batch, n); n where a hop leads nowhere.
@@ -223,12 +226,10 @@ def hop_positions(strings: torch.Tensor, k: torch.Tensor, alphabet: int) -> torc
     positions = torch.arange(n, device=strings.device).expand(size, n)
     # Square and multiply over the bits of k: about 2 log2 k gathers instead of k.
     remaining = k.clone()
-    longest = int(k.max()) if size else 0
-    while longest:
-        odd = (remaining & 1).bool()[:, None]
-        positions = torch.where(odd, jump.gather(1, positions), positions)
-        longest >>= 1
-        if longest:
+    for bit in range(max_k.bit_length()):
+        if bit:
             jump = jump.gather(1, jump)
             remaining >>= 1
+        odd = (remaining & 1).bool()[:, None]
+        positions = torch.where(odd, jump.gather(1, positions), positions)
     return positions

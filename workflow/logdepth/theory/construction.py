@@ -303,7 +303,7 @@ def true_pointer(strings: torch.Tensor, hops: int, alphabet: int) -> Pointer:
         alphabet: number of symbols, which also stands for "no such position".
     """
     n = strings.shape[1]
-    reached = hop_positions(strings, strings.new_full((len(strings),), hops), alphabet)
+    reached = hop_positions(strings, strings.new_full((len(strings),), hops), alphabet, hops)
     # The task counts from 0, with n for "no such position"; the paper from 1, with 0.
     position = torch.where(reached == n, 0, reached + 1)
     position = torch.cat([position.new_zeros((len(strings), 1)), position], 1)

@@ -15,7 +15,9 @@ Edge = tuple[int, int]
 
 def last_hop(string: Sequence[int], hops: int, alphabet: int) -> int:
     """Return the symbol at find^k of the last position, or ``alphabet`` if there is none."""
-    (positions,) = hop_positions(torch.tensor([string]), torch.tensor([hops]), alphabet).tolist()
+    (positions,) = hop_positions(
+        torch.tensor([string]), torch.tensor([hops]), alphabet, hops
+    ).tolist()
     position: int = positions[-1]
     return [*string, alphabet][position]
 

@@ -69,6 +69,7 @@ def train(
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
     model = run.model.build(task, generator).to(device).train()
+    model.silence(recipe.blocks(0, model.depth))
     optims = recipe.optimizers(model)
     peaks = [[group["lr"] for group in optim.param_groups] for optim in optims]
     metrics = Metrics(recipe.trained_steps, task.max_k + 1, device)
@@ -86,6 +87,8 @@ def train(
         metrics.load(state["metrics"])
 
     def save() -> None:
+        # What is kept to go on from must not be what training has to stop at.
+        _check_finite(run, step, (loss + norm).item())
         checkpoints.save(
             step,
             {
@@ -104,6 +107,7 @@ def train(
                 for group, peak in zip(optim.param_groups, rates, strict=True):
                     group["lr"] = peak * factor
 
+            model.used = recipe.blocks(step, model.depth)
             batch = task.batch(run.seed, step % period, recipe.batch, device=device)
             target = model.labels(batch.targets)
             with torch.autocast(
@@ -116,6 +120,9 @@ def train(
             for optim in optims:
                 optim.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            for parameter in model.parameters():
+                if parameter.grad is None:  # of a block that is not used yet
+                    parameter.grad = torch.zeros_like(parameter)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clipped_norm)
             for optim in optims:
                 optim.step()
@@ -124,11 +131,7 @@ def train(
             step += 1
             if step in metrics.ends:
                 mean_loss, error = metrics.close_interval(step)
-                if not math.isfinite(mean_loss):
-                    raise UserError(
-                        f"{run.identifier}: the loss is {mean_loss} at step {step}; "
-                        "lower the learning rates of its recipe"
-                    )
+                _check_finite(run, step, mean_loss)
                 report(step, mean_loss, error)
             if step < recipe.trained_steps:
                 if stop.signum:
@@ -139,6 +142,14 @@ def train(
                     saved_at = time.monotonic()
 
     return Trained(model.eval(), *metrics.tables())
+
+
+def _check_finite(run: Run, step: int, value: float) -> None:
+    if not math.isfinite(value):
+        raise UserError(
+            f"{run.identifier}: the loss, or its gradient, is {value} at step {step}; expected "
+            "lower learning rates in its recipe (its checkpoint from before is kept)"
+        )
 
 
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -52,7 +52,7 @@ def sort_case(n: int, machines: int, rng: np.random.Generator) -> Case:
 def hops_case(n: int, machines: int, hops: int, rng: np.random.Generator) -> Case:
     """Draw a string of n symbols, four of them different."""
     string = rng.integers(0, 4, n)
-    (positions,) = hop_positions(torch.tensor(string)[None], torch.tensor([hops]), 4).tolist()
+    (positions,) = hop_positions(torch.tensor(string)[None], torch.tensor([hops]), 4, hops).tolist()
     symbols = [*string.tolist(), 4]
     return HopK(n, 4, hops, machines), _words(string), [symbols[p] for p in positions]
 
