@@ -1,9 +1,12 @@
 """Atomic writing."""
 
+import os
 import resource
+import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,24 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
     assert "File too large" in done.stdout
     assert str(path) in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_modes_and_synced_folders_loses_nothing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    synced = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: refuse() if stat.S_ISDIR(os.fstat(fd).st_mode) else synced(fd)
+    )
+    write_text(tmp_path / "a.txt", "text")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["text"]
+    monkeypatch.setattr(os, "fsync", refuse)
+    # That of the file itself is what tells that the disk is full.
+    with pytest.raises(OSError, match=r"b\.txt"):
+        write_text(tmp_path / "b.txt", "text")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_sha256(tmp_path):

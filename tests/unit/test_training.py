@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import os
 import shutil
 import signal
 import sys
@@ -23,6 +24,7 @@ from logdepth.models.softmax import Softmax
 from logdepth.recipes.muon import MuonRecipe
 from logdepth.recipes.paper import PaperRecipe
 from logdepth.tasks.hop import Hop
+from logdepth.training.interrupts import stop_requests
 from logdepth.training.loop import train
 from logdepth.training.store import load_model, run_of, save_model
 
@@ -145,6 +147,19 @@ def test_the_muon_recipe_learns_one_hop(tmp_path):
     last = train(run, device=CPU, checkpoints=store(tmp_path)).by_k.groupby("k")["error"]
     assert last.nth(-1).iloc[0] == 0  # the identity
     assert last.apply(lambda errors: errors.iloc[-10:].mean())[1] < 0.05
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_stops_what_was_not_started_to_outlive_it(ignored):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with stop_requests() as stop:
+            for number in (signal.SIGHUP, signal.SIGUSR1):
+                stop.signum = 0
+                os.kill(os.getpid(), number)
+                assert stop.signum == (0 if ignored and number == signal.SIGHUP else number)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_blocks_join_without_effect_and_then_learn(tmp_path):

@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        # Some file systems have no modes, and folders that cannot be synced: the content is whole.
+        with suppress(OSError):
+            temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        with suppress(OSError):
+            _sync_folder(path.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:

@@ -24,13 +24,20 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note SIGTERM and SIGINT (preemption, time limit, Ctrl-C) instead of dying in mid-step."""
+    """Note what asks for a stop, instead of dying in mid-step.
+
+    SIGTERM and SIGINT (preemption, time limit, Ctrl-C), SIGUSR1 (Slurm's warning) and SIGHUP (the
+    terminal was closed), unless the process was started to ignore that, by nohup.
+    """
     stop = StopRequest()
 
     def note(signum: int, _frame: FrameType | None) -> None:
         stop.signum = signum
 
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGTERM, signal.SIGINT)}
+    asked = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asked.append(signal.SIGHUP)
+    before = {signum: signal.signal(signum, note) for signum in asked}
     try:
         yield stop
     finally:
