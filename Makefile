@@ -8,6 +8,11 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Large pages for large tensors: 8 % of a training step. The workflow sets it for its jobs as well.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+# Snakemake and matplotlib keep caches there.
+ifeq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
+export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
+export MPLCONFIGDIR ?= $(CURDIR)/.snakemake/matplotlib
+endif
 # Last on its command line: the option takes all words that follow.
 CONFIG := --configfile config/$(STUDY).yaml
 LOCKS := envs/cpu.txt envs/cuda.txt

@@ -32,3 +32,9 @@ rule all:
         TARGETS,
     message:
         WHAT_IS_DONE
+
+
+if not DEFINITION_FROM_SUBMITTER:
+    for made in workflow.rules:
+        if "record" in made.output.keys():
+            made.set_input(forced_if_stale(made.output.record))

@@ -74,4 +74,8 @@ esac
 rm -f .venv/locks/cpu.txt .venv/locks/cuda.txt
 install "$torch"
 pip install -qq --no-deps --no-build-isolation --editable .
+# Where the locale is C, Python does not start with a path in it that is not ASCII.
+for link in .venv/lib/python*/site-packages/__editable__.logdepth-*.pth; do
+    echo ../../../../workflow >"$link"
+done
 echo "$place" >.venv/setup.done

@@ -18,6 +18,7 @@ ARROWS = {
     "files": set(),
     "canonical": set(),
     "devices": set(),
+    "environment": set(),
     "locking": set(),
     "settings": set(),
     "optimizers": set(),

@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +20,15 @@ RUN = {
     "training": {"recipe": "muon", "steps": 20, "batch": 8, "warmup": 2},
     "seed": 0,
 }
+
+
+# Holds a folder as a training does, until its input ends.
+HOLDER = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+print("r", end="", flush=True)
+sys.stdin.read()
+"""
 
 
 def run_with(path, value):
@@ -65,7 +76,7 @@ def test_a_run_from_a_file(tmp_path):
         logdepth_here("train", "--run", tmp_path / "run.yaml", "--output", tmp_path / "out")
     )
     (tmp_path / "run.yaml").write_text("a: [")
-    assert "run.yaml: not valid YAML" in error(
+    assert "run.yaml: not YAML" in error(
         logdepth_here("train", "--run", tmp_path / "run.yaml", "--output", tmp_path / "out")
     )
 
@@ -82,9 +93,34 @@ def test_a_disk_that_fills_up_leaves_no_half_file(tmp_path):
     done = logdepth(
         *("train", "--run", json.dumps(RUN), "--output", tmp_path / "out", "--device", "cpu"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+        # Python would leave half of what it compiles.
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert f"{tmp_path}/out/model.safetensors" in error(done)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    def save(*_):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1 vs 0")
+
+    monkeypatch.setattr("torch.save", save)
+    options = ("--device", "cpu", "--checkpoint-seconds", 0)
+    out = tmp_path / "out"
+    done = logdepth_here("train", "--run", json.dumps(RUN), "--output", out, *options)
+    assert f"{out}/checkpoints: a checkpoint cannot be written" in error(done)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_two_trainings_of_one_run_are_one_too_many(tmp_path):
+    words = ("train", "--run", json.dumps(RUN), "--output", tmp_path, "--device", "cpu")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout.read(1) == b"r"
+    assert f"{tmp_path}: another process is writing it" in error(logdepth_here(*words))
+    holder.communicate()
+    assert logdepth_here(*words).returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -99,7 +135,7 @@ def test_an_output_folder_that_is_a_file(tmp_path):
     done = logdepth_here(
         "train", "--run", json.dumps(RUN), "--output", tmp_path / "out", "--device", "cpu"
     )
-    assert f"{tmp_path}/out/model.safetensors" in error(done)
+    assert f"{tmp_path}/out: expected a folder, but there is a file" in error(done)
 
 
 def evaluate(model, data, output, *more):
@@ -283,6 +319,15 @@ def test_config_commands(root):
     assert "no such file" in error(logdepth_here("config", "check", "none.yaml"))
     assert "needs a file" in error(logdepth_here("config", "runs"))
     assert len(logdepth_here("config", "runs", root / "config/smoke.yaml").stdout.split()) == 12
+
+
+def test_code_that_a_full_disk_left_half_compiled_is_named(monkeypatch, root):
+    def load(*_):
+        raise EOFError("EOF read where object expected")
+
+    monkeypatch.setattr("logdepth.config.study.load_study", load)
+    said = error(logdepth_here("config", "check", root / "config/smoke.yaml"))
+    assert "compiled code is cut short" in said
 
 
 def test_a_wrong_command_says_what_there_is():

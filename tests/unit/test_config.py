@@ -214,22 +214,79 @@ def test_files_that_are_no_study(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1\n")
     with pytest.raises(ConfigError, match=r"bad\.yaml: not YAML"):
         load_study(tmp_path / "bad.yaml")
-    (tmp_path / "latin.yaml").write_bytes("title: Für\n".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"latin\.yaml: invalid .* at byte 8; expected UTF-8"):
-        load_study(tmp_path / "latin.yaml")
-    (tmp_path / "twice.yaml").write_text("study: a\nstudy: b\n")
-    with pytest.raises(ConfigError, match=r"twice\.yaml: not YAML: .*duplicate key"):
-        load_study(tmp_path / "twice.yaml")
 
 
 def test_further_files_and_options_change_a_study_key_by_key(root, tmp_path):
     laptop = root / "config/laptop.yaml"
     (tmp_path / "more.yaml").write_text("title: More\ntask: {max_k: 4}\n")
-    study = load_study(laptop, tmp_path / "more.yaml", changes={"seeds": [5]})
+    study = load_study(laptop, tmp_path / "more.yaml", options=["seeds=[5]"])
     assert (study.title, study.task.max_k, study.seeds) == ("More", 4, (5,))
     assert study.task.context == load_study(laptop).task.context
     with pytest.raises(ConfigError, match=r"laptop\.yaml, .*more\.yaml: seeds: "):
-        load_study(laptop, tmp_path / "more.yaml", changes={"seeds": "x"})
+        load_study(laptop, tmp_path / "more.yaml", options=["seeds=x"])
+    # As in a file of YAML 1.2: no is a word, and a key without a value is taken away.
+    theory = root / "config/theory.yaml"
+    assert load_study(theory, options=["title=no", "theory="]).title == "no"
+    assert load_study(theory).theory
+    assert load_study(theory, options=["theory=null"]).theory is None
+    with pytest.raises(ConfigError, match=r"^--config seeds: not YAML: "):
+        load_study(laptop, options=["seeds=[1"])
+
+
+UNREADABLE = {
+    "latin": ("title: Für\n".encode("latin-1"), r"invalid .* at byte 8; expected UTF-8"),
+    "utf16": ("title: x\n".encode("utf-16"), r"invalid .* at byte 0; expected UTF-8"),
+    "tab": (b"task:\n\tname: hop\n", r"not YAML: .*'\\t' that cannot start any token"),
+    "twice": (b"study: a\nstudy: b\n", r"not YAML: .*duplicate key"),
+    "two": (b"study: a\n---\nstudy: b\n", r"not YAML: expected a single document"),
+    "within": (b"a: &a [*a]\n", r"nested more than 50 deep"),
+    "deep": (b"a: " + 3000 * b"[" + 3000 * b"]", r"nested more than 50 deep"),
+    "zero": (b"study: a\0b\n", r"not YAML: .*special characters"),
+    "object": (b"study: !!python/name:os.system x\n", r"not YAML: .*constructor for the tag"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_file_that_cannot_be_read_is_named_in_one_line(tmp_path, name):
+    content, message = UNREADABLE[name]
+    (tmp_path / f"{name}.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"^\S+/{name}\.yaml: {message}") as caught:
+        load_study(tmp_path / f"{name}.yaml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_marks_and_line_ends_of_other_systems_are_read(root, tmp_path):
+    text = (root / "config/smoke.yaml").read_text()
+    for name, content in {
+        "mark": b"\xef\xbb\xbf" + text.encode(),
+        "ends": text.replace("\n", "\r\n").encode(),
+    }.items():
+        (tmp_path / f"{name}.yaml").write_bytes(content)
+        assert load_study(tmp_path / f"{name}.yaml") == load_study(root / "config/smoke.yaml")
+
+
+@pytest.mark.parametrize(
+    ("title", "message"),
+    [
+        ("", "expected one line of text"),
+        ("two\nlines", "expected one line of text"),
+        ("costs $5", "expected \\$ in pairs"),
+        (r"$\nothing$", "mathematics cannot be drawn: .*nothing"),
+        ("$a_$", "mathematics cannot be drawn"),
+        ("深い", "figures have no sign for '深'"),
+    ],
+)
+def test_a_title_that_figures_cannot_show_is_refused(title, message):
+    with pytest.raises(ConfigError, match=rf"^t\.yaml: experiments\.fast\.title: is .*{message}"):
+        read_study(changed("experiments.fast.title", title), "t.yaml")
+
+
+@pytest.mark.parametrize(
+    "title", ["{braces} {wildcards.run}", r"costs \$5", "Größe ≤ $2^{10}$", "100 % [/b] <i> 'q\""]
+)
+def test_any_other_title_is_taken(title):
+    study = read_study(changed("experiments.fast.title", title), "t.yaml")
+    assert study.experiments["fast"].title == title
 
 
 # More of them, with studies that extend another and with sweeps: test_sweeps.py.

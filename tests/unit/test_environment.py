@@ -27,7 +27,7 @@ HOSTILE = {
     "MPLBACKEND": "nonsense",
     "MKL_CBWR": "COMPATIBLE",
     "OMP_NUM_THREADS": "many",
-    "HOME": "/nonexistent",
+    "HOME": "/dev/null",
     "LC_ALL": "C",
 }
 MATPLOTLIBRC = "text.usetex: True\nfont.size: 30\nfont.family: serif\naxes.facecolor: black\n"

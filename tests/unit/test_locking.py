@@ -1,4 +1,9 @@
-"""One Snakemake at a time on a study."""
+"""One Snakemake at a time on a study, and none of its jobs without it."""
+
+import os
+import signal
+import subprocess
+import time
 
 import pytest
 from filelock import FileLock
@@ -12,6 +17,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / ".snakemake").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(locking, "_held", [])
+    monkeypatch.setenv("LOGDEPTH_LOCK", "none")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     return tmp_path
 
 
@@ -33,3 +40,94 @@ def test_where_nothing_can_be_locked_work_goes_on_and_says_so(monkeypatch, capsy
     locking.hold("one")
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"results/one: cannot be locked ({error}); expected no second Snakemake here"
+
+
+@pytest.fixture
+def job():
+    """Return a function that starts what looks like a job, and its environment besides."""
+    started = []
+
+    def start(**environment):
+        words = ["logdepth", "100"]
+        process = subprocess.Popen(words, executable="/bin/sleep", env=os.environ | environment)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def snakemake(folder):
+    """A process that holds a study, passes signals on, and otherwise waits."""
+    ready, say = os.pipe()
+    if not (process := os.fork()):
+        try:
+            # As Snakemake does, which then starts no more jobs.
+            signal.signal(signal.SIGTERM, lambda *_: os.write(say, b"t"))
+            locking.hold("one")
+            locking.pass_on_signals()
+            os.write(say, b"r")
+            while True:
+                try:
+                    time.sleep(100)
+                except KeyboardInterrupt:
+                    # Snakemake waits for its jobs now.
+                    os.write(say, b"i")
+        finally:
+            os._exit(0)
+    assert os.read(ready, 1) == b"r"
+    yield process, ready
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def test_jobs_that_a_killed_snakemake_left_are_ended(folder, job, capsys):
+    mark = str(folder / ".snakemake/one.lock")
+    left, stopped = job(LOGDEPTH_LOCK=mark), job(LOGDEPTH_LOCK=mark)
+    stopped.send_signal(signal.SIGSTOP)
+    others = (
+        job(LOGDEPTH_LOCK=f"{mark}.other"),
+        job(),
+        # On a cluster Slurm ends its jobs, and a new Snakemake may follow them.
+        job(LOGDEPTH_LOCK=mark, SLURM_JOB_ID="7"),
+    )
+    locking.hold("one")
+    # How they ended is known to psutil alone, which waited for them.
+    assert None not in (left.poll(), stopped.poll())
+    assert [other.poll() for other in others] == [None] * 3
+    assert capsys.readouterr().err == "results/one: ending 2 jobs that were left alone\n"
+    # By this the next one knows those of this process.
+    assert os.environ["LOGDEPTH_LOCK"] == mark
+
+
+@pytest.mark.parametrize(
+    ("signum", "then"),
+    [
+        (signal.SIGTERM, b"t"),
+        (signal.SIGHUP, b"t"),
+        (signal.SIGUSR1, b"t"),
+        (signal.SIGINT, b"i"),
+    ],
+)
+def test_a_signal_to_snakemake_alone_ends_its_jobs_as_well(folder, snakemake, job, signum, then):
+    process, said = snakemake
+    mark = str(folder / ".snakemake/one.lock")
+    running = job(LOGDEPTH_LOCK=mark)
+    os.kill(process, signum)
+    assert running.wait() == -signal.SIGTERM
+    assert os.read(said, 1) == then
+    # It may have been just about to start one.
+    assert job(LOGDEPTH_LOCK=mark).wait() == -signal.SIGTERM
+
+
+def test_what_nohup_lets_be_ignored_stays_ignored(monkeypatch):
+    handlers = {signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: print, signal.SIGUSR1: None}
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "set_wakeup_fd", lambda _: None)
+    locking.pass_on_signals()
+    assert handlers[signal.SIGHUP] == signal.SIG_IGN
+    assert handlers[signal.SIGUSR1] == print

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -38,6 +39,9 @@ case "$*" in
 "-m venv"*)
     [ ! -e {folder}/no-venv ] || exit 1
     mkdir -p .venv/bin && cp {path} .venv/bin/python && echo venv >>{folder}/calls;;
+"-m pip"*--editable*)
+    mkdir -p .venv/lib/python3.11/site-packages
+    pwd >.venv/lib/python3.11/site-packages/__editable__.logdepth-0.1.0.pth;;
 "-m pip"*)
     [ ! -e {folder}/no-pip ] || {{ touch .venv/half; exit 1; }}
     echo pip >>{folder}/calls;;
@@ -136,6 +140,23 @@ def test_an_environment_from_elsewhere_is_made_again(tmp_path, root, how):
     assert not (other / ".venv/of-the-other").exists()
     assert is_made(other)
     assert (other / ".venv/setup.done").read_text() == f"{other}\n"
+
+
+def test_python_starts_in_a_path_that_the_locale_cannot_say(tmp_path, root):
+    python, folder = making_python(tmp_path), tmp_path / "Mühe 50% 'x'"
+    (folder / "workflow").mkdir(parents=True)
+    (folder / "workflow/logdepth.py").touch()
+    assert setup(folder, root, PYTHON=str(python), TORCH="cpu").returncode == 0
+    (link,) = folder.glob(".venv/lib/python3.11/site-packages/*.pth")
+    # A real environment, with the link that was made.
+    words = [sys.executable, "-m", "venv", "--clear", "--without-pip", folder / ".venv"]
+    text = link.read_text()
+    subprocess.run(words, check=True)
+    (packages,) = folder.glob(".venv/lib/python*/site-packages")
+    (packages / link.name).write_text(text)
+    words = [folder / ".venv/bin/python", "-c", "import logdepth; print(ascii(logdepth.__file__))"]
+    done = subprocess.run(words, env={"LC_ALL": "C"}, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{str(folder / 'workflow/logdepth.py')!a}\n"
 
 
 def test_two_that_make_one_environment_take_turns(tmp_path, root):

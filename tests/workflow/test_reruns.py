@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 from checkout import FIGURES
 from command_line import logdepth, snakemake_here
@@ -9,6 +10,15 @@ from command_line import logdepth, snakemake_here
 
 def test_a_finished_study_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake().stderr
+
+
+def test_what_is_out_of_date_is_known_without_notes_of_snakemake(finished):
+    shutil.rmtree(finished.folder / ".snakemake")
+    assert finished.planned() == {}
+    finished.edit("config/tiny.yaml", "[0.1, 0.05]", "[0.05, 0.1]")
+    assert finished.planned() == {"fit": 1, "figure_depth_law": 1}
+    # No more than what is asked for.
+    assert finished.planned("results/tiny/figures/error_by_k.pdf") == {}
 
 
 def test_swapped_parameter_values(finished):

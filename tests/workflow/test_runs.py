@@ -201,13 +201,18 @@ def test_a_mistake_in_the_site_stops_before_the_dag(fresh):
     assert not fresh.results.exists()
 
 
-def test_the_log_of_a_failed_job_is_shown(finished):
+def test_the_log_of_a_failed_job_and_what_is_not_committed_are_shown(finished):
     before = finished.hashes()
+    model = sorted(finished.results.glob("runs/*/model.safetensors"))[0]
+    model.unlink()
+    done = finished.snakemake(str(model.relative_to(finished.folder)))
+    assert "can never be published" not in done.stderr
     finished.edit("config/tiny.yaml", "warmup: 2", "warmup: 2, adamw_rate: 1.0e+30, clip: 1.0e+30")
     finished.edit("config/tiny.yaml", "depths: [1, 2]", "depths: [1]")
     done = finished.snakemake("runs", "--until", "train", check=False)
     assert done.returncode != 0
     assert "lower the learning rates of its recipe" in done.stdout + done.stderr
+    assert "what is made now can never be published" in done.stderr
     assert finished.hashes() == before
 
 

@@ -1,24 +1,41 @@
-"""One Snakemake at a time works on a study."""
+"""One Snakemake at a time works on a study, and what it started ends with it."""
 
+import fcntl
+import os
+import signal
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
+import psutil
 from filelock import FileLock, Timeout
 
 from logdepth.errors import UserError
 
+# In the environment of every job: the lock of its Snakemake.
+_MARK = "LOGDEPTH_LOCK"
+_SLURM = "SLURM_JOB_ID"
+# Seconds for what ends to save its state, and between looks at what runs.
+_PATIENCE = 120.0
+_PAUSE = 0.5
+_ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT}
 _held: list[FileLock] = []
 
 
 def hold(study: str) -> None:
     """Hold a study until this process ends, however it does.
 
-    The kernel releases the lock, where a killed Snakemake leaves its own behind.
+    The kernel releases the lock, where a killed Snakemake leaves its own behind. Jobs that one left
+    are ended: they would write what is started again here.
 
     Raises:
         UserError: another process holds it.
     """
     lock = FileLock(Path(".snakemake", f"{study}.lock"))
+    mark = os.path.realpath(lock.lock_file)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
@@ -31,5 +48,86 @@ def hold(study: str) -> None:
             f"results/{study}: cannot be locked ({error}); expected no second Snakemake here",
             file=sys.stderr,
         )
+    else:
+        _held.append(lock)
+        if left := list(_jobs(mark)):
+            print(f"results/{study}: ending {len(left)} jobs that were left alone", file=sys.stderr)
+            for job in left:
+                _end(job)
+            _, alive = psutil.wait_procs(left, _PATIENCE)
+            for job in alive:
+                job.kill()
+            psutil.wait_procs(alive)
+    os.environ[_MARK] = mark
+
+
+def hold_folder(folder: Path) -> None:
+    """Hold a folder that this process writes, which is made if it is not there.
+
+    Raises:
+        UserError: another process holds it, or it is a file.
+        OSError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{folder}: expected a folder, but there is a file") from error
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(
+            f"{folder}: another process is writing it; wait for it, or stop it"
+        ) from error
+    except OSError:
+        # Where nothing can be locked; files are whole or absent all the same.
         return
-    _held.append(lock)
+
+
+def pass_on_signals() -> None:
+    """Let this process, told to end, tell its jobs as well, and start no more of them.
+
+    Snakemake itself waits for them, however long they take, and a closed terminal kills it.
+    """
+    graceful = signal.getsignal(signal.SIGTERM)
+    for signum in (signal.SIGHUP, signal.SIGUSR1):
+        # One that is ignored, as by nohup, stays so.
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, graceful)
+    # A handler would have to wait for the main thread, which may not wake before a job ends.
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
+    Thread(target=_end_jobs, args=(heard, os.environ[_MARK]), daemon=True).start()
+
+
+def _end_jobs(heard: int, mark: str) -> None:
+    """Wait for a signal to end; then end jobs, and whatever is being started just then."""
+    while not set(os.read(heard, 1)) & _ENDING:
+        pass
+    told = set()
+    while True:
+        for job in _jobs(mark):
+            if job.pid not in told:
+                told.add(job.pid)
+                _end(job)
+        time.sleep(_PAUSE)
+
+
+def _jobs(mark: str) -> Iterator[psutil.Process]:
+    """Return the processes of our command that were started under a lock, but for Slurm's jobs."""
+    own = {_MARK: mark, _SLURM: os.environ.get(_SLURM)}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = [Path(word).name for word in process.cmdline()[:2]]
+            if "logdepth" in words:
+                there = process.environ()
+                if {name: there.get(name) for name in own} == own:
+                    yield process
+
+
+def _end(job: psutil.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(job.pid, signal.SIGTERM)
+        # One that was stopped does not hear of it.
+        os.kill(job.pid, signal.SIGCONT)

@@ -1,4 +1,8 @@
 # What the rules of all stages need.
+from functools import cache
+
+from snakemake.io import apply_wildcards
+
 from audit_trail import tracing
 from audit_trail.files import sha256_of
 from logdepth.figures import KINDS
@@ -73,6 +77,30 @@ wildcard_constraints:
     run=one_of(RUNS | TRIALS),
 
 
+@cache
+def definition_of(name):
+    """Definition of a job, by the name of its record: with a count if its outputs were altered."""
+    in_image = os.environ[image.VARIABLE] if IN_IMAGE else None
+    path = Path(RESULTS, "provenance", f"{name}.json")
+    return definition_or_retry(JOBS[name].definition(in_image), path)
+
+
+def forced_if_stale(record):
+    """An input function of no inputs, which has a job run again if its record is of another job.
+
+    Snakemake would not, where its own notes on the outputs were lost or never came along.
+    """
+
+    def inputs(wildcards):
+        path = Path(apply_wildcards(record, wildcards))
+        name = path.relative_to(RESULTS, "provenance").with_suffix("").as_posix()
+        if path.is_file() and definition_of(name).encode() not in path.read_bytes():
+            workflow.dag.forcefiles.add(str(path))
+        return []
+
+    return inputs
+
+
 def params_of(record):
     """The parameters of a rule: the options of its job, and the job's definition.
 
@@ -84,11 +112,7 @@ def params_of(record):
         return JOBS[record.format(**wildcards)]
 
     def definition(wildcards):
-        if DEFINITION_FROM_SUBMITTER:
-            return DEFINITION_FROM_SUBMITTER
-        in_image = os.environ[image.VARIABLE] if IN_IMAGE else None
-        path = Path(RESULTS, "provenance", f"{record.format(**wildcards)}.json")
-        return definition_or_retry(job(wildcards).definition(in_image), path)
+        return DEFINITION_FROM_SUBMITTER or definition_of(record.format(**wildcards))
 
     return {
         "options": lambda wildcards: job(wildcards).options,

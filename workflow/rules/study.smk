@@ -5,11 +5,12 @@ import shlex
 import sys
 from pathlib import Path
 
+from audit_trail.environment import commit
 from logdepth import environment, jobs
 from logdepth.canonical import canonical_json, digest
 from logdepth.config.study import load_study
 from logdepth.errors import ConfigError, UserError
-from logdepth.locking import hold
+from logdepth.locking import hold, pass_on_signals
 from logdepth.planning.site import read_site
 from logdepth.provenance import image
 from logdepth.resolved import data_name, resolve_in
@@ -48,8 +49,10 @@ try:
         )
     # Snakemake's own dictionary has lost keys that stand twice, and is of an older YAML.
     STUDY = load_study(
-        *map(Path, workflow.configfiles), changes=workflow.config_settings.config
+        *map(Path, workflow.configfiles), options=workflow.config_settings.config_args
     )
+    # Reports have the title.
+    config["title"] = STUDY.title
     RESULTS = f"results/{STUDY.study}"
     try:
         RESOLVED = resolve_in(STUDY, Path(RESULTS))
@@ -91,8 +94,15 @@ PUBLISHED = "config/published_errors.csv"
 onstart:
     try:
         hold(STUDY.study)
+        pass_on_signals()
     except UserError as error:
         sys.exit(str(error))
+    if commit(HERE).uncommitted:
+        print(
+            f"{RESULTS}: what is made now can never be published, for this clone has what is not "
+            "committed (git status); to publish it, stop, commit, and start again",
+            file=sys.stderr,
+        )
 
 
 # Used with --software-deployment-method apptainer only.

@@ -9,9 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from logdepth.config.reading import parse_yaml, read_text
 from logdepth.errors import UserError
 from logdepth.settings import Settings, mistakes
 
@@ -57,8 +56,19 @@ def command(function: Command) -> Command:
     made = (
         _recording(function) if "recorded" in inspect.signature(function).parameters else function
     )
-    COMMANDS[function.__name__.removesuffix("_")] = made
-    return made
+
+    @wraps(made)
+    def run(**options: Any) -> None:
+        try:
+            made(**options)
+        except EOFError as error:
+            raise UserError(
+                "Python's compiled code is cut short, as a full disk leaves it; expected: "
+                "find . -name __pycache__ -exec rm -r {} +"
+            ) from error
+
+    COMMANDS[function.__name__.removesuffix("_")] = run
+    return run
 
 
 def _recording(function: Command) -> Command:
@@ -93,17 +103,12 @@ def read_settings(text: str, kind: type[Kind], option: str) -> Kind:
     source = option
     if not text.lstrip().startswith("{"):
         source = text
-        try:
-            text = Path(text).read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise UserError(f"{source}: no such file ({option} takes JSON or a file)") from error
+        text = read_text(Path(text), f"JSON or a file for {option}")
+    content = parse_yaml(text, source)
     try:
-        settings: Kind = TypeAdapter(kind).validate_python(YAML(typ="safe").load(text))
-    except YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{source}: not valid YAML or JSON: {reason}") from error
+        settings: Kind = TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        raise UserError(f"{source}: {mistakes(error)[0]}") from error
+        raise UserError(f"{source}: {mistakes(error)[0].removeprefix('.')}") from error
     return settings
 
 

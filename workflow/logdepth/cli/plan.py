@@ -74,7 +74,8 @@ def plan(
         plain = report.as_json(study.study, rows, packs, totals, cluster, gpu, calibration, notes)
         print(json.dumps(plain, indent=2))
         return
-    console = Console(highlight=False)
+    # Titles are text, whatever is in brackets.
+    console = Console(highlight=False, markup=False)
     console.print(f"{study.title} ({file}) on {gpu.name if gpu else 'this machine'}")
     console.print(report.table(rows))
     console.print(report.jobs_table(packs, gpu))

@@ -37,7 +37,9 @@ def train(
     from logdepth.canonical import digest
     from logdepth.config.run import Run
     from logdepth.devices import bfloat16_warning, prepare_device
+    from logdepth.errors import UserError
     from logdepth.files import remove_leftovers
+    from logdepth.locking import hold_folder
     from logdepth.provenance.definition import hash_of
     from logdepth.training.checkpoint import CheckpointStore
     from logdepth.training.interrupts import InterruptedTraining
@@ -48,6 +50,7 @@ def train(
     where = prepare_device(device, threads)
     definition = hash_of(recorded.keywords["definition"]) or digest(spec.content)
     store = CheckpointStore(checkpoints or output / "checkpoints", definition)
+    hold_folder(output)
     files = [output / f for f in ("model.safetensors", "run.json", "steps.csv", "by_k.csv")]
     for folder in (output, store.folder):
         remove_leftovers(folder)
@@ -67,4 +70,12 @@ def train(
     except InterruptedTraining as interrupted:
         print(f"logdepth train: {interrupted}; run it again to go on", file=sys.stderr)
         sys.exit(128 + interrupted.signum)
+    except RuntimeError as error:
+        # So torch says of a file that it cannot be written.
+        if "inline_container" not in str(error):
+            raise
+        raise UserError(
+            f"{store.folder}: a checkpoint cannot be written, perhaps the disk is full; "
+            "the one before it stays"
+        ) from error
     store.clear()

@@ -1,18 +1,17 @@
 """A study: experiments, how they are evaluated and fitted. One YAML file in config/."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from logdepth.config.fields import Mode, Name
+from logdepth.config.fields import Mode, Name, Title
 from logdepth.config.figures import FigureSpec
 from logdepth.config.former import former_words
+from logdepth.config.reading import parse_yaml, read_yaml
 from logdepth.config.run import AnyModel, AnyRecipe, AnyTask, Run
 from logdepth.config.theory import Theory
 from logdepth.errors import ConfigError
@@ -69,7 +68,7 @@ class OtherStudy(Settings):
     """Name of the experiment there."""
     mode: Mode = "eval"
     """Mode of its evaluation."""
-    title: str
+    title: Title
     """Name in figures."""
 
 
@@ -91,7 +90,7 @@ class Select(Settings):
 class Experiment(Settings):
     """One curve of error against k for each of several depths, everything else equal."""
 
-    title: str
+    title: Title
     """Name in figures."""
     task: AnyTask | None = None
     """The task, if it is not the study's."""
@@ -372,13 +371,13 @@ def _set(definition: dict[str, Any], path: str, value: Any, where: str) -> None:
     place[key] = value
 
 
-def load_study(path: Path, *more: Path, changes: Mapping[str, Any] | None = None) -> Study:
+def load_study(path: Path, *more: Path, options: Sequence[str] = ()) -> Study:
     """Read a study from its YAML file: the one reader, for the workflow as for every command.
 
     Args:
         path: of the file.
         more: files with changes, key by key.
-        changes: made after these, such as those of a command line.
+        options: changes after these, as on the command line of Snakemake: "key=value".
 
     Raises:
         ConfigError: missing, not YAML, or not a study.
@@ -386,7 +385,9 @@ def load_study(path: Path, *more: Path, changes: Mapping[str, Any] | None = None
     content: Any = {}
     for file in (path, *more):
         content = _merged(content, read_yaml(file, _EXAMPLE))
-    content = _merged(content, dict(changes or {}))
+    for option in options:
+        key, _, value = option.partition("=")
+        content = _merged(content, {key: parse_yaml(value, f"--config {key}")})
     return read_study(content, ", ".join(map(str, (path, *more))), path.parent)
 
 
@@ -405,31 +406,6 @@ def read_study(config: Mapping[str, Any], source: str, folder: Path = Path("conf
         return Study.model_validate(content)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{source}: {line}" for line in mistakes(error))) from error
-
-
-def read_yaml(path: Path, example: str, *, may_be_empty: bool = False) -> dict[str, Any]:
-    """Return the keys and values of a YAML file; ``example`` is one, for messages.
-
-    Raises:
-        ConfigError: missing, unreadable, not YAML, or no mapping.
-    """
-    try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; expected a copy of {example}") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        where = f"{error.reason} at byte {error.start}"
-        raise ConfigError(f"{path}: {where}; expected UTF-8") from error
-    except YAMLError as error:
-        reason = " ".join(str(error).partition("To suppress")[0].split())
-        raise ConfigError(f"{path}: not YAML: {reason}") from error
-    if content is None and may_be_empty:  # nothing but comments
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected 'key: value' lines, as in {example}")
-    return content
 
 
 def _extended(config: dict[str, Any], source: str, folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from logdepth.config.study import read_yaml
+from logdepth.config.reading import read_yaml
 from logdepth.errors import ConfigError
 from logdepth.planning.gpus import DEVICES, Device, named
 from logdepth.settings import Settings, mistakes
