@@ -1,10 +1,11 @@
 """What all tests share."""
 
+import functools
 import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,8 @@ import pytest
 import torch
 from filelock import FileLock
 from hypothesis import settings
+
+from logdepth.planning import count
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,6 +44,17 @@ def simulations() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+_counted_once = functools.cache(count.count)
+
+
+@pytest.fixture(scope="module")
+def counted_once() -> Iterator[None]:
+    """What a step of a shape costs is counted once, for tests of what follows from the counts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(count, "count", _counted_once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -46,10 +46,13 @@ def folder(once):
     """Every table as a study writes it."""
 
     def make(folder):
-        for size, settings in (("many", MANY), ("few", FEW)):
-            for name in {table for figure in NAMES for table in KINDS[figure].tables}:
-                made = import_module(TABLES[name]).table(settings)
-                write_table(name, made, folder / size / f"{name}.csv")
+        with pytest.MonkeyPatch.context() as patch:
+            # Temperatures to half an octave, for what is drawn of them.
+            patch.setattr("logdepth.theory.measurements.temperatures._STEPS", 4)
+            for size, settings in (("many", MANY), ("few", FEW)):
+                for name in {table for figure in NAMES for table in KINDS[figure].tables}:
+                    made = import_module(TABLES[name]).table(settings)
+                    write_table(name, made, folder / size / f"{name}.csv")
 
     return once("measurements", make)
 

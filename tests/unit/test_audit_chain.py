@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from audit_trail.chain import Chain, Checks
-from audit_trail.repository import find_repository
+from audit_trail.repository import code_hashes, find_repository
 from audit_trail.study import open_study
 from logdepth.canonical import canonical_json
 from logdepth.files import sha256_of, write_text
@@ -38,15 +38,18 @@ def reasons(study, checks):
     return {p.reason: p.detail for p in Chain(study, checks).broken(record)}
 
 
-def test_the_image_is_compared_by_its_bytes(study, image):
+def test_the_image_is_compared_by_its_bytes(study, image, root):
+    def found(*named):
+        return reasons(study, Checks(find_repository(root, *named))).get("image")
+
     record = study.record_for("tables/out.csv")
     assert record.image.sha256 == sha256_of(image)
-    assert "image" not in reasons(study, Checks(image=image))
+    assert found(image) is None
     image.write_bytes(b"another image")
-    assert "but" in reasons(study, Checks(image=image))["image"]
+    assert "is another now" in found(image)
     image.unlink()
-    assert "is gone: not at" in reasons(study, Checks(image=image))["image"]
-    assert "--image says where" in reasons(study, Checks())["image"]
+    assert f"is gone: {image}: is not there" in found(image)
+    assert "containers/logdepth.sif: is not there" in found()
 
 
 def test_code_is_stale_when_neither_hash_that_a_record_may_have_is_of_it(study, root):
@@ -54,7 +57,7 @@ def test_code_is_stale_when_neither_hash_that_a_record_may_have_is_of_it(study, 
     module = "logdepth.files"
     record = study.record_for("tables/out.csv")
     repository = find_repository(root)
-    now = repository.current(module)
+    now = code_hashes((root / "workflow/logdepth/files.py").read_bytes())
     assert len(set(now)) == 2, "else this file has no message, and the test shows nothing"
     (kept,) = record.kept_as("source")
     for value, reasons in ((now[0], []), (now[1], []), ("0" * 64, ["code"])):
@@ -70,14 +73,15 @@ def test_code_is_stale_when_neither_hash_that_a_record_may_have_is_of_it(study, 
 def test_a_repository_knows_its_code(root):
     repository = find_repository(root)
     assert repository.folder == root
-    modules = ["logdepth.tasks.hop", "logdepth.tasks", "logdepth.nothing"]
-    now = {module: repository.current(module) for module in modules}
-    assert now["logdepth.nothing"] == ()
-    assert [len(value) for value in now["logdepth.tasks.hop"]] == [64, 64]
+    files = {"logdepth.tasks.hop": "tasks/hop.py", "logdepth.tasks": "tasks/__init__.py"}
+    paths = {module: f"workflow/logdepth/{file}" for module, file in files.items()}
+    now = {module: code_hashes((root / path).read_bytes())[0] for module, path in paths.items()}
+    unknown = {"logdepth.nothing": "0", "../x": "0"}
+    assert repository.other_code(now | unknown) == list(unknown)
+    assert repository.other_code(dict.fromkeys(now, "0" * 64)) == list(now)
     if repository.problem is None and not repository.shallow:
-        committed = repository.at("HEAD", modules)
-        assert committed["logdepth.nothing"] == ()
-        assert [len(value) for value in committed["logdepth.tasks"]] == [64, 64]
-        assert repository.at("0" * 40, modules) == dict.fromkeys(modules, ())
-        assert not repository.has("0" * 40)
-        assert repository.has("HEAD")
+        then = {m: code_hashes(repository.read("HEAD", path))[0] for m, path in paths.items()}
+        assert repository.other_code(then | unknown, "HEAD") == list(unknown)
+        assert repository.other_code(then, "0" * 40) == list(then)
+        assert repository.time_of("0" * 40) is None
+        assert repository.time_of("HEAD") > 1.7e9

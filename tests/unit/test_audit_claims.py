@@ -22,7 +22,7 @@ from audit_trail.study import open_study
 from audit_trail.verify import verify
 from command_line import logdepth_here
 from forgery import HISTORY, forge, lines_of, write_history
-from small_study import ERRORS, ERRORS_RECORD, FIGURE, RUN, TRAIN_RECORD, git, make_clone, train
+from small_study import ERRORS, ERRORS_RECORD, RUN, TRAIN_RECORD, git, make_clone, train
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_list_of_source_without_code_explains_nothing(study):
 def test_an_input_in_another_role_is_an_input_still(study):
     """The run was made anew; the table of the old one says that it took a file from elsewhere."""
     original = (study / f"runs/{RUN}/run.json").read_bytes()
-    for role, malformed in (("external", False), ("lock", True), ("none", True), ([], True)):
+    for role, malformed in (("external", False), ("lock", True), ("output", True), ([], True)):
 
         def relabel(statement: dict[str, Any], role: Any = role) -> None:
             dependencies(statement)[0]["annotations"]["role"] = role
@@ -127,30 +127,6 @@ def test_a_history_that_runs_backwards_is_told(study):
     entries[0]["time"] = "2020-01-01T00:00:00.000Z"
     write_history(study, entries)
     assert problems(study) == {TRAIN_RECORD: broken("time")}
-
-
-def test_a_sample_leaves_out_hashing_and_nothing_else(clone, study):
-    def lie(statement: dict[str, Any]) -> None:
-        dependencies(statement)[:] = [
-            d for d in dependencies(statement) if d["annotations"]["role"] != "packages"
-        ]
-
-    for name in (ERRORS_RECORD, TRAIN_RECORD):
-        forge(study, name, lie)
-    whole = problems(study)
-    assert len(whole) == 3
-    for _ in range(3):
-        assert problems(study, sample=1) == whole
-    for number in ("-1", "0", "x"):
-        done = subprocess.run(
-            [sys.executable, "-m", "audit_trail", "results", "--sample", number],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 2
-        assert "Traceback" not in done.stderr
-    (study / FIGURE).unlink()
-    assert problems(study, sample=1)[FIGURE] == {("missing", "output")}
 
 
 def test_every_state_has_a_code_of_its_own():

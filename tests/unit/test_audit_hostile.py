@@ -138,14 +138,13 @@ def commands(clone: Path, out: Path) -> list[Callable[[], Any]]:
     return [
         lambda: main(["results", "--json"]),
         lambda: main([str(figure)]),
-        lambda: main([str(study), "--sample", "1", "--at-least", "2"]),
+        lambda: main([str(study), "--at-least", "2"]),
         lambda: trace([figure]),
         lambda: trace([figure], row="k=1", as_json=True),
-        lambda: trace([figure], html=out / "page.html"),
+        lambda: trace([figure], pages=out),
         lambda: history(table),
         lambda: history(study / ERRORS_RECORD, as_json=True),
         lambda: diff(study, clone / "other"),
-        lambda: export(study, anonymous=out / "anonymous"),
         lambda: export(study, crate=out / "crate", repository=clone),
         lambda: publish(study, out / "published"),
         lambda: sign(study, out / "none"),
@@ -153,7 +152,7 @@ def commands(clone: Path, out: Path) -> list[Callable[[], Any]]:
 
 
 # Commands that ask git about the clone that they are started from.
-IN_CLONE = (0, 11)
+IN_CLONE = (0, 10)
 
 
 def ask(command: Callable[[], Any]) -> tuple[int, str, str]:

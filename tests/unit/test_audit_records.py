@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from audit_trail.errors import AuditError, printable
 from audit_trail.history import read_history
 from audit_trail.records import BadRecordError, check_name, read_record
-from audit_trail.study import find_studies, open_study, study_of
+from audit_trail.study import look_through, open_study, study_of
 from logdepth.files import write_text
 from logdepth.provenance.job import Job
 from logdepth.provenance.record import recorded
@@ -89,6 +89,16 @@ def test_arbitrary_bytes_are_a_history_that_breaks(tmp_path_factory, content):
     assert not history.entries
 
 
+@pytest.mark.parametrize("odd", [None, 7, "", [], {}, [[]]])
+def test_an_event_in_a_history_may_hold_anything(tmp_path, odd):
+    path = tmp_path / "history.jsonl"
+    event = {"event": odd, "previous": None, "sha256": odd, "time": "", "withheld": odd}
+    path.write_text(json.dumps(event) + "\n")
+    history = read_history(path)
+    assert (history.breaks, history.latest, history.withheld) == ([], {}, {})
+    assert len(history.versions) == 1
+
+
 @pytest.mark.parametrize("name", ["a", "runs/a/b.csv", "tables/ü.csv", "a b/..c"])
 def test_a_name_within_its_study(name):
     check_name(name)
@@ -147,9 +157,9 @@ def test_a_line_cut_short_by_a_crash_is_forgiven_and_told(study, tmp_path):
 
 
 def test_studies_are_found(study, tmp_path):
-    assert find_studies(study.parent) == find_studies(study) == [study]
+    assert look_through(study.parent) == look_through(study) == {study: "study"}
     assert study_of(study / "tables/out.csv") == study
-    assert find_studies(tmp_path) == []
+    assert look_through(tmp_path) == {}
     with pytest.raises(AuditError, match="no study"):
         open_study(tmp_path)
 

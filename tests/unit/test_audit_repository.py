@@ -185,6 +185,10 @@ def test_a_worktree_is_a_clone(clone, tmp_path, monkeypatch):
     shutil.copytree(clone / "results", tmp_path / "tree/results")
     monkeypatch.chdir(tmp_path / "tree")
     assert verify("results") == (0, {})
+    # What it is told apart from the clone counts as well.
+    git(tmp_path / "tree", "config", "extensions.worktreeConfig", "true")
+    git(tmp_path / "tree", "config", "--worktree", "core.sshCommand", "evil")
+    assert verify("results") == NOT_CHECKED
 
 
 def test_studies_that_are_gone_hidden_or_linked_are_told(clone, tmp_path):

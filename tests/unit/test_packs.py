@@ -19,6 +19,7 @@ from logdepth.planning.makespan import SLURM_START, schedule
 from logdepth.planning.packs import PACKED_SECONDS, QUEUE_SECONDS, JobRequest, make_packs
 from logdepth.planning.site import Site
 
+pytestmark = pytest.mark.usefixtures("counted_once")
 DAY = 24 * 60
 
 times = st.one_of(
@@ -161,7 +162,7 @@ def with_costs(study):
 
 
 @pytest.fixture(scope="module")
-def paper(root):
+def paper(root, counted_once):
     return with_costs(load_study(root / "config/paper.yaml"))
 
 

@@ -33,6 +33,7 @@ from logdepth.training import metrics
 from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.store import save_model
 
+pytestmark = pytest.mark.usefixtures("counted_once")
 FORMS = {
     "softmax": (
         {"form": "softmax", "heads": 2, "width": 32, "mlp_ratio": 3},

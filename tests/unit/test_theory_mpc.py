@@ -223,7 +223,9 @@ def test_sample_sort_stays_near_twice_the_average_load(kind):
 def test_hop_k_by_machines_is_the_task(example, hops, machines):
     alphabet, string = example
     n = len(string)
-    (positions,) = hop_positions(torch.tensor([string]), torch.tensor([hops]), alphabet, hops).tolist()
+    (positions,) = hop_positions(
+        torch.tensor([string]), torch.tensor([hops]), alphabet, hops
+    ).tolist()
     execution = run(HopK(n, alphabet, hops, machines), tuple(string))
     assert execution.answer == [string[p] if p < n else alphabet for p in positions]
 

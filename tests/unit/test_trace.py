@@ -651,8 +651,8 @@ def test_the_command_prints_steps_and_json_and_writes_a_page(study, tmp_path):
     done = logdepth(study, "trace", "results/tiny/figures/fig02.pdf", "--json")
     assert json.loads(done.stdout)["root"] == "figures/fig02.pdf"
     figure = "results/tiny/figures/fig02.png"
-    assert logdepth(study, "trace", figure, "--html", "one.html").returncode == 0
-    assert "fig02.png" in (tmp_path / "one.html").read_text()
+    assert logdepth(study, "trace", figure, "--pages", ".").returncode == 0
+    assert "fig02.png" in (tmp_path / "fig02.html").read_text()
     refused = logdepth(study, "trace", figure, figure)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
 

@@ -1,6 +1,5 @@
 """Throw-away checkouts in which Snakemake really runs."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +19,7 @@ def template(root: Path, once: Callable[..., Path]) -> Checkout:
     """The finished study that tests copy. Leave it as it is."""
 
     def make(folder: Path) -> None:
-        # As users do, in a process of its own.
-        command, environment = make_checkout(root, folder).command()
-        subprocess.run(command, cwd=folder, env=environment, check=True)
+        make_checkout(root, folder).snakemake()
 
     return Checkout(once("finished", make))
 

@@ -304,12 +304,9 @@ def test_what_the_workflow_makes_now_is_exported_too(finished, root, tmp_path):
     for name in ("CITATION.cff", "LICENSE"):
         shutil.copy2(root / name, finished.folder / name)
     with contextlib.chdir(finished.folder):
-        targets = ("--crate", tmp_path / "crate", "--anonymous", tmp_path / "review")
-        done = logdepth_here("audit", "export", finished.results, *targets)
+        done = logdepth_here("audit", "export", finished.results, "--crate", tmp_path / "crate")
         assert done.returncode == 0, done.stderr
-        for folder in (tmp_path / "crate/results/tiny", tmp_path / "review"):
-            done = logdepth_here("audit", "verify", folder)
-            assert done.returncode == 0, done.stdout
-    assert not list((tmp_path / "review").glob("figures/*.pdf"))
+        done = logdepth_here("audit", "verify", tmp_path / "crate/results/tiny")
+        assert done.returncode == 0, done.stdout
     cache = fill_cache(tmp_path / "http", root / "tests/data/contexts")
     assert problems(validated(tmp_path / "crate", cache)) == []

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from audit_trail.errors import BadFileError, MissingFileError
+from audit_trail.errors import BadFileError
 from audit_trail.files import sha256_of
 from audit_trail.findings import Problem, State
 from audit_trail.records import Record, moment
@@ -23,16 +24,13 @@ _FIRST = 1_577_836_800
 class Checks:
     """What to compare a study with."""
 
-    # The clone whose code and commits to look at; None looks at none.
+    # The clone whose code, commits and images to look at; None looks at none.
     repository: Repository | None = None
     # Gives the definition that a job should have now; None where that is unknown, and "" for a
     # job that the configuration does not have any more.
     expected: Callable[[Record], str | None] | None = None
-    # Where the container image lies; by default containers/ of the repository.
-    image: Path | None = None
     signers: Path | None = None  # who may sign the history; None asks for no signature
     least: int = 0  # lines that the history has at least
-    sample: int | None = None  # how many outputs to hash; None hashes all
 
 
 class Chain:
@@ -53,23 +51,17 @@ class Chain:
         details: list[tuple[str, str]] = []
         repository, expected = self._checks.repository, self._checks.expected
         if repository is not None:
-            recorded = self._study.listed(record, "source")
-            changed = [m for m, value in recorded.items() if value not in repository.current(m)]
-            if changed:
+            if changed := repository.other_code(self._study.listed(record, "source")):
                 details.append(("code", f"its code has changed since: {', '.join(changed)}"))
-            for resource in record.external:
-                try:
-                    now = self._hash(repository.folder / resource.name, repository.folder)
-                except BadFileError:
-                    continue
-                if now != resource.sha256:
-                    details.append(("external", f"{resource.name} has changed since"))
-        if expected is not None and not details:
-            definition = expected(record)
-            if definition == "":
-                details.append(("configuration", "the configuration has no such job any more"))
-            elif definition is not None and definition != record.definition:
-                details.append(("configuration", "its configuration has changed since"))
+            for name, sha256 in ((r.name, r.sha256) for r in record.external):
+                with suppress(BadFileError):
+                    if self._hash(repository.folder / name, repository.folder) != sha256:
+                        details.append(("external", f"{name} has changed since"))
+        definition = expected(record) if expected and not details else None
+        if definition is not None and definition != record.definition:
+            changed_ = "its configuration has changed since"
+            gone = "the configuration has no such job any more"
+            details.append(("configuration", changed_ if definition else gone))
         return [Problem(State.STALE, reason, detail) for reason, detail in details]
 
     def _inputs(self, record: Record) -> Iterator[Problem]:
@@ -96,15 +88,14 @@ class Chain:
             yield _broken("lock", "its record has no lock, and no image, of its environment")
         for resource in record.kept:
             kind, reason = self._study.compared(resource.name, resource.sha256)
-            if kind == "missing":
-                reason = "is gone"
-            elif kind == "bytes" and resource.name in self._study.hashed:
-                reason = "was altered"
-            elif kind == "withheld":
-                continue
-            elif resource.role == "source" and not self._study.listed(record, "source"):
-                reason = reason or "names no code"
-            if reason:
+            reason = {"missing": "is gone", "bytes": "was altered"}.get(kind, reason)
+            if (
+                not reason
+                and resource.role == "source"
+                and not self._study.listed(record, "source")
+            ):
+                reason = "names no code"
+            if reason and kind != "withheld":
                 what = f"its {resource.role} {resource.annotations.get('file', '')}".strip()
                 yield _broken(resource.role, f"{what} {reason} ({resource.name})")
 
@@ -118,24 +109,14 @@ class Chain:
             yield _broken("time", f"its times cannot be: {said}")
 
     def _image(self, record: Record) -> Iterator[Problem]:
-        image, path, repository = record.image, self._checks.image, self._checks.repository
-        if image is None:
-            return
-        if path is None and repository is not None:
-            path = repository.folder / "containers" / Path(image.name).name
-        where, found = "outside of a clone --image says where it is", ""
-        if path is not None:
+        image, repository = record.image, self._checks.repository
+        if image is not None and repository is not None:
+            named = f"its image {image.name} ({image.sha256[:12]})"
             try:
-                found = self._hash(path)
-            except MissingFileError:
-                where = f"not at {path}"
+                if self._hash(repository.image(image)) != image.sha256:
+                    yield _broken("image", f"{named} is another now")
             except BadFileError as error:
-                where = str(error)
-        if not found:
-            named = f"{image.name} ({image.sha256[:12]})"
-            yield _broken("image", f"its image {named} is gone: {where}")
-        elif found != image.sha256:
-            yield _broken("image", f"its image was {image.sha256[:12]}, but {path} is {found[:12]}")
+                yield _broken("image", f"{named} is gone: {error}")
 
     def _commit(self, record: Record) -> Iterator[Problem]:
         """Yield what is wrong with the commit of a job, or why nobody knows."""
@@ -149,20 +130,18 @@ class Chain:
         elif record.uncommitted is not None:
             yield _broken("uncommitted", f"made with uncommitted changes on {short}")
         elif repository is not None and repository.problem is None:
-            recorded = self._study.listed(record, "source")
-            committed = repository.at(commit, list(recorded))
+            other = repository.other_code(self._study.listed(record, "source"), commit)
             made, started = repository.time_of(commit), moment(record.started)
-            if made is None:
-                # A shallow clone lacks older ones, whatever is true of this one.
-                state = State.NOT_CHECKED if repository.shallow else State.BROKEN_CHAIN
-                shallow = ", which is a shallow clone" if repository.shallow else ""
-                detail = f"its commit {short} is not in {repository.folder}{shallow}"
-                yield Problem(state, "commit", detail)
-                return
-            other = [module for module, value in recorded.items() if value not in committed[module]]
-            if other:
+            gone = f"its commit {short} is not in {repository.folder}"
+            if made is None and repository.shallow:
+                # It lacks older ones, whatever is true of this one.
+                shallow = f"{gone}, which is a shallow clone"
+                yield Problem(State.NOT_CHECKED, "commit", shallow)
+            elif made is None:
+                yield _broken("commit", gone)
+            elif other:
                 yield _broken("source", f"ran other code than {short} has: {', '.join(other)}")
-            if started is not None and started < made - SECONDS:
+            elif started is not None and started < made - SECONDS:
                 detail = f"started at {record.started}, before its commit {short} was made"
                 yield _broken("time", detail)
 

@@ -33,9 +33,10 @@ class Difference:
     before: str  # what the first job had; empty for nothing
     after: str  # what the second job had
 
-    def __str__(self) -> str:
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON, with a line of "text"."""
         short = (f"{v[:47]}…" if len(v) > 48 else v or "none" for v in (self.before, self.after))
-        return f"{self.kind} {self.name}: {' → '.join(short)}"
+        return asdict(self) | {"text": f"{self.kind} {self.name}: {' → '.join(short)}"}
 
 
 def differences(
@@ -65,11 +66,7 @@ def same_outputs(before: Record, after: Record) -> bool:
 def open_side(path: Path) -> Side:
     """Return a study, and its jobs by a name that another study may have as well.
 
-    Args:
-        path: of a study, of a run in runs/<run>, or of an output: then only jobs about it.
-
-    Raises:
-        AuditError: nothing of that kind.
+    Of a run in runs/<run>, or of an output, only the jobs about it; an AuditError for other paths.
     """
     study = open_study(path if is_study(path) else study_of(path))
     titles = {r.title: r for r in study.records.values()}
@@ -83,27 +80,19 @@ def open_side(path: Path) -> Side:
     run = path.resolve().name
     jobs = {r.stage: r for title, r in titles.items() if title.partition("/")[2] == run}
     if not jobs:
-        raise AuditError(
-            f"{path}: no record is about it; expected a study, an output, or "
-            "results/<study>/runs/<run>"
-        )
+        expected = "expected a study, an output, or results/<study>/runs/<run>"
+        raise AuditError(f"{path}: no record is about it; {expected}")
     return study, jobs
 
 
 def compare(before: Side, after: Side, keys: Sequence[str], tolerance: float) -> dict[str, Any]:
     """Compare the jobs of two sides, each with the one of the same name on the other side.
 
-    Args:
-        before: the one.
-        after: the other.
-        keys: see ``compare_files``.
-        tolerance: see ``compare_files``.
-
     Returns:
         As JSON: names of the jobs of both ("both"), of those with the same bytes ("equal"), and of
         one side alone ("only_before", "only_after"); what differs between jobs of both ("causes",
         the likeliest first, each with the number of jobs by stage) and how far their tables are
-        apart ("tables").
+        apart ("tables", for keys and tolerance of ``compare_files``).
     """
     (first, jobs), (second, others) = before, after
     pairs = {name: (jobs[name], others[name]) for name in jobs if name in others}
@@ -126,17 +115,13 @@ def compare(before: Side, after: Side, keys: Sequence[str], tolerance: float) ->
         "equal": [name for name, pair in pairs.items() if same_outputs(*pair)],
         "only_before": sorted(jobs.keys() - pairs.keys()),
         "only_after": sorted(others.keys() - pairs.keys()),
-        "causes": [asdict(d) | {"text": str(d), "jobs": dict(causes[d])} for d in order],
+        "causes": [cause.plain() | {"jobs": dict(causes[cause])} for cause in order],
         "tables": tables,
     }
 
 
 def versions(study: StudyFolder, name: str) -> dict[str, Any]:
     """Return every version of an output, or of a record, oldest first, and what stands there now.
-
-    Args:
-        study: with the history.
-        name: of the file within the study; it need not be there.
 
     Returns:
         As JSON: "state", a sentence (the newest version, an older one, or another), and "versions",
@@ -154,19 +139,16 @@ def versions(study: StudyFolder, name: str) -> dict[str, Any]:
         sha256 = record.sha256 if record.name == name else made.get(name)
         if sha256 is None:
             continue
-        changes = differences(before, record, study, study) if before else []
+        changes = [d.plain() for d in differences(before, record, study, study)] if before else []
         same = before is not None and same_outputs(before, record)
         row = {"line": entry.number, "time": entry.time, "sha256": sha256, "same_bytes": same}
         row |= {key: getattr(record, key) for key in ("definition", "commit", "uncommitted")}
-        row["present"] = study.compared(name, sha256)[0] == ""
-        row["changes"] = [asdict(change) for change in changes]
+        row |= {"present": study.compared(name, sha256)[0] == "", "changes": changes}
         rows.append(row | {"summary": _summary(changes, same) if before else "the first"})
         before = record
     if not rows:
-        raise AuditError(
-            f"{study.path(name)}: {study.path(HISTORY)} has never seen it; expected an output of "
-            "the workflow, or its record"
-        )
+        expected = "expected an output of the workflow, or its record"
+        raise AuditError(f"{study.path(name)}: {study.path(HISTORY)} has never seen it; {expected}")
     kind, reason = study.compared(name, rows[-1]["sha256"])
     older = [row["line"] for row in rows if row["present"]]
     state = reason if kind == "withheld" else f"{kind}: {reason}"
@@ -207,9 +189,9 @@ def _tree(record: Record) -> dict[tuple[str, str], str]:
     }
 
 
-def _summary(changes: list[Difference], same: bool) -> str:
-    telling = [d for d in changes if d.kind not in ("commit", "host", "lock")]
-    said = "; ".join(str(d) for d in (telling or changes)[:3])
+def _summary(changes: list[dict[str, Any]], same: bool) -> str:
+    telling = [d for d in changes if d["kind"] not in ("commit", "host", "lock")]
+    said = "; ".join(d["text"] for d in (telling or changes)[:3])
     more = f" and {len(telling) - 3} more" if len(telling) > 3 else ""
     bytes_ = "the same bytes" if same else "other bytes"
     return f"{bytes_}; {said}{more}" if said else f"{bytes_}, made again; nothing changed"

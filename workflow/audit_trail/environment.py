@@ -19,13 +19,7 @@ from audit_trail.repository import git
 
 _DESCRIBED = re.compile(r"([^-]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 _OURS = os.path.realpath(Path(__file__).parents[1])
-_SLURM = (
-    "SLURM_JOB_ID",
-    "SLURM_JOB_NAME",
-    "SLURM_JOB_PARTITION",
-    "SLURM_CLUSTER_NAME",
-    "SLURM_RESTART_COUNT",
-)
+_SLURM = ("JOB_ID", "JOB_NAME", "JOB_PARTITION", "CLUSTER_NAME", "RESTART_COUNT")
 
 
 @dataclass(frozen=True)
@@ -90,18 +84,18 @@ def interpreter() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Return host, processor, and (where torch is in use) threads, device and flags."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts: dict[str, Any] = {
         "host": socket.gethostname(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores,
     }
-    if hasattr(os, "sched_getaffinity"):
-        facts["cores"] = len(os.sched_getaffinity(0))
-    if slurm := {name: os.environ[name] for name in _SLURM if name in os.environ}:
+    names = (f"SLURM_{name}" for name in _SLURM)
+    if slurm := {name: os.environ[name] for name in names if name in os.environ}:
         facts["slurm"] = slurm
     # Only a job that has loaded torch has anything to say about it.
     if torch := sys.modules.get("torch"):
-        facts["torch"] = {
+        facts["torch"] = known = {
             "version": torch.__version__,
             "threads": torch.get_num_threads(),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -109,9 +103,9 @@ def machine() -> dict[str, Any]:
             "cuda": torch.version.cuda,
         }
         if torch.cuda.is_available():
-            facts["torch"]["gpu"] = torch.cuda.get_device_name()
-            facts["torch"]["cudnn"] = torch.backends.cudnn.version()
-            facts["driver"] = _driver()
+            known |= {"gpu": torch.cuda.get_device_name(), "cudnn": torch.backends.cudnn.version()}
+            query = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+            facts["driver"] = _output(*query)
     return facts
 
 
@@ -151,8 +145,7 @@ def _processor() -> str:
     return named[1].strip() if named else platform.processor()
 
 
-def _driver() -> str | None:
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+def _output(*command: str) -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
         return done.stdout.strip()

@@ -24,13 +24,6 @@ class BadFileError(AuditError):
         self.reason, self.kind = printable(reason), kind
 
 
-class MissingFileError(BadFileError):
-    """A file that is not there."""
-
-    def __init__(self, path: object) -> None:
-        super().__init__(path, "is not there", "missing")
-
-
 def printable(text: str) -> str:
     """Return a text with everything escaped that a terminal might obey, line ends included."""
     if text.isprintable():

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from audit_trail.errors import BadFileError, MissingFileError
+from audit_trail.errors import BadFileError
 
 # A record of ten thousand inputs has about 2 MB.
 MAX_TEXT = 16 << 20
@@ -26,22 +26,19 @@ MAX_BYTES = 64 << 30
 # few bytes sent become hours of reading.
 _HOLES_FROM = 256 << 20
 _MAX_DEPTH = 100
-_LINK = "is a symbolic link, or lies behind one"
+
+Name = Path | str
 
 
 @contextmanager
-def open_file(path: Path | str, within: Path | str | None, limit: int) -> Iterator[BinaryIO]:
-    """Open a regular file for reading.
+def open_file(path: Name, within: Name | None, limit: int) -> Iterator[BinaryIO]:
+    """Open a regular file of at most ``limit`` bytes for reading.
 
-    Args:
-        path: of the file.
-        within: folder below which no part of the path may be a link; None for a file that the user
-            named, to which links may lead.
-        limit: bytes that it may have.
+    No part of the path below the folder ``within`` may be a link; to a file that the user named,
+    with None, links may lead.
 
     Raises:
-        MissingFileError: it is not there.
-        BadFileError: a link, no regular file, too large, with holes, or unreadable.
+        BadFileError: missing, a link, no regular file, too large, with holes, or unreadable.
     """
     descriptor = _open(path, within)
     try:
@@ -56,29 +53,22 @@ def open_file(path: Path | str, within: Path | str | None, limit: int) -> Iterat
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
             yield file
     except OSError as error:
-        reason = f"cannot be read ({error.strerror or error})"
-        raise BadFileError(path, reason, "unreadable") from error
+        raise _unreadable(path, error) from error
     finally:
         os.close(descriptor)
 
 
-def read_bytes(path: Path | str, within: Path | str | None = None, limit: int = MAX_TEXT) -> bytes:
+def read_bytes(path: Name, within: Name | None = None, limit: int = MAX_TEXT) -> bytes:
     """Return the content of a file, for arguments and errors of ``open_file``."""
     with open_file(path, within, limit) as file:
         content = bytearray()
-        while part := file.read(min(limit + 1 - len(content), 1 << 24)):
+        while part := file.read(min(limit - len(content), 1 << 24)):
             content += part
-    if len(content) > limit:
-        raise BadFileError(path, f"has more than {limit} bytes")
     return bytes(content)
 
 
-def read_json(path: Path | str, within: Path | str | None = None) -> Any:
-    """Return what a file of JSON holds, for arguments of ``open_file``.
-
-    Raises:
-        BadFileError: as of ``open_file``, or not JSON as ``parse_json`` takes it.
-    """
+def read_json(path: Name, within: Name | None = None) -> Any:
+    """Return what a file of JSON holds; errors of ``open_file``, also where it is no such JSON."""
     try:
         return parse_json(read_bytes(path, within))
     except ValueError as error:
@@ -88,9 +78,8 @@ def read_json(path: Path | str, within: Path | str | None = None) -> Any:
 def parse_json(content: bytes) -> Any:
     """Return what JSON holds that every reader understands alike.
 
-    Args:
-        content: UTF-8, without NaN, infinities, repeated keys or half characters, and nested a
-            hundred deep at most.
+    It is UTF-8, without NaN, infinities, repeated keys or half characters, and nested a hundred
+    deep at most.
 
     Raises:
         ValueError: anything else; the message is one line.
@@ -101,14 +90,14 @@ def parse_json(content: bytes) -> Any:
             _check_depth(value, _MAX_DEPTH)
         if b"\\ud" in content or b"\\uD" in content:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except (UnicodeDecodeError, UnicodeEncodeError) as error:
-        raise ValueError(f"not UTF-8: {error.reason}") from error
+    except UnicodeError as error:
+        raise ValueError(f"not UTF-8: {getattr(error, 'reason', error)}") from error
     except RecursionError as error:
         raise ValueError(f"nested more than {_MAX_DEPTH} deep") from error
     return value
 
 
-def sha256_of(path: Path | str, within: Path | str | None = None) -> str:
+def sha256_of(path: Name, within: Name | None = None) -> str:
     """Return the sha256 of a file's bytes, as 64 hexadecimal digits; errors of ``open_file``."""
     found = hashlib.sha256()
     with open_file(path, within, MAX_BYTES) as file:
@@ -120,14 +109,7 @@ def sha256_of(path: Path | str, within: Path | str | None = None) -> str:
 def copy(source: Path, target: Path, within: Path | None) -> str:
     """Copy the bytes of a file to a new one, with folders above it; return their sha256.
 
-    Args:
-        source: see ``open_file``.
-        target: must not exist.
-        within: that of the source.
-
-    Raises:
-        BadFileError: as of ``open_file``.
-        OSError: the target cannot be written.
+    Errors are those of ``open_file`` for the source, and an OSError where the target is there.
     """
     with open_file(source, within, MAX_BYTES) as file:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,22 +128,14 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; move it there when the block succeeds.
-
-    The content is on disk before the name changes, and the temporary file is removed when the
-    block fails, so ``path`` is either as it was or complete.
-
-    Raises:
-        OSError: the folder cannot be written or the disk is full; the error names ``path``.
-    """
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that it is as it was or complete, and on disk; an OSError names it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        temporary.touch(exist_ok=False)
-        yield temporary
-        with temporary.open("rb+") as file:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -171,12 +145,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 under ``path``, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    """Write ``text`` as UTF-8, as ``write_bytes`` does."""
+    write_bytes(path, text.encode())
 
 
-def _open(path: Path | str, within: Path | str | None) -> int:
+def _open(path: Name, within: Name | None) -> int:
     """Return a descriptor of a file; each folder on the way is opened from the one before."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -189,33 +162,31 @@ def _open(path: Path | str, within: Path | str | None) -> int:
             try:
                 inner = os.open(part, flags | kind | os.O_NOFOLLOW, dir_fd=outer)
             except OSError as error:
-                if _is_link(part, outer):
-                    raise BadFileError(path, _LINK, "link") from error
+                if stat.S_ISLNK(os.lstat(part, dir_fd=outer).st_mode):
+                    reason = "is a symbolic link, or lies behind one"
+                    raise BadFileError(path, reason, "link") from error
                 raise
             finally:
                 os.close(outer)
         return inner
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingFileError(path) from error
+        raise BadFileError(path, "is not there", "missing") from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadFileError(path, f"cannot be read ({reason})", "unreadable") from error
+        raise _unreadable(path, error) from error
 
 
-def _parts(path: Path | str, within: Path | str) -> list[str]:
+def _unreadable(path: Name, error: Exception) -> BadFileError:
+    reason = getattr(error, "strerror", None) or error
+    return BadFileError(path, f"cannot be read ({reason})", "unreadable")
+
+
+def _parts(path: Name, within: Name) -> list[str]:
     whole, folder = os.fspath(path), os.fspath(within)
     prefix = "" if folder == "." else folder.rstrip("/") + "/"
     parts = [part for part in whole[len(prefix) :].split("/") if part not in ("", ".")]
     if not whole.startswith(prefix) or ".." in parts or not parts:
         raise BadFileError(path, f"is no file within {folder}")
     return parts
-
-
-def _is_link(name: str, folder: int) -> bool:
-    try:
-        return stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def _check_depth(value: Any, left: int) -> None:

@@ -56,8 +56,7 @@ class Findings:
     # Of each artefact, by its name; none where it is verified.
     problems: dict[str, list[Problem]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what was not looked at, and why
-    entries: int = 0  # lines of the history
-    head: str | None = None  # hash of the last one
+    history: list[str] = field(default_factory=list)  # hash of each of its lines
 
     def add(self, name: str, *problems: Problem) -> None:
         """Add an artefact, or problems of one."""
@@ -77,11 +76,6 @@ def worst(problems: Sequence[Problem], allowed: frozenset[str] = frozenset()) ->
     return max(counted, key=_RANKS.__getitem__, default=State.VERIFIED)
 
 
-def verdict(findings: Sequence[Findings], allowed: frozenset[str]) -> State:
-    """Return the worst state of all artefacts, those that are allowed aside."""
-    return worst([p for f in findings for of in f.problems.values() for p in of], allowed)
-
-
 def require_intact(findings: Findings) -> None:
     """Check that bytes, records and history are what they should be.
 
@@ -91,62 +85,56 @@ def require_intact(findings: Findings) -> None:
         AuditError: they are not; the message names the worst artefact.
     """
     hurt = {State.MISSING, State.RECORD_MISSING, State.RECORD_ALTERED, State.MODIFIED}
-    for state, names in reversed(findings.by_state().items()):
-        for name, problem in ((n, problem) for n in names for problem in findings.problems[n]):
-            if problem.state in hurt or problem.reason in ("history", "signature"):
-                raise AuditError(
-                    f"{findings.folder}/{name}: {state}: {problem.detail}; expected a study that "
-                    "logdepth audit verify finds intact"
-                )
+    found = [(_RANKS[p.state], name, p) for name, of in findings.problems.items() for p in of]
+    for _, name, problem in sorted(found, key=lambda one: -one[0]):
+        if problem.state in hurt or problem.reason in ("history", "signature"):
+            said = f"{findings.folder}/{name}: {problem.state}: {problem.detail}"
+            raise AuditError(f"{said}; expected a study that logdepth audit verify finds intact")
 
 
-def report(findings: Sequence[Findings], allowed: frozenset[str], as_json: bool) -> str:
-    """Return the findings as JSON, or as lines: those with a problem, then the verdict."""
+def report(findings: Sequence[Findings], allowed: frozenset[str], as_json: bool) -> tuple[int, str]:
+    """Return the exit code, and the findings: as JSON, or as lines with the verdict at the end."""
+    every = [problem for found in findings for of in found.problems.values() for problem in of]
+    verdict = worst(every, allowed)
+    code = EXIT_CODES[verdict]
     if as_json:
-        return json.dumps(_plain(findings, allowed), indent=1)
-    lines = []
-    for found in findings:
-        states = found.by_state()
-        counts = ", ".join(f"{len(names)} {state}" for state, names in states.items())
-        lines.append(f"{found.folder}: {counts}; a history of {found.entries} lines")
-        states.pop(State.VERIFIED, None)
-        for state, names in reversed(states.items()):
-            # What is wrong with several in the same way is said once.
-            alike: dict[str, list[str]] = {}
-            for name in names:
-                details = dict.fromkeys(p.detail for p in found.problems[name] if p.state is state)
-                text = "; ".join(details)
-                short = text if len(text) <= _WIDE else f"{text[:_WIDE].rpartition(' ')[0]} …"
-                alike.setdefault(short, []).append(name)
-            for detail, (first, *others) in list(alike.items())[:_LINES]:
-                more = f" and {len(others)} more" if others else ""
-                lines.append(f"  {state:<14}  {first}{more}: {detail}")
-            if left := sum(map(len, list(alike.values())[_LINES:])):
-                lines.append(f"  {state:<14}  … and {left} more (--json lists all)")
-        lines += [f"  ({note})" for note in found.notes]
+        studies = [_plain(found) for found in findings]
+        whole = {"verdict": verdict, "exit": code, "allowed": sorted(allowed), "studies": studies}
+        return code, json.dumps(whole, indent=1)
     aside = f" (allowed: {', '.join(sorted(allowed))})" if allowed else ""
-    lines.append(f"verdict: {verdict(findings, allowed)}{aside}")
-    return "\n".join(map(printable, lines))
+    lines = [line for found in findings for line in _lines(found)]
+    return code, "\n".join(map(printable, [*lines, f"verdict: {verdict}{aside}"]))
 
 
-def _plain(findings: Sequence[Findings], allowed: frozenset[str]) -> dict[str, Any]:
-    """Return the findings as plain JSON values, with every artefact."""
-    decision = verdict(findings, allowed)
+def _lines(found: Findings) -> list[str]:
+    states = found.by_state()
+    counts = ", ".join(f"{len(names)} {state}" for state, names in states.items())
+    lines = [f"{found.folder}: {counts}; a history of {len(found.history)} lines"]
+    states.pop(State.VERIFIED, None)
+    for state, names in reversed(states.items()):
+        # What is wrong with several in the same way is said once.
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            details = dict.fromkeys(p.detail for p in found.problems[name] if p.state is state)
+            text = "; ".join(details)
+            short = text if len(text) <= _WIDE else f"{text[:_WIDE].rpartition(' ')[0]} …"
+            alike.setdefault(short, []).append(name)
+        for detail, (first, *others) in list(alike.items())[:_LINES]:
+            more = f" and {len(others)} more" if others else ""
+            lines.append(f"  {state:<14}  {first}{more}: {detail}")
+        if left := sum(map(len, list(alike.values())[_LINES:])):
+            lines.append(f"  {state:<14}  … and {left} more (--json lists all)")
+    return lines + [f"  ({note})" for note in found.notes]
+
+
+def _plain(found: Findings) -> dict[str, Any]:
     return {
-        "verdict": decision,
-        "exit": EXIT_CODES[decision],
-        "allowed": sorted(allowed),
-        "studies": [
-            {
-                "folder": found.folder,
-                "history": {"lines": found.entries, "head": found.head},
-                "counts": {state: len(names) for state, names in found.by_state().items()},
-                "notes": found.notes,
-                "artefacts": [
-                    {"name": name, "state": worst(of), "problems": [asdict(p) for p in of]}
-                    for name, of in sorted(found.problems.items())
-                ],
-            }
-            for found in findings
+        "folder": found.folder,
+        "history": {"lines": len(found.history), "head": [None, *found.history][-1]},
+        "counts": {state: len(names) for state, names in found.by_state().items()},
+        "notes": found.notes,
+        "artefacts": [
+            {"name": name, "state": worst(of), "problems": [asdict(problem) for problem in of]}
+            for name, of in sorted(found.problems.items())
         ],
     }

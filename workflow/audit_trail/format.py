@@ -20,7 +20,7 @@ KEPT = {
 }
 """By role, the folder below provenance/ and the ending of files that many records share; each is
 named after its sha256."""
-KEPT_FOLDERS = tuple(dict.fromkeys(folder for folder, _ in KEPT.values()))
+KEPT_FOLDERS = ("environments", "sources", "studies")
 
 
 def kept_name(role: str, sha256: str) -> str:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,7 @@ from typing import Any
 
 from audit_trail.errors import BadFileError
 from audit_trail.files import MAX_BYTES, MAX_TEXT, canonical_json, open_file, parse_json
-from audit_trail.format import PROVENANCE
-from audit_trail.records import BadRecordError, Record, check_name, parse_statement
+from audit_trail.records import BadRecordError, Record, is_record, parse_statement
 
 # The lines of records, as they are written. What such a line says of itself is taken from here; its
 # statement is read when it is asked for, by what is strict about all of the line.
@@ -33,8 +33,7 @@ class Entry:
     number: int  # of the line, from 1
     sha256: str  # of the line, without its end
     time: str  # when it was written, in UTC
-    # Path of the record it holds, from the folder of the study; None for other events.
-    record: str | None
+    record: str | None  # name of the record it holds; None for other events
     record_sha256: str  # of the record's file
     file: tuple[Path, Path | None]  # the history, and the folder that it may not leave
     place: tuple[int, int]  # where the line begins, and how many bytes it has
@@ -58,12 +57,8 @@ class Entry:
         return content
 
     def parsed(self) -> Record:
-        """Return the record that the line holds.
-
-        Raises:
-            BadRecordError: the line holds none, or a bad one.
-        """
-        content = self.content if self.record is not None else {}
+        """Return the record that the line holds; errors of ``content``, also where it has none."""
+        content = self.content
         if self.record is None or "statement" not in content:
             raise BadRecordError("is not in this line of the history")
         return parse_statement(self.record, self.record_sha256, content["statement"])
@@ -71,7 +66,7 @@ class Entry:
 
 @dataclass
 class History:
-    """The history of a study."""
+    """A history, as far as it can be read."""
 
     entries: list[Entry] = field(default_factory=list)  # every line that can be read, oldest first
     breaks: list[str] = field(default_factory=list)  # where the chain does not hold, as sentences
@@ -100,18 +95,15 @@ class History:
         found: dict[str, str] = {}
         for content in (entry.content for entry in self.entries if entry.record is None):
             listed = content.get("withheld")
-            if content.get("event") in ("published", "anonymised") and isinstance(listed, dict):
+            if content.get("event") == "published" and isinstance(listed, dict):
                 found |= {str(name): str(sha256) for name, sha256 in listed.items()}
         return found
 
-    def parsed(self, newest_first: bool = False) -> Iterator[tuple[Entry, Record]]:
+    def parsed(self) -> Iterator[tuple[Entry, Record]]:
         """Yield the record of each entry that holds a good one, one after another."""
-        for entry in reversed(self.entries) if newest_first else self.entries:
-            try:
-                record = entry.parsed()
-            except (BadRecordError, BadFileError):
-                continue
-            yield entry, record
+        for entry in self.entries:
+            with suppress(BadRecordError, BadFileError):
+                yield entry, entry.parsed()
 
 
 def read_history(path: Path, within: Path | None = None, about: str | None = None) -> History:
@@ -162,10 +154,11 @@ def _head(text: bytes) -> tuple[Any, str, str | None, str] | None:
     """Return the link of a line, its time, and name and sha256 of the record that it holds."""
     if (line := _LINE.fullmatch(text)) and b"\\" not in text:
         link, record, sha256, time = (part.decode() for part in line.groups(b""))
-        return (link or None, time, record, sha256) if _is_name(record) else None
+        return (link or None, time, record, sha256) if is_record(record) else None
     if (found := _content(text)) is None:
         return None
-    return found.get("previous"), found["time"], found.get("record"), found.get("sha256", "")
+    name = found.get("record")
+    return found.get("previous"), found["time"], name, found["sha256"] if name else ""
 
 
 def _content(text: bytes) -> dict[str, Any] | None:
@@ -179,13 +172,4 @@ def _content(text: bytes) -> dict[str, Any] | None:
     if "event" in content:
         return None if "record" in content else content
     record = isinstance(content.get("record"), str) and isinstance(content.get("sha256"), str)
-    return content if record and _is_name(content["record"]) else None
-
-
-def _is_name(record: str) -> bool:
-    try:
-        check_name(record)
-    except BadRecordError:
-        return False
-    parts = record.split("/")
-    return len(parts) == 3 and parts[0] == PROVENANCE and record.endswith(".json")
+    return content if record and is_record(content["record"]) else None

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import digest, read_json, sha256_of
@@ -29,27 +28,22 @@ def hash_of(definition: str) -> str:
 def definition_or_retry(definition: str, record: Path) -> str:
     """Return the definition to pass for a job: as recorded while its outputs are untouched.
 
-    Args:
-        definition: hash of configuration and source, as they are now.
-        record: of the job; it need not exist.
-
-    Returns:
-        The recorded definition when its hash is the given one and no output differs from its
-        recorded sha256; the next count when one does; the plain hash otherwise. Missing outputs
-        are left to Snakemake.
+    It is the recorded one where its hash is the given one, of today's configuration and source, and
+    no output differs from its recorded sha256; the next count where one does; the plain hash
+    otherwise, also without a record. Missing outputs are left to Snakemake.
     """
     if not record.is_file():
         return definition
     try:
-        statement: dict[str, Any] = read_json(record)
-        made = statement["predicate"]["buildDefinition"]["internalParameters"]["definition"]
+        statement = read_json(record)
+        made: str = statement["predicate"]["buildDefinition"]["internalParameters"]["definition"]
         base, _, count = made.partition("+")
         if base != definition:
             return definition
         study = study_folder(record)
         files = {study / s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
         if all(sha256_of(p) == sha256 for p, sha256 in files.items() if p.is_file()):
-            return str(made)
+            return made
         return f"{definition}+{int(count or 0) + 1}"
     except (BadFileError, ValueError, KeyError, TypeError, AttributeError):
         # A record that cannot be read is an altered output, too.

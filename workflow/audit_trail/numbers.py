@@ -77,11 +77,12 @@ def _tables(files: Files, keys: Sequence[str], tolerance: float) -> tuple[bool, 
     (columns, one), (others, other) = (_rows(*file, keys) for file in files)
     if columns != others:
         return False, "other columns"
-    both = [key for key in one if key in other]
+    both = one.keys() & other.keys()
     lone = len(one) + len(other) - 2 * len(both)
     cells = [
         (gap(a, b), column, a, b, key)
-        for key in both
+        for key in one
+        if key in both
         for column, a, b in zip(columns, one[key], other[key], strict=True)
         if a != b
     ]
@@ -126,14 +127,14 @@ def _weights(files: Files) -> tuple[bool, str]:
     shapes = [{name: (t.shape, t.dtype) for name, t in side.items()} for side in (one, other)]
     if shapes[0] != shapes[1]:
         return False, "other tensors"
-    worst, largest = "", 0.0
+    shares = {}
     for name in one:
         a, b = one[name].astype(float), other[name].astype(float)
         unlike = ~((a == b) | (np.isnan(a) & np.isnan(b)))
         if unlike.any():
             with np.errstate(invalid="ignore", divide="ignore"):
-                scale = np.abs(a[np.isfinite(a)]).max(initial=0)
-                share = float(np.abs(a - b)[unlike].max() / scale)
-            share = share if math.isfinite(share) else math.inf
-            worst, largest = max((largest, worst), (share, name))[::-1]
-    return largest <= _WEIGHTS, f"{worst or 'none'} differs by {largest:.3g} of its largest weight"
+                share = np.abs(a - b)[unlike].max() / np.abs(a[np.isfinite(a)]).max(initial=0)
+            shares[name] = float(share) if np.isfinite(share) else math.inf
+    worst = max(shares, key=shares.__getitem__, default="none")
+    far = shares.get(worst, 0.0)
+    return far <= _WEIGHTS, f"{worst} differs by {far:.3g} of its largest weight"

@@ -9,10 +9,7 @@ Plain = str | int | float | bool
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with the names on the way joined by dots.
-
-    Lists and empty mappings are values.
-    """
+    """Return nested mappings as one, names on the way joined by dots; lists are values."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
@@ -22,21 +19,14 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def scalars(values: dict[str, Any]) -> dict[str, Plain]:
+def scalars(values: dict[str, Any], prefix: str = "") -> dict[str, Plain]:
     """Return nested mappings as one; what is no text, number or truth value as its JSON text."""
     return {
         name: value if isinstance(value, str | bool | int | float) else canonical_json(value)
-        for name, value in sorted(flat(values).items())
+        for name, value in sorted(flat(values, prefix).items())
     }
 
 
 def parameters(record: Record) -> dict[str, Plain]:
     """Return the named parameters of a job, and its seeds as "seed.<what for>"."""
-    seeds = {f"seed.{name}": value for name, value in record.seeds.items()}
-    return scalars({**record.parameters, **seeds})
-
-
-def facts(record: Record) -> dict[str, Plain]:
-    """Return what is recorded of the machine that a job ran on, and of its Python."""
-    known = {**record.machine, **{f"interpreter.{k}": v for k, v in record.interpreter.items()}}
-    return scalars(known)
+    return scalars(record.parameters) | scalars(record.seeds, "seed.")

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from audit_trail.errors import AuditError
+
 if TYPE_CHECKING:
     from audit_trail.records import Record
     from audit_trail.repository import Repository
     from audit_trail.study import StudyFolder
 
-    Expected = Callable[[StudyFolder, Repository], Callable[[Record], str | None] | None]
+    Expected = Callable[[StudyFolder, Repository], Callable[[Record], str | None]]
     Narrow = Callable[[StudyFolder, Record, Sequence[Mapping[str, str]]], "Narrowed"]
 
 
@@ -26,8 +28,8 @@ class Narrowed:
 class Rebuilding:
     """How the recorded commands of a project are run again."""
 
-    stages: frozenset[str]  # commands that make outputs; no other is ever run
-    reads: frozenset[str]  # options that name files, or folders of files, to read
+    stages: frozenset[str] = frozenset()  # commands that make outputs; no other is ever run
+    reads: frozenset[str] = frozenset()  # options that name files, or folders of files, to read
     # Options that are given what the record keeps elsewhere, such as the device; one whose value
     # is None is left out, as that of a folder for scratch files must be.
     instead: Mapping[str, "Callable[[Record], object]"] = field(default_factory=dict)
@@ -37,35 +39,38 @@ class Rebuilding:
     locks: frozenset[str] = frozenset()  # lock files of a checkout that decide about results
 
 
+def _expect_nothing(*_: object) -> "Callable[[Record], None]":
+    raise AuditError("nobody has said how the configuration is read")
+
+
 @dataclass(frozen=True)
 class Project:
-    """A project whose results are audited."""
+    """A project whose results are audited; one that nobody described is only verified."""
 
     name: str = "logdepth"  # of its command and of its package
     sources: str = "workflow"  # folder of a checkout that holds the package
-    # Gives for a study, in a checkout, what gives the definition that a job should have now (""
-    # for a job that is no longer wanted); None where that is unknown.
-    expected: "Expected | None" = None
+    # Gives for a study, in a checkout, what gives the definition that a job should have now: ""
+    # for one that is no longer wanted, None where that is unknown. An AuditError says why not.
+    expected: "Expected" = _expect_nothing
     # Of a study, one of which makes a folder one; no stage is named so.
     folders: tuple[str, ...] = ("runs", "tables", "figures")
-    # What lies in the folder of a study and is no result, by its name there.
-    unrecorded: frozenset[str] = frozenset(
-        (
-            *("benchmarks", "checkpoints", "logs", "report.html", "report.zip", "traces"),
-            # What the workflow hands to commands, who keep a copy, and what it counted.
-            *("study.json", "costs.json", "captions"),
-        )
+    # What lies in the folder of a study and is no result, by its name there; the second line is
+    # what the workflow hands to commands, who keep a copy, and what it counted.
+    unrecorded: tuple[str, ...] = (
+        *("benchmarks", "checkpoints", "logs", "report.html", "report.zip", "traces"),
+        *("study.json", "costs.json", "captions"),
     )
     # Columns that say what a row is about; all others hold what was measured.
     keys: tuple[str, ...] = ()
     # Columns by the letters that are used for them in print.
     letters: Mapping[str, str] = field(default_factory=dict)
-    # Gives for rows, by column, of a table that a job of a study made, what they come from;
-    # None where every row comes from all inputs.
+    withheld: tuple[str, ...] = ()  # patterns of outputs that are too large to publish
+    # Gives for rows, by column, of a table that a job of a study made, what they come from; by
+    # default every row comes from all inputs.
     narrow: "Narrow | None" = None
     # How far apart two numbers may be that are nearly the same, as a share of the larger one.
     tolerance: float = 1e-3
-    rebuilding: Rebuilding | None = None  # how its commands are run again; None where they are not
+    rebuilding: Rebuilding = Rebuilding()
 
 
 _used = [Project()]

@@ -2,13 +2,13 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
 from audit_trail.chain import Checks
-from audit_trail.errors import AuditError, MissingFileError
+from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import copy
 from audit_trail.findings import State, require_intact
 from audit_trail.format import LOCK
@@ -32,18 +32,11 @@ def new_folder(target: Path) -> Iterator[Path]:
         made.rename(target)
 
 
-def copy_study(
-    study: StudyFolder, target: Path, wanted: Callable[[str], bool] = lambda _: True
-) -> dict[str, str]:
-    """Copy what belongs to a study and is there, its signatures included; no link is followed.
-
-    Args:
-        study: to copy from.
-        target: folder to copy to.
-        wanted: whether to copy a file, by its name; all by default.
+def copy_study(study: StudyFolder, target: Path, without: Collection[str] = ()) -> dict[str, str]:
+    """Copy what belongs to a study and is there, but some files; no link is followed.
 
     Returns:
-        The sha256 of each file that was copied, by its name.
+        The sha256 of each file that was copied, by its name; signatures are among them.
 
     Raises:
         AuditError: a file has other bytes than its record says.
@@ -52,14 +45,14 @@ def copy_study(
     for name in signatures(study)[0]:
         names |= {name: None, f"{name}.sig": None}
     found: dict[str, str] = {}
-    for name, sha256 in names.items():
-        if not wanted(name):
-            continue
+    for name in sorted(names.keys() - set(without)):
         try:
             found[name] = copy(study.path(name), target / name, study.folder)
-        except MissingFileError:
-            continue
-        if sha256 not in (None, found[name]):
+        except BadFileError as error:
+            if error.kind == "missing":
+                continue
+            raise
+        if names[name] not in (None, found[name]):
             raise AuditError(f"{study.path(name)}: is not as it was recorded any more")
     return found
 
@@ -67,10 +60,11 @@ def copy_study(
 def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     """Copy a study; its history then says which outputs were withheld, with their sha256.
 
+    An earlier copy of the same study is replaced once the new one is complete; nothing else is.
+
     Args:
         source: folder of the study.
-        target: folder to write; an earlier copy of the same study is replaced once the new one is
-            complete, and nothing else is.
+        target: folder to write.
         withhold: patterns of outputs to leave out, such as "*.safetensors".
 
     Returns:
@@ -85,7 +79,7 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     repository = find_repository()
     if repository is None:
         raise AuditError(f"{source}: expected to be published from within its clone")
-    findings = verify(study, Checks(repository=repository))
+    findings = verify(study, Checks(repository))
     require_intact(findings)
     for name, problems in findings.problems.items():
         for problem in problems:
@@ -94,31 +88,24 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
                     f"{source}/{name}: {problem.detail}; what is published comes from a commit: "
                     "expected to run the study again in a clean clone"
                 )
-    withheld = {
-        name: sha256
-        for name, sha256 in study.made.items()
-        if any(fnmatch(name, pattern) for pattern in withhold)
-    }
+    large = [name for name in study.made if any(fnmatch(name, pattern) for pattern in withhold)]
     with new_folder(target) as made:
-        copy_study(study, made, lambda name: name not in withheld)
+        copy_study(study, made, large)
+        withheld = {name: study.made[name] for name in large}
         append_entry(made, {"event": "published", "withheld": withheld})
         (made / LOCK).unlink()
-    return len(withheld)
+    return len(large)
 
 
 def _check_target(study: StudyFolder, target: Path) -> None:
-    """Check that nothing is lost where the copy goes.
-
-    Raises:
-        AuditError: there is something else than a published copy of this study.
-    """
+    """Check that nothing is lost where the copy goes but a published copy of this study."""
     here, there = study.folder.resolve(), target.resolve()
     if there.is_relative_to(here) or here.is_relative_to(there):
         raise AuditError(f"{target}: holds the study itself, or lies in it")
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
     expected = f"expected no such folder, or an earlier copy of {study.name}"
-    if target.is_symlink() or not target.is_dir() or look_through(target) != [(target, "study")]:
+    if target.is_symlink() or look_through(target) != {target: "study"}:
         raise AuditError(f"{target}: is no published study; {expected}")
     before = open_study(target)
     events = [entry for entry in before.history.entries if entry.record is None]

@@ -6,15 +6,21 @@ from datetime import datetime
 from typing import Any
 
 from audit_trail.errors import AuditError
-from audit_trail.files import MAX_TEXT, parse_json
-from audit_trail.format import KEPT, PREDICATE, STATEMENT, kept_name
+from audit_trail.files import parse_json
+from audit_trail.format import KEPT, KEPT_FOLDERS, PREDICATE, PROVENANCE, STATEMENT, kept_name
 
-_ROLES = frozenset(("input", "external", "image", "code", *KEPT))
+_ROLES = ("input", "external", "image", "code", *KEPT)
 # Bytes of a name and of a part of it, and parts: a system cannot look for more.
 _LONGEST_NAME, _LONGEST_PART, MAX_PARTS = 2048, 255, 64
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _BUILD, _RUN = "predicate.buildDefinition", "predicate.runDetails"
-_PARAMETERS = ("external", "internal")
+_FIELDS = {
+    "parameters": (f"{_BUILD}.externalParameters", dict),
+    "internal": (f"{_BUILD}.internalParameters", dict),
+    "interpreter": (f"{_RUN}.builder.version", dict),
+    "started": (f"{_RUN}.metadata.startedOn", str),
+    "finished": (f"{_RUN}.metadata.finishedOn", str),
+}
 
 
 class BadRecordError(AuditError):
@@ -85,10 +91,8 @@ def read_record(name: str, content: bytes) -> Record:
     """Return the record that the bytes of its file hold.
 
     Raises:
-        BadRecordError: too large, not JSON, not a record, or with a name that leaves the study.
+        BadRecordError: not JSON, not a record, or with a name that leaves the study.
     """
-    if len(content) > MAX_TEXT:
-        raise BadRecordError(f"has {len(content)} bytes; no record has more than {MAX_TEXT}")
     try:
         statement = parse_json(content)
     except ValueError as error:
@@ -102,28 +106,25 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     Raises:
         BadRecordError: not a record, or with a name that leaves the study.
     """
-
-    def get(path: str, kind: type) -> Any:
-        return _get(statement, path, kind)
-
-    if get("_type", str) != STATEMENT or get("predicateType", str) != PREDICATE:
+    if [_get(statement, key, str) for key in ("_type", "predicateType")] != [STATEMENT, PREDICATE]:
         raise BadRecordError(f"is no in-toto statement {STATEMENT} with a predicate {PREDICATE}")
     by_role: dict[str, list[Resource]] = {role: [] for role in _ROLES}
-    for found in get(f"{_BUILD}.resolvedDependencies", list):
+    for found in _get(statement, f"{_BUILD}.resolvedDependencies", list):
         resource = _resource(found)
         by_role[resource.role].append(resource)
     if max(len(by_role["code"]), len(by_role["image"])) > 1:
         raise BadRecordError("names more than one code or image")
     code, image = (next(iter(by_role[role]), None) for role in ("code", "image"))
-    outputs = tuple(_resource(found, "output") for found in get("subject", list))
+    outputs = tuple(_resource(found, "output") for found in _get(statement, "subject", list))
     if len({output.name for output in outputs}) < len(outputs):
         raise BadRecordError("names an output twice")
     machines = [
         _get(found, "annotations", dict)
-        for found in get(f"{_RUN}.byproducts", list)
+        for found in _get(statement, f"{_RUN}.byproducts", list)
         if _get(found, "name", str) == "machine"
     ]
-    parameters, internal = (get(f"{_BUILD}.{part}Parameters", dict) for part in _PARAMETERS)
+    fields = {field: _get(statement, path, kind) for field, (path, kind) in _FIELDS.items()}
+    internal = fields.pop("internal")
     command = _get(internal, "command", list)
     if not all(isinstance(word, str) for word in command):
         raise BadRecordError("has a command that is not all text")
@@ -134,8 +135,8 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         name=name,
         sha256=sha256,
         statement=statement,
-        stage=_get(parameters, "stage", str),
-        parameters={key: value for key, value in parameters.items() if key != "stage"},
+        stage=_get(fields["parameters"], "stage", str),
+        parameters={key: v for key, v in fields.pop("parameters").items() if key != "stage"},
         definition=_get(internal, "definition", str).partition("+")[0],
         seeds=_get(internal, "seeds", dict),
         command=tuple(command),
@@ -148,9 +149,7 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         uncommitted=uncommitted,
         unknown=_get(internal, "unknownCommit", str) if "unknownCommit" in internal else None,
         machine=machines[0] if machines else {},
-        interpreter=get(f"{_RUN}.builder.version", dict),
-        started=get(f"{_RUN}.metadata.startedOn", str),
-        finished=get(f"{_RUN}.metadata.finishedOn", str),
+        **fields,
     )
 
 
@@ -169,14 +168,23 @@ def check_name(name: str, anywhere: bool = False) -> None:
         raise BadRecordError(f"names {name[:40]!r} and so on, which is too long for a file")
 
 
+def is_record(name: str) -> bool:
+    """Return whether a file of a study is a record, by its name: provenance/<stage>/<job>.json."""
+    folder, _, stage = name.rpartition("/")[0].partition("/")
+    shared = stage in (*KEPT_FOLDERS, "signatures") or "/" in stage
+    if folder != PROVENANCE or not stage or shared or not name.endswith(".json"):
+        return False
+    try:
+        check_name(name)
+    except BadRecordError:
+        return False
+    return True
+
+
 def _resource(found: Any, role: str = "") -> Resource:
-    name = _get(found, "name", str)
-    digests = _get(found, "digest", dict)
-    annotations = found.get("annotations", {})
-    if not isinstance(annotations, dict):
-        raise BadRecordError(f"has annotations of {name[:80]!r} that are no mapping")
-    role = role or annotations.get("role", "input")
-    if role != "output" and (not isinstance(role, str) or role not in _ROLES):
+    name, digests = _get(found, "name", str), _get(found, "digest", dict)
+    annotations = _get(found, "annotations", dict) if "annotations" in found else {}
+    if not role and (role := annotations.get("role", "input")) not in _ROLES:
         raise BadRecordError(f"has {name[:80]!r} in a role that there is not")
     if role == "code":
         commit = digests.get("gitCommit")

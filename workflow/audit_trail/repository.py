@@ -8,31 +8,23 @@ asked at all.
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from audit_trail.errors import AuditError, BadFileError, MissingFileError
+from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import MAX_TEXT, read_bytes
 from audit_trail.format import HISTORY
 from audit_trail.project import Project, current
+from audit_trail.records import Resource
 from audit_trail.source import code_hash
 
-_SETTINGS = {
-    "core.fsmonitor": "false",
-    "core.hooksPath": os.devnull,
-    "core.sshCommand": "false",
-    "core.pager": "cat",
-    "core.commitGraph": "false",
-    "credential.helper": "",
-    "diff.external": "",
-    "fetch.recurseSubmodules": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "protocol.allow": "never",
-    "safe.bareRepository": "explicit",
-    "submodule.recurse": "false",
-}
+_SETTINGS = (
+    *("core.fsmonitor=false", "core.sshCommand=false", "core.pager=cat", "core.commitGraph=false"),
+    *("credential.helper=", "diff.external=", "fetch.recurseSubmodules=false", "gc.auto=0"),
+    *("maintenance.auto=false", "protocol.allow=never", "safe.bareRepository=explicit"),
+    *("submodule.recurse=false", f"core.hooksPath={os.devnull}"),
+)
 _VARIABLES = {
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_ATTR_NOSYSTEM": "1",
@@ -51,35 +43,24 @@ _HARMFUL = re.compile(
 )
 # A boolean asks for git's own watcher, which is turned off here.
 _NO_PROGRAM = ("", "true", "false", "yes", "no", "on", "off", "0", "1")
-_PARTS = {
-    "info/grafts": "its history is grafted",
-    "objects/info/alternates": "it takes objects from elsewhere",
-    "objects/info/http-alternates": "it takes objects from elsewhere",
-}
+_ELSEWHERE = ("info/grafts", "objects/info/alternates", "objects/info/http-alternates")
 _TIMEOUT = 120
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 
-Hashes = tuple[str, ...]
-
 
 def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
-    """Run git in a clone and return what it prints.
+    """Run git in a clone, with ``text`` as its input, and return what it prints.
 
     No hook, no fetching, no replaced objects, no variable of the caller's that leads elsewhere, and
-    no clone but the one in the folder. The user's own configuration counts.
-
-    Args:
-        folder: with ``.git`` in it.
-        arguments: of git.
-        text: for its standard input.
+    no clone but the one in the folder, with ``.git`` in it. The user's own configuration counts.
 
     Raises:
         AuditError: there is no git, it fails, or it takes more than two minutes.
     """
     own = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SSH_ASKPASS"))}
     ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
-    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *settings, *arguments],
@@ -101,12 +82,14 @@ def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
 class Repository:
     """A clone of the project, by its root."""
 
-    def __init__(self, folder: Path, project: Project | None = None) -> None:
+    def __init__(
+        self, folder: Path, project: Project | None = None, image: Path | None = None
+    ) -> None:
         self.folder = folder
+        self._image = image
         self._sources = (project or current()).sources
-        self._current: dict[str, Hashes] = {}
         self._objects: dict[str, bytes | None] = {}
-        self._at: dict[tuple[str, str], Hashes] = {}
+        self._hashes: dict[tuple[str, str | None], tuple[str, ...]] = {}
 
     @cached_property
     def problem(self) -> str | None:
@@ -122,11 +105,11 @@ class Repository:
     @cached_property
     def shallow(self) -> bool:
         """Whether older commits were left out of it."""
-        return (_git_folder(self.folder) / "shallow").exists()
+        return (_git_folders(self.folder)[1] / "shallow").exists()
 
-    def has(self, commit: str) -> bool:
-        """Return whether there is such a commit."""
-        return self.time_of(commit) is not None
+    def image(self, image: Resource) -> Path:
+        """Return where the container image of a job is looked for."""
+        return self._image or self.folder / "containers" / Path(image.name).name
 
     def time_of(self, commit: str) -> int | None:
         """Return when a commit was made, in seconds since 1970; None without the commit."""
@@ -159,29 +142,25 @@ class Repository:
         found = [Path(name.removesuffix(f"/{HISTORY}")) for name in histories]
         return [folder / name.relative_to(inside) for name in found]
 
-    def current(self, module: str) -> Hashes:
-        """Return the hashes that records may have of a module as it is now; none without it."""
-        if module not in self._current:
-            self._current[module] = ()
-            for path in self._paths(module):
-                try:
-                    content = read_bytes(self.folder / path, self.folder)
-                except BadFileError:
-                    continue
-                self._current[module] = _hashes(content)
-                break
-        return self._current[module]
+    def other_code(self, recorded: Mapping[str, str], commit: str | None = None) -> list[str]:
+        """Return the modules whose hash, at a commit or now, is not the recorded one, if any."""
+        new = [module for module in recorded if (module, commit) not in self._hashes]
+        paths = {module: self._paths(module) for module in new}
+        if commit is not None:
+            # All at once, with the commit itself: git takes longer to start than to answer.
+            every = [f"{commit}:{path}" for of in paths.values() for path in of]
+            self._read([f"{_hexadecimal(commit)}^{{commit}}", *every])
+        for module, of in paths.items():
+            contents = (self._now(p) if commit is None else self.read(commit, p) for p in of)
+            found = next((content for content in contents if content is not None), None)
+            self._hashes[module, commit] = () if found is None else code_hashes(found)
+        return [m for m, value in recorded.items() if value not in self._hashes[m, commit]]
 
-    def at(self, commit: str, modules: Sequence[str]) -> dict[str, Hashes]:
-        """Return the hashes that records may have of modules at a commit; none without them."""
-        new = [module for module in modules if (commit, module) not in self._at]
-        names = {m: [f"{_hexadecimal(commit)}:{path}" for path in self._paths(m)] for m in new}
-        # All at once, with the commit itself: git takes longer to start than to answer.
-        self._read([f"{commit}^{{commit}}", *(name for of in names.values() for name in of)])
-        for module, of in names.items():
-            found = [content for content in self._read(of) if content is not None]
-            self._at[commit, module] = _hashes(found[0]) if found else ()
-        return {module: self._at[commit, module] for module in modules}
+    def _now(self, path: str) -> bytes | None:
+        try:
+            return read_bytes(self.folder / path, self.folder)
+        except BadFileError:
+            return None
 
     def _read(self, names: list[str]) -> list[bytes | None]:
         """Return the content of each object, None for those that are not there; asked for once."""
@@ -212,10 +191,11 @@ class Repository:
         return f"{base}.py", f"{base}/__init__.py"
 
 
-def find_repository(named: Path | None = None) -> Repository | None:
+def find_repository(named: Path | None = None, image: Path | None = None) -> Repository | None:
     """Return the clone to compare with: the named one, or the one that we were started from.
 
-    A clone that results happen to lie in is never taken: it may have come with them.
+    A clone that results happen to lie in is never taken: it may have come with them. Images of jobs
+    are those in its folder containers/, or the one that is named.
 
     Raises:
         AuditError: the named folder is no clone of the project.
@@ -224,27 +204,30 @@ def find_repository(named: Path | None = None) -> Repository | None:
     package = f"{project.sources}/{project.name}"
     for folder in (here, *here.parents) if named is None else (named,):
         if (folder / ".git").exists() and (folder / package).is_dir():
-            return Repository(folder)
+            return Repository(folder, project, image)
     if named is None:
         return None
     expected = f"expected a folder with .git and {package}"
     raise AuditError(f"{named}: no clone of {project.name}; {expected}")
 
 
-def _git_folder(folder: Path) -> Path:
-    """Return the folder that holds a clone's configuration and objects.
-
-    Raises:
-        BadFileError: a file in its place leads nowhere.
-    """
-    place = folder / ".git"
-    if place.is_file():
-        # A worktree: a line "gitdir: <path>", and the clone's own folder in the file commondir.
-        place = folder / _line(place).removeprefix("gitdir:").strip()
+def code_hashes(content: bytes) -> tuple[str, ...]:
+    """Return the hash of code as it is taken now, and as it was when messages counted."""
     try:
-        return place / _line(place / "commondir")
-    except MissingFileError:
-        return place
+        text = content.decode()
+        return code_hash(text), code_hash(text, with_messages=True)
+    except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError):
+        return ()
+
+
+def _git_folders(folder: Path) -> tuple[Path, Path]:
+    """Return the folder of a clone's or worktree's own parts, and that of what they share."""
+    own = folder / ".git"
+    if own.is_file():
+        # A worktree: a line "gitdir: <path>", and the clone's own folder in the file commondir.
+        own = folder / _line(own).removeprefix("gitdir:").strip()
+    common = own / "commondir"
+    return own, own / _line(common) if os.path.lexists(common) else own
 
 
 def _line(path: Path) -> str:
@@ -252,24 +235,17 @@ def _line(path: Path) -> str:
 
 
 def _harm(folder: Path) -> str | None:
-    """Return what in a clone's own configuration speaks against asking git about it.
-
-    Raises:
-        BadFileError: a part of the configuration cannot be read.
-        AuditError: git cannot read it.
-    """
-    place = _git_folder(folder)
-    for part, reason in _PARTS.items():
-        if (place / part).exists():
-            return f"{reason} (.git/{part})"
-    for path in (place / "config", place / "config.worktree", folder / ".git" / "config.worktree"):
-        try:
-            content = read_bytes(path)
-        except MissingFileError:
+    """Return what in a clone speaks against asking git about it; an AuditError if unreadable."""
+    own, common = _git_folders(folder)
+    for part in _ELSEWHERE:
+        if (common / part).exists():
+            return f"it takes commits or objects from elsewhere (.git/{part})"
+    for path in (common / "config", own / "config.worktree"):
+        if not os.path.lexists(path):
             continue
         # From text, so that nothing is included; the clone itself is not looked at.
         command = ("config", "--file", "-", "--no-includes", "-z", "--list")
-        for entry in os.fsdecode(git(Path(os.sep), *command, text=content)).split("\0"):
+        for entry in os.fsdecode(git(Path(os.sep), *command, text=read_bytes(path))).split("\0"):
             key, _, value = entry.partition("\n")
             watcher = key.lower() == "core.fsmonitor" and value.lower() not in _NO_PROGRAM
             if watcher or _HARMFUL.match(key.lower()):
@@ -282,12 +258,3 @@ def _hexadecimal(commit: str) -> str:
     if commit != "HEAD" and not re.fullmatch("[0-9a-f]{40}", commit):
         raise ValueError(f"{commit!r} is no commit")
     return commit
-
-
-def _hashes(content: bytes) -> Hashes:
-    """Return the hash of code as it is taken now, and as it was when messages counted."""
-    try:
-        text = content.decode()
-        return code_hash(text), code_hash(text, with_messages=True)
-    except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError):
-        return ()

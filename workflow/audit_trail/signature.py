@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from audit_trail.errors import AuditError, BadFileError
-from audit_trail.files import atomic_path, canonical_json, parse_json, read_bytes
+from audit_trail.files import canonical_json, parse_json, read_bytes, write_bytes
 from audit_trail.findings import Findings, Problem, State
 from audit_trail.format import HEAD_TYPE, HISTORY, NAMESPACE, SIGNATURES
 from audit_trail.study import StudyFolder, files_below
@@ -45,17 +45,14 @@ def sign(study: StudyFolder, key: Path) -> Path:
     entries = len(history.hashes)
     head = {"type": HEAD_TYPE, "study": study.name, "entries": entries, "head": history.head}
     target = study.path(f"{SIGNATURES}/{entries:06d}-{history.head[:12]}.json")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / target.name
-        file.write_bytes(f"{canonical_json(head)}\n".encode())
-        done = _ssh_keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(file))
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise AuditError(f"{key}: ssh-keygen does not sign with it: {said[-1]}")
-        # The signature first: what is signed never stands there without it.
-        for source in (file.with_name(f"{file.name}.sig"), file):
-            with atomic_path(target.with_name(source.name)) as temporary:
-                temporary.write_bytes(source.read_bytes())
+    text = f"{canonical_json(head)}\n".encode()
+    done = _ssh_keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, text=text)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise AuditError(f"{key}: ssh-keygen does not sign with it: {said[-1]}")
+    # The signature first: what is signed never stands there without it.
+    write_bytes(target.with_name(f"{target.name}.sig"), done.stdout)
+    write_bytes(target, text)
     return target
 
 
@@ -86,12 +83,9 @@ def signatures(study: StudyFolder) -> tuple[dict[str, Signed], dict[str, Problem
 def check_signatures(study: StudyFolder, signers: Path | None, findings: Findings) -> None:
     """Add what is wrong with the signatures of a history, and notes on the others.
 
-    Args:
-        study: whose signatures to check.
-        signers: who may sign, in OpenSSH's format of allowed signers; it comes from whoever asks,
-            never with the results. The newest line must then be signed by one of them. None:
-            signatures are only compared with the history.
-        findings: to add to.
+    Without signers, a file in OpenSSH's format that comes from whoever asks and never with the
+    results, they are only compared with the history; else one of these must have signed its newest
+    line.
 
     Raises:
         AuditError: no file of signers, or no ssh-keygen.
@@ -122,11 +116,7 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
 
 
 def _signed(study: StudyFolder, name: str) -> Signed:
-    """Return what is signed of the history, and the signature.
-
-    Raises:
-        ValueError: it cannot be read, is about another history, or not signed; the message says so.
-    """
+    """Return what is signed of the history, and the signature; a ValueError says why nothing is."""
     try:
         text = read_bytes(study.path(name), study.folder, _MAX)
         content = parse_json(text)

@@ -59,7 +59,7 @@ def closure(modules: Sequence[str], without: tuple[str, ...]) -> dict[str, str]:
 
 
 @cache
-def _read(path: Path, package: str) -> tuple[str, tuple[str, ...]]:
+def _read(path: Path, package: str) -> tuple[str, set[str]]:
     """Return the hash of a file's code and the package's modules that it may import."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     imports: set[str] = set()
@@ -69,7 +69,7 @@ def _read(path: Path, package: str) -> tuple[str, tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # What is imported may be a module itself.
             imports |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    inner = tuple(sorted(i for i in imports if i.split(".")[0] == package))
+    inner = {name for name in imports if name.split(".")[0] == package}
     return digest(_plain(tree, with_messages=False)), inner
 
 
@@ -93,16 +93,15 @@ def _plain(node: Any, with_messages: bool) -> Any:
 
 def _without_texts(node: ast.AST, body: list[Any], with_messages: bool) -> list[Any]:
     """Return statements without those that are a text alone, as docstrings of all kinds are."""
-    texts = [
-        isinstance(item, ast.Expr)
-        and isinstance(item.value, ast.Constant)
-        and isinstance(item.value.value, str)
-        for item in body
-    ]
     if with_messages:
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        return body[1:] if isinstance(node, documented) and texts[:1] == [True] else body
-    return [item for item, text in zip(body, texts, strict=True) if not text]
+        return body[1:] if isinstance(node, documented) and any(map(_text, body[:1])) else body
+    return [statement for statement in body if not _text(statement)]
+
+
+def _text(node: ast.AST) -> bool:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 @cache
@@ -111,7 +110,5 @@ def _path(name: str) -> Path | None:
     if root is None or root.origin is None:
         return None
     base = Path(root.origin).parent.parent.joinpath(*name.split("."))
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
-    return None
+    paths = (base / "__init__.py", base.with_suffix(".py"))
+    return next((path for path in paths if path.is_file()), None)

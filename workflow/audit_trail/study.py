@@ -2,19 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from audit_trail.errors import AuditError, BadFileError, MissingFileError
-from audit_trail.files import MAX_BYTES, open_file, read_bytes, read_json, sha256_of
-from audit_trail.format import HISTORY, KEPT_FOLDERS, PROVENANCE
+from audit_trail.errors import AuditError, BadFileError
+from audit_trail.files import read_bytes, read_json, sha256_of
+from audit_trail.format import HISTORY, PROVENANCE
 from audit_trail.history import History, read_history
 from audit_trail.project import current
-from audit_trail.records import MAX_PARTS, BadRecordError, Record, read_record
+from audit_trail.records import MAX_PARTS, BadRecordError, Record, is_record, read_record
 
-# Folders below provenance/ that hold no records.
-_NO_RECORDS = (*KEPT_FOLDERS, "signatures")
 # How far below a folder its studies are looked for.
 _STUDY_DEPTH = 3
 
@@ -26,11 +26,9 @@ class StudyFolder:
     folder: Path  # with provenance/ in it
     # That can be read, by their name ("provenance/train/x.json").
     records: dict[str, Record] = field(default_factory=dict)
-    # What is wrong with the others, by their name.
-    bad: dict[str, str] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)  # what is wrong with the others, by name
     history: History = field(default_factory=History)  # empty where there is no file
-    # Sha256 of the files that were looked at, by their name.
-    hashed: dict[str, str] = field(default_factory=dict)
+    hashed: dict[str, str] = field(default_factory=dict)  # sha256 of files looked at, by name
     _lists: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
@@ -53,11 +51,7 @@ class StudyFolder:
         return self.folder / name
 
     def name_of(self, path: Path) -> str:
-        """Return the name of a file in the study.
-
-        Raises:
-            AuditError: the file lies elsewhere.
-        """
+        """Return the name of a file in the study; an AuditError where it lies elsewhere."""
         whole, root = _whole(path), self.folder.resolve()
         if not whole.is_relative_to(root):
             raise AuditError(f"{path}: not a file of the study in {self.folder}")
@@ -79,53 +73,34 @@ class StudyFolder:
             )
         return record
 
-    def sha256(self, name: str) -> str:
-        """Return the sha256 of a file of the study, hashed once.
-
-        Raises:
-            BadFileError: as of ``open_file``.
-        """
-        if name not in self.hashed:
-            self.hashed[name] = sha256_of(f"{self.folder}/{name}", str(self.folder))
-        return self.hashed[name]
-
-    def compared(self, name: str, sha256: str, hashed: bool = True) -> tuple[str, str]:
+    def compared(self, name: str, sha256: str) -> tuple[str, str]:
         """Return how a file differs from what a record says of it, as a kind and in words.
 
-        Both are empty where its bytes are the recorded ones or, unless they are to be hashed, where
-        it can be opened. The kind is "withheld" (when this was
-        published, with this sha256), "missing", "bytes", or another kind of ``BadFileError``.
+        Both are empty where its bytes are the recorded ones. The kind is "withheld" (when this was
+        published, with this sha256), "bytes", or another kind of ``BadFileError``.
         """
         try:
-            if not hashed:
-                with open_file(f"{self.folder}/{name}", str(self.folder), MAX_BYTES):
-                    return "", ""
-            found = self.sha256(name)
+            if name not in self.hashed:
+                self.hashed[name] = sha256_of(f"{self.folder}/{name}", str(self.folder))
         except BadFileError as error:
             if error.kind == "missing" and self.history.withheld.get(name) == sha256:
                 return "withheld", "was withheld when this was published"
             return error.kind, error.reason
-        if found == sha256:
+        if (found := self.hashed[name]) == sha256:
             return "", ""
         return "bytes", f"its sha256 is {found[:12]}, recorded was {sha256[:12]}"
 
     def listed(self, record: Record, role: str) -> dict[str, str]:
-        """Return a list that a record keeps below provenance/; empty if it is lost or was altered.
-
-        Args:
-            record: that names it.
-            role: "packages" or "source".
-        """
+        """Return a list that a record keeps ("packages", "source"); empty if lost or altered."""
         for resource in record.kept_as(role):
-            if resource.name not in self._lists:
-                same = self.compared(resource.name, resource.sha256)[0] == ""
-                try:
-                    found = read_json(self.path(resource.name), self.folder) if same else {}
-                except BadFileError:
-                    found = {}
+            if (name := resource.name) not in self._lists:
+                found: Any = None
+                if not self.compared(name, resource.sha256)[0]:
+                    with suppress(BadFileError):
+                        found = read_json(self.path(name), self.folder)
                 found = found if isinstance(found, dict) else {}
-                self._lists[resource.name] = {str(k): str(v) for k, v in found.items()}
-            return self._lists[resource.name]
+                self._lists[name] = {str(key): str(value) for key, value in found.items()}
+            return self._lists[name]
         return {}
 
 
@@ -137,8 +112,7 @@ def open_study(folder: Path) -> StudyFolder:
     """
     study = open_history(folder)
     for name, kind in files_below(folder, PROVENANCE):
-        parts = name.split("/")
-        if len(parts) != 3 or parts[1] in _NO_RECORDS or not name.endswith(".json"):
+        if not is_record(name):
             continue
         try:
             if kind != "file":
@@ -164,10 +138,9 @@ def open_history(folder: Path, about: str | None = None) -> StudyFolder:
     study = StudyFolder(folder)
     try:
         study.history = read_history(folder / HISTORY, folder, about)
-    except MissingFileError:
-        pass
     except BadFileError as error:
-        study.history.breaks.append(error.reason)
+        if error.kind != "missing":
+            study.history.breaks.append(error.reason)
     return study
 
 
@@ -194,27 +167,26 @@ def _whole(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name)
 
 
-def find_studies(path: Path) -> list[Path]:
-    """Return every folder of a study at or below a folder, in order; links are not followed."""
-    return [found for found, kind in look_through(path) if kind == "study"]
+def look_through(path: Path, depth: int = _STUDY_DEPTH) -> dict[Path, str]:
+    """Return what lies in a folder of studies, in order: "study", "link" to a folder, "other".
 
-
-def look_through(path: Path, depth: int = _STUDY_DEPTH) -> list[tuple[Path, str]]:
-    """Return all that lies in a folder of studies: "study", "link" to a folder, or "other"."""
+    No link is followed, and nothing within a study is looked at.
+    """
     if is_study(path):
-        return [(path, "study")]
+        return {path: "study"}
     try:
-        names = sorted(inner.name for inner in path.iterdir())
+        inside = sorted(path.iterdir())
     except OSError:
-        names = []
-    listed: list[tuple[Path, str]] = []
-    for inner in (path / name for name in names):
+        inside = []
+    listed: dict[Path, str] = {}
+    for inner in inside:
+        found: dict[Path, str] = {}
         if inner.is_symlink():
-            listed.append((inner, "link" if inner.is_dir() else "other"))
-            continue
-        found = look_through(inner, depth - 1) if depth and inner.is_dir() else []
+            found[inner] = "link" if inner.is_dir() else "other"
+        elif depth and inner.is_dir():
+            found = look_through(inner, depth - 1)
         # What holds no study is one thing, however much is in it.
-        listed += found if any(kind != "other" for _, kind in found) else [(inner, "other")]
+        listed |= found if {*found.values()} - {"other"} else {inner: "other"}
     return listed
 
 

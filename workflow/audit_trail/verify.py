@@ -1,7 +1,8 @@
 """Whether every artefact of a study is what its job wrote, and how it was made is still known."""
 
 import os
-import random
+from collections import defaultdict
+from contextlib import suppress
 
 from audit_trail.chain import SECONDS, Chain, Checks
 from audit_trail.errors import BadFileError
@@ -13,8 +14,13 @@ from audit_trail.signature import check_signatures
 from audit_trail.study import StudyFolder, files_below
 
 _KEPT = tuple(f"{PROVENANCE}/{folder}/" for folder in KEPT_FOLDERS)
-CODE = "code"
-"""What a finding about the clone is listed under."""
+# What is wrong with a file, by how it differs from its record.
+_WRONG = {
+    "missing": (State.MISSING, "output"),
+    "unreadable": (State.NOT_CHECKED, "unreadable"),
+    "link": (State.MODIFIED, "link"),
+    "bytes": (State.MODIFIED, "bytes"),
+}
 
 
 def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findings:
@@ -24,25 +30,18 @@ def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findi
         AuditError: the one output has no record, or signatures cannot be checked.
     """
     history, chain = study.history, Chain(study, checks)
-    findings = Findings(str(study.folder), entries=len(history.hashes), head=history.head)
-    claims: dict[str, list[str]] = {}
+    findings = Findings(str(study.folder), history=history.hashes)
+    claims = defaultdict(list)
     for record in study.records.values():
         for output in record.outputs:
-            claims.setdefault(output.name, []).append(record.name)
+            claims[output.name].append(record.name)
     records = {*study.records, *study.bad, *history.latest}
     wanted = records | claims.keys() if only is None else _ancestry(study, only)
-    hashed = sorted(wanted & claims.keys())
-    if checks.sample is not None and checks.sample < len(hashed):
-        # Nothing but this depends on the sample, which no forger can foresee.
-        findings.notes.append(f"{checks.sample} of {len(hashed)} outputs hashed, chosen at random")
-        hashed = random.SystemRandom().sample(hashed, checks.sample)
-    in_sample = set(hashed)
-
     for name in sorted(wanted & records):
         findings.add(name)
         if problem := _record_problem(study, name):
             findings.add(name, problem)
-            _add_lost_outputs(study, name, claims, findings)
+            _add_lost_outputs(study, name, findings)
         if name not in study.records:
             continue
         record = study.records[name]
@@ -50,17 +49,13 @@ def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findi
         if problem and problem.state is State.RECORD_ALTERED:
             shared.append(Problem(State.RECORD_ALTERED, "record", f"its record {name} is altered"))
         for output in (output for output in record.outputs if output.name in wanted):
-            counts = output.name in in_sample
-            problems = _file_problems(study, output.name, output.sha256, counts)
+            problems = _file_problems(study, output.name, output.sha256)
             if len(claims[output.name]) > 1:
                 detail = "is claimed by several records: " + ", ".join(claims[output.name])
                 problems.append(Problem(State.RECORD_ALTERED, "claimed", detail))
-            withheld = not problems and not os.path.lexists(f"{study.folder}/{output.name}")
-            if problems or shared or (counts and not withheld):
+            if problems or shared or output.name in study.hashed:
                 findings.add(output.name, *problems, *shared)
-    if checks.repository is not None and checks.repository.problem is not None:
-        detail = f"no commit was looked at: {checks.repository.problem}"
-        findings.add(CODE, Problem(State.NOT_CHECKED, "repository", detail))
+    _check_repository(checks, findings)
     _check_history(study, checks, findings)
     if only is None:
         _check_others(study, findings)
@@ -108,84 +103,71 @@ def _record_problem(study: StudyFolder, name: str) -> Problem | None:
     if name not in study.records:
         return Problem(State.RECORD_MISSING, "record", "is in the history, but not there")
     record, entry = study.records[name], study.history.latest.get(name)
+    line = f"line {entry.number} of the history" if entry else ""
     if entry is None or entry.record_sha256 != record.sha256:
-        earlier = study.history.versions.get(record.sha256)
-        if earlier is not None and earlier.record == name:
-            detail = f"is an older version, from line {earlier.number} of the history"
-            return altered("rollback", detail)
-        if earlier is not None:
-            return altered("copied", f"is the record {earlier.record}, copied")
-        if entry is None:
-            return altered("history", "is not in the history")
-        return altered("edited", f"is not what its job wrote (line {entry.number} of the history)")
+        if earlier := study.history.versions.get(record.sha256):
+            if earlier.record != name:
+                return altered("copied", f"is the record {earlier.record}, copied")
+            older = f"is an older version, from line {earlier.number} of the history"
+            return altered("rollback", older)
+        wrong = ("edited", f"is not what its job wrote ({line})")
+        return altered(*wrong if entry else ("history", "is not in the history"))
     try:
-        content = entry.content
+        if entry.content.get("statement") != record.statement:
+            return altered("history", f"is another than {line} holds")
     except BadRecordError as error:
         return altered("history", str(error))
-    if content.get("statement") != record.statement:
-        return altered("history", f"is another than line {entry.number} of the history holds")
-    written, finished = moment(str(content["time"])), moment(record.finished)
+    written, finished = moment(entry.time), moment(record.finished)
     if written is None or (finished is not None and finished > written + SECONDS):
-        where = f"line {entry.number}, {content['time']}"
-        detail = f"is in the history before its job ended ({where})"
+        detail = f"is in the history before its job ended ({line}, {entry.time})"
         return Problem(State.BROKEN_CHAIN, "time", detail)
     return None
 
 
-def _add_lost_outputs(
-    study: StudyFolder, name: str, claims: dict[str, list[str]], findings: Findings
-) -> None:
+def _add_lost_outputs(study: StudyFolder, name: str, findings: Findings) -> None:
     """Add the outputs of a job that its record no longer names, as the history has them."""
-    entry = study.history.latest.get(name)
-    try:
-        outputs = entry.parsed().outputs if entry else ()
-    except (BadRecordError, BadFileError):
-        return
-    for output in outputs:
-        if output.name in claims:
-            continue
-        if os.path.lexists(study.path(output.name)):
-            detail = f"its record {name} is gone, or no longer about it"
-            findings.add(output.name, Problem(State.RECORD_MISSING, "record", detail))
-        elif study.history.withheld.get(output.name) != output.sha256:
-            findings.add(output.name, Problem(State.MISSING, "output", "is not there"))
+    with suppress(KeyError, BadRecordError, BadFileError):
+        for output in study.history.latest[name].parsed().outputs:
+            kind, _ = study.compared(output.name, output.sha256)
+            if output.name not in study.makers and kind == "missing":
+                findings.add(output.name, Problem(State.MISSING, "output", "is not there"))
+            elif output.name not in study.makers and kind != "withheld":
+                detail = f"its record {name} is gone, or no longer about it"
+                findings.add(output.name, Problem(State.RECORD_MISSING, "record", detail))
 
 
-def _file_problems(
-    study: StudyFolder, name: str, sha256: str, hashed: bool = True
-) -> list[Problem]:
-    kind, reason = study.compared(name, sha256, hashed)
-    if kind in ("", "withheld"):
-        return []
-    if kind == "missing":
-        return [Problem(State.MISSING, "output", reason)]
-    return [Problem(State.NOT_CHECKED if kind == "unreadable" else State.MODIFIED, kind, reason)]
+def _file_problems(study: StudyFolder, name: str, sha256: str) -> list[Problem]:
+    kind, reason = study.compared(name, sha256)
+    return [Problem(*_WRONG[kind], reason)] if kind in _WRONG else []
+
+
+def _check_repository(checks: Checks, findings: Findings) -> None:
+    detail = "neither commits, code nor images looked at: started outside of a clone"
+    if checks.repository is not None:
+        detail = f"no commit was looked at: {checks.repository.problem}"
+    if checks.repository is None or checks.repository.problem is not None:
+        findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
 
 
 def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> None:
     history = study.history
-
-    def broken(reason: str, detail: str) -> None:
-        findings.add(HISTORY, Problem(State.BROKEN_CHAIN, reason, detail))
-
-    findings.add(HISTORY)
+    faults = [("history", detail) for detail in history.breaks]
     if not os.path.lexists(study.path(HISTORY)):
-        broken("history", "is not there")
+        faults.append(("history", "is not there"))
     elif not history.hashes and not history.breaks:
-        broken("history", "has no line")
-    for detail in history.breaks:
-        broken("history", detail)
+        faults.append(("history", "has no line"))
     latest = 0.0
     for entry in history.entries:
         time = moment(entry.time)
         if time is None or time < latest - SECONDS:
             said = f"line {entry.number} was written at {entry.time}, before the line above it"
-            broken("time", said)
+            faults.append(("time", said))
             break
         latest = max(latest, time)
     if (total := len(history.hashes)) < checks.least:
         expected = f"where {checks.least} were expected: later ones were taken away"
-        broken("history", f"has {total} lines, {expected}")
+        faults.append(("history", f"has {total} lines, {expected}"))
+    findings.add(HISTORY, *(Problem(State.BROKEN_CHAIN, *fault) for fault in faults))
     for number in history.torn:
         findings.notes.append(f"line {number} of the history was cut short; the chain goes on")
     check_signatures(study, checks.signers, findings)
@@ -196,22 +178,15 @@ def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> No
 
 def _check_others(study: StudyFolder, findings: Findings) -> None:
     """Add what is there and was not looked at: shared files, and what does not belong."""
-    known: dict[str, str | None] | None = None
+    known = belonging(study)
     for name, kind in files_below(study.folder):
-        if name in findings.problems or name == LOCK:
+        aside = name == LOCK or name.partition("/")[0] in current().unrecorded
+        if aside or name in findings.problems:
             continue
-        if name.partition("/")[0] in current().unrecorded:
-            continue
-        foreign = "no record names it"
-        if kind != "file":
-            foreign = f"is {kind}"
-        elif name.startswith(_KEPT):
-            known = belonging(study) if known is None else known
-            if sha256 := known.get(name):
-                findings.add(name, *_file_problems(study, name, sha256))
-                continue
-        elif name in study.makers:
-            # Out of the sample.
-            continue
-        reason = "link" if "link" in kind else "foreign"
-        findings.add(name, Problem(State.FOREIGN, reason, foreign))
+        sha256 = known.get(name) if name.startswith(_KEPT) else None
+        if kind == "file" and sha256:
+            findings.add(name, *_file_problems(study, name, sha256))
+        else:
+            reason = "link" if "link" in kind else "foreign"
+            detail = "no record names it" if kind == "file" else f"is {kind}"
+            findings.add(name, Problem(State.FOREIGN, reason, detail))

@@ -29,6 +29,8 @@ from audit_trail.integrity import Mark, hash_of, inputs_hash, study_folder
 
 logger = logging.getLogger(__name__)
 
+Json = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Work:
@@ -36,7 +38,7 @@ class Work:
 
     project: str  # name of its command
     stage: str  # word of that command
-    parameters: dict[str, Any]  # named and resolved; plain JSON values
+    parameters: Json  # named and resolved; plain JSON values
     seeds: dict[str, int] = field(default_factory=dict)  # by what they are for
     definition: str = ""  # hash of configuration and source, with its count; empty: run by hand
     source: dict[str, str] = field(default_factory=dict)  # hash of each module behind it
@@ -80,22 +82,28 @@ def recorded(
         yield mark
         return
     folder = study_folder(record)
-    for path in outputs:
-        if _within(path, folder) is None:
-            raise AuditError(
-                f"{path}: outside of {folder}, the study of its record {record}; expected "
-                "outputs below that folder, or no --record"
-            )
+    names = {path: _within(path, folder) for path in outputs}
+    if outside := [path for path, name in names.items() if name is None]:
+        raise AuditError(
+            f"{outside[0]}: outside of {folder}, the study of its record {record}; expected "
+            "outputs below that folder, or no --record"
+        )
     # The code is what it is now, not what a clone has when the work is done.
     commit = environment.commit(work.root)
     if commit.unknown is not None:
         logger.warning("the record will say that its commit is not known: %s", commit.unknown)
-    read = [_input(path, sha256, folder) for path, sha256 in zip(inputs, hashes, strict=True)]
+    read = []
+    for path, sha256 in zip(inputs, hashes, strict=True):
+        inside = _within(path, folder)
+        role = "external" if inside is None else "input"
+        read.append(_resource(inside or path.as_posix(), sha256, role=role))
     if study is not None:
         read.append(_kept(folder, "study", study.read_text(encoding="utf-8")))
     read.append(_kept(folder, "source", canonical_json(work.source)))
     started = _now()
     yield mark
+    if lost := [path for path in outputs if not path.is_file()]:
+        raise FileNotFoundError(f"{lost[0]}: announced as an output, but not written")
     internal = {
         "definition": work.definition,
         "seeds": work.seeds,
@@ -103,64 +111,31 @@ def recorded(
         **({} if commit.unknown is None else {"unknownCommit": commit.unknown}),
     }
     times = {"invocationId": str(uuid.uuid4()), "startedOn": started, "finishedOn": _now()}
-    text = statement_text(
-        [_output(path, folder) for path in outputs],
-        {"stage": work.stage, **work.parameters},
-        internal,
-        read + _surroundings(work, commit, folder),
-        environment.interpreter(),
-        times,
-        environment.machine(),
-    )
+    statement = {
+        "_type": STATEMENT,
+        "subject": [_resource(str(name), sha256_of(path)) for path, name in names.items()],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {"stage": work.stage, **work.parameters},
+                "internalParameters": internal,
+                "resolvedDependencies": read + _surroundings(work, commit, folder),
+            },
+            "runDetails": {
+                "builder": {"id": BUILDER, "version": environment.interpreter()},
+                "metadata": times,
+                "byproducts": [{"name": "machine", "annotations": environment.machine()}],
+            },
+        },
+    }
+    text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
     write_text(record, text)
-    entry = {"record": record.relative_to(folder).as_posix(), "statement": json.loads(text)}
+    entry = {"record": record.relative_to(folder).as_posix(), "statement": statement}
     append_entry(folder, entry | {"sha256": _sha256(text)})
 
 
-def statement_text(
-    subject: list[dict[str, Any]],
-    parameters: dict[str, Any],
-    internal: dict[str, Any],
-    dependencies: list[dict[str, Any]],
-    version: dict[str, Any],
-    metadata: dict[str, Any],
-    machine: dict[str, Any],
-) -> str:
-    """Return the text of the file of a record, from its parts."""
-    build = {
-        "buildType": BUILD_TYPE,
-        "externalParameters": parameters,
-        "internalParameters": internal,
-        "resolvedDependencies": dependencies,
-    }
-    run = {
-        "builder": {"id": BUILDER, "version": version},
-        "metadata": metadata,
-        "byproducts": [{"name": "machine", "annotations": machine}],
-    }
-    statement = {
-        "_type": STATEMENT,
-        "subject": subject,
-        "predicateType": PREDICATE,
-        "predicate": {"buildDefinition": build, "runDetails": run},
-    }
-    return json.dumps(statement, indent=1, sort_keys=True) + "\n"
-
-
-def resource(name: str, sha256: str, **annotations: str) -> dict[str, Any]:
-    """Return a file as in-toto describes it, by name and digest."""
-    more = {"annotations": annotations} if annotations else {}
-    return {"name": name, "digest": {"sha256": sha256}, **more}
-
-
-def code_at(commit: str, uncommitted: str | None) -> dict[str, Any]:
-    """Return the code of a job as in-toto describes it."""
-    dirty = {} if uncommitted is None else {"uncommittedSha256": uncommitted}
-    digest = {"gitCommit": commit}
-    return {"name": "code", "digest": digest, "annotations": {"role": "code", **dirty}}
-
-
-def append_entry(study: Path, entry: dict[str, Any]) -> None:
+def append_entry(study: Path, entry: Json) -> None:
     """Add an entry to the history of a study, with the time and the hash of the line before it.
 
     Raises:
@@ -191,7 +166,7 @@ def _last_line(file: BinaryIO) -> tuple[bytes, bool]:
     return tail.removesuffix(b"\n").rpartition(b"\n")[2], not tail.endswith(b"\n") and bool(tail)
 
 
-def _surroundings(work: Work, commit: environment.Commit, study: Path) -> list[dict[str, Any]]:
+def _surroundings(work: Work, commit: environment.Commit, study: Path) -> list[Json]:
     """Return packages, locks, image and commit as dependencies of a job."""
     # Packages are asked for when all that is imported has been.
     result = [_kept(study, "packages", canonical_json(environment.packages()))]
@@ -200,30 +175,25 @@ def _surroundings(work: Work, commit: environment.Commit, study: Path) -> list[d
         text = lock.read_text(encoding="utf-8")
         result.append(_kept(study, "lock", text, file=f"envs/{lock.name}"))
     if work.image is not None:
-        result.append(resource(*work.image, role="image"))
+        result.append(_resource(*work.image, role="image"))
     if commit.sha is not None:
-        result.append(code_at(commit.sha, commit.uncommitted))
+        about = {} if commit.uncommitted is None else {"uncommittedSha256": commit.uncommitted}
+        code: Json = {"name": "code", "digest": {"gitCommit": commit.sha}}
+        result.append(code | {"annotations": {"role": "code", **about}})
     return result
 
 
-def _kept(study: Path, role: str, text: str, **more: str) -> dict[str, Any]:
+def _kept(study: Path, role: str, text: str, **more: str) -> Json:
     """Keep a text under its sha256, and return it as a dependency."""
     name = kept_name(role, _sha256(text))
     if not (study / name).exists():
         write_text(study / name, text)
-    return resource(name, _sha256(text), role=role, **more)
+    return _resource(name, _sha256(text), role=role, **more)
 
 
-def _input(path: Path, sha256: str, study: Path) -> dict[str, Any]:
-    if (inside := _within(path, study)) is None:
-        return resource(path.as_posix(), sha256, role="external")
-    return resource(inside, sha256, role="input")
-
-
-def _output(path: Path, study: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: announced as an output, but not written")
-    return resource(str(_within(path, study)), sha256_of(path))
+def _resource(name: str, sha256: str, **annotations: str) -> Json:
+    more = {"annotations": annotations} if annotations else {}
+    return {"name": name, "digest": {"sha256": sha256}, **more}
 
 
 def _within(path: Path, study: Path) -> str | None:

@@ -16,20 +16,21 @@ from logdepth.rebuilding import RULES
 
 def expected_definitions(
     study: StudyFolder, repository: Repository
-) -> Callable[[Record], str | None] | None:
+) -> Callable[[Record], str | None]:
     """Return what gives the definition that a job of the study should have now.
 
     That is "" for a job that the configuration does not have any more, and None for imports, which
-    no configuration asks for. There is nothing to give it without the study's file in config/ of
-    the repository, or where the code that runs here is not the repository's.
+    no configuration asks for.
 
     Raises:
-        AuditError: the file is no study, or what is read of the study's folder is damaged.
+        AuditError: the repository has no file of the study in config/, or is not that of the code
+            that runs here; the file is no study; or what is read of the study's folder is damaged.
     """
     config = repository.folder / "config" / f"{study.name}.yaml"
     own = Path(__file__).resolve().is_relative_to(repository.folder.resolve())
     if not config.is_file() or not own:
-        return None
+        where = repository.folder
+        raise AuditError(f"{where} is not the clone of the code that runs here, or has no settings")
     from logdepth.config.study import load_study
     from logdepth.errors import UserError
     from logdepth.jobs import jobs_of
@@ -65,6 +66,7 @@ PROJECT = Project(
     ),
     # k and j are columns of today; in results that are published they have longer names.
     letters={"k": "hops", "j": "jumps", "L": "depth", "H": "heads", "m": "width"},
+    withheld=("*.safetensors", "runs/*/attention-*.csv"),
     narrow=narrow,
     rebuilding=RULES,
 )

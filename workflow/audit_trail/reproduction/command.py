@@ -48,7 +48,7 @@ def command_of(project: Project, study: StudyFolder, record: Record) -> Command:
             that the command does not name.
     """
     rules, path = project.rebuilding, study.path(record.name)
-    if rules is None or record.command[:2] != (project.name, record.stage):
+    if record.command[:2] != (project.name, record.stage):
         raise AuditError(f"{path}: its command is none of {project.name}")
     if record.stage not in rules.stages:
         known = ", ".join(sorted(rules.stages))

@@ -4,10 +4,11 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,10 @@ def make_plan(
 ) -> tuple[list[Command], list[str]]:
     """Return what to run to make an output again.
 
-    Args:
-        project: says how its commands are run again.
-        study: with the record of the output.
-        name: of the output within the study.
-        deep: whether to make every input again, also those that are there.
-
     Returns:
         Commands in an order in which they can run, the one asked for last; and the names of inputs
-        that are there with the recorded bytes, to be taken as they are.
+        that are there with the recorded bytes, to be taken as they are, unless all is to be made
+        again (deep).
 
     Raises:
         AuditError: a record is missing, altered, or one that cannot be followed.
@@ -54,19 +50,20 @@ def make_plan(
         record = waiting.pop()
         if record.name in needs:
             continue
-        _check(study, record)
+        if reason := _refused(study, record):
+            raise AuditError(f"{study.path(record.name)}: {reason}")
         commands[record.name] = command_of(project, study, record)
-        needs[record.name] = []
-        for resource in record.inputs:
-            if study.made.get(resource.name) != resource.sha256:
-                wanted = f"{resource.name} ({resource.sha256[:12]})"
-                reason = f"made from {wanted}, which no record explains"
-                raise AuditError(f"{study.path(record.name)}: {reason}")
-            if not deep and study.compared(resource.name, resource.sha256)[0] == "":
-                taken.add(resource.name)
-            else:
-                waiting.append(study.makers[resource.name])
-                needs[record.name].append(waiting[-1].name)
+        for resource in (r for r in record.inputs if study.made.get(r.name) != r.sha256):
+            wanted = f"{resource.name} ({resource.sha256[:12]})"
+            reason = f"made from {wanted}, which no record explains"
+            raise AuditError(f"{study.path(record.name)}: {reason}")
+        there = {
+            r.name for r in record.inputs if not deep and not study.compared(r.name, r.sha256)[0]
+        }
+        makers = [study.makers[r.name] for r in record.inputs if r.name not in there]
+        needs[record.name] = [maker.name for maker in makers]
+        waiting += makers
+        taken |= there
     try:
         order = list(TopologicalSorter(needs).static_order())
     except CycleError as error:
@@ -74,17 +71,16 @@ def make_plan(
     return [commands[name] for name in order], sorted(taken)
 
 
-def _check(study: StudyFolder, record: Record) -> None:
-    """Check that a record is what its job wrote, and that its code can be had."""
-    entry, reason = study.history.latest.get(record.name), None
+def _refused(study: StudyFolder, record: Record) -> str | None:
+    """Return why a job is not to be run again, if its record is not true or its code is lost."""
+    entry = study.history.latest.get(record.name)
     if entry is None or entry.record_sha256 != record.sha256:
-        reason = "not what its job wrote, by the history; expected a study that verifies"
-    elif record.commit is None:
-        reason = "made at no known commit, so that nobody has its code"
-    elif record.uncommitted is not None:
-        reason = f"made with uncommitted changes on {record.commit[:12]}; nobody has that code"
-    if reason:
-        raise AuditError(f"{study.path(record.name)}: {reason}")
+        return "not what its job wrote, by the history; expected a study that verifies"
+    if record.commit is None:
+        return "made at no known commit, so that nobody has its code"
+    if record.uncommitted is not None:
+        return f"made with uncommitted changes on {record.commit[:12]}; nobody has that code"
+    return None
 
 
 @dataclass(frozen=True)
@@ -95,11 +91,11 @@ class Workshop:
     study: StudyFolder  # that has their records, and inputs
     clone: Repository  # with their commits
     folder: Path  # to work in
-    image: Path | None = None  # the container image, if not where the clone has it
-    python: Path = Path(sys.executable)  # interpreter of the environment to use
-    anyway: bool = False  # whether to use it even where it is not the recorded environment
+    python: Path  # interpreter of the environment to use
+    anyway: bool  # whether to use it even where it is not the recorded environment
     _made: dict[tuple[str, str], Path] = field(default_factory=dict)
-    _hashes: dict[Path, str] = field(default_factory=dict)
+    # The sha256 of an image or a lock, hashed once; empty for none.
+    _digest: Callable[[Path], str] = field(default_factory=lambda: cache(_digest))
 
     def prepare(self, job: Command) -> None:
         """Check that a job can run, and place its inputs from elsewhere: before hours of training.
@@ -108,7 +104,7 @@ class Workshop:
             AuditError: its commit, its environment or an input is not to be had.
         """
         code, work, sources = self._code(job.record), self._work(job), self.project.sources
-        self._launcher(job, code)
+        self._launcher(job)
         work.mkdir(parents=True)
         # In an image the launcher takes the code from the folder that it is called in.
         (work / sources).symlink_to(code / sources)
@@ -120,10 +116,9 @@ class Workshop:
             starts = [*([code] if place == resource.name else []), Path.cwd(), self.clone.folder]
             paths = [start / resource.name for start in starts]
             if not any(_copied(path, None, work / place, resource.sha256) for path in paths):
-                raise AuditError(
-                    f"{job.path}: made from {resource.name} ({resource.sha256[:12]}), which is not "
-                    f"there, seen from its commit, from here or from {self.clone.folder}"
-                )
+                made = f"made from {resource.name} ({resource.sha256[:12]}), which is not there"
+                seen = f"seen from its commit, from here or from {self.clone.folder}"
+                raise AuditError(f"{job.path}: {made}, {seen}")
 
     def run(self, job: Command) -> dict[str, Any]:
         """Run a job that was prepared, after those that it needs.
@@ -135,7 +130,7 @@ class Workshop:
         Raises:
             AuditError: an input changed, the job fails, or was another than its record says.
         """
-        code, place = self._code(job.record), self.result(job)
+        place = self.result(job)
         wanted = [(resource, resource.name) for resource in job.record.inputs]
         wanted += [(resource, STUDY_FILE) for resource in job.record.kept_as("study")]
         for resource, name in wanted:
@@ -144,13 +139,12 @@ class Workshop:
             sha256 = resource.sha256 if folder is None else None
             folder = folder or self.study.folder
             if not _copied(folder / resource.name, folder, place / name, sha256):
-                reason = f"made from {resource.name}, which is not there any more"
-                raise AuditError(f"{job.path}: {reason}")
+                raise AuditError(f"{job.path}: made from {resource.name}, which is not there now")
         started = time.monotonic()
         done = subprocess.run(
-            [*self._launcher(job, code), *job.arguments],
+            [*self._launcher(job), *job.arguments],
             cwd=self._work(job),
-            env=_variables(self.project, job.record, code),
+            env=self._variables(job.record),
             capture_output=True,
             text=True,
             errors="replace",
@@ -167,23 +161,21 @@ class Workshop:
         except (BadFileError, BadRecordError) as error:
             raise AuditError(f"{job.path}: run again, it left no record ({error})") from error
         then, now = _facts(job.record), _facts(again)
-        if other := [what for what in then if then[what] != now[what]]:
-            what = ", ".join(other)
-            raise AuditError(f"{job.path}: run again, it had other {what} than its record says")
+        if other := ", ".join(what for what in then if then[what] != now[what]):
+            raise AuditError(f"{job.path}: run again, it had other {other} than its record says")
         for output in job.record.outputs:
             self._made[output.name, output.sha256] = place
         found = differences(job.record, again, self.study, StudyFolder(place))
         # What is here besides, such as a package, changes nothing; inputs were compared.
-        told = [asdict(d) | {"text": str(d)} for d in found if d.before and d.kind not in _ASIDE]
+        told = [d.plain() for d in found if d.before and d.kind not in _ASIDE]
         same = same_outputs(job.record, again)
         return {"seconds": seconds, "identical": same, "differences": told}
 
     def outcomes(self, job: Command) -> list[dict[str, str]]:
         """Compare every output of a job with the one that was made again.
 
-        Returns:
-            For each its name, its state ("identical" bytes, "close" numbers, or "different") and
-            how large the difference is as detail, empty for none.
+        Each has a name, a state ("identical" bytes, "close" numbers, or "different") and how large
+        the difference is as detail, empty for none.
         """
         made, found = self.result(job), []
         for output in job.record.outputs:
@@ -191,9 +183,9 @@ class Workshop:
             if sha256_of(made / output.name, made) != output.sha256:
                 close, detail = False, "other bytes; the recorded ones are not here to compare with"
                 if self.study.compared(output.name, output.sha256)[0] == "":
-                    files = [(s / output.name, s) for s in (self.study.folder, made)]
+                    one, other = ((s / output.name, s) for s in (self.study.folder, made))
                     rules = self.project.keys, self.project.tolerance
-                    close, detail = compare_files((files[0], files[1]), *rules)
+                    close, detail = compare_files((one, other), *rules)
                 state = "close" if close else "different"
             found.append({"name": output.name, "state": state, "detail": detail})
         return found
@@ -201,12 +193,6 @@ class Workshop:
     def result(self, job: Command) -> Path:
         """Return the folder of the study with what a job made, and its inputs."""
         return self._work(job) / job.folder
-
-    def _digest(self, path: Path) -> str:
-        """Return the sha256 of an image or a lock, hashed once; empty for none."""
-        if path not in self._hashes:
-            self._hashes[path] = sha256_of(path) if path.is_file() else ""
-        return self._hashes[path]
 
     def _work(self, job: Command) -> Path:
         return self.folder / "jobs" / job.record.sha256
@@ -217,11 +203,9 @@ class Workshop:
         No worktree: that would run hooks, and be left in the clone where this is killed.
         """
         commit = str(record.commit)
-        if not self.clone.has(commit):
-            raise AuditError(
-                f"{self.clone.folder}: has no commit {commit[:12]}, which the record names; "
-                "expected --repository with a clone that has it"
-            )
+        if self.clone.time_of(commit) is None:
+            gone = f"{self.clone.folder}: has no commit {commit[:12]}, which the record names"
+            raise AuditError(f"{gone}; expected --repository with a clone that has it")
         code = self.folder / "code" / commit
         if not code.exists():
             content = git(self.clone.folder, "archive", "--format=tar", commit)
@@ -232,21 +216,21 @@ class Workshop:
                 raise AuditError(f"{self.clone.folder}: commit {commit[:12]}: {error}") from error
         return code
 
-    def _launcher(self, job: Command, code: Path) -> list[str]:
+    def _launcher(self, job: Command) -> list[str]:
         """Return the command that stands for the project's in the environment of a record.
 
         No environment is made here. A lock found in results may hold any line, and installing it
         would run that; who has no such environment is told how to make it from a clone, whose lock
         is compared first.
         """
-        name, rules, record = self.project.name, self.project.rebuilding, job.record
+        name, record = self.project.name, job.record
         here = [str(self.python), "-m", name]
-        if rules is None or self.anyway:
+        if self.anyway:
             return here
         if record.image is not None:
-            image = self.image or self.clone.folder / "containers" / Path(record.image.name).name
+            image = self.clone.image(record.image)
             if self._digest(image) != record.image.sha256:
-                raise AuditError(f"{image}: not the image of the job; expected --image, or --here")
+                raise AuditError(f"{image}: not the image of the job; expected that, or --here")
             if shutil.which("apptainer") is None:
                 raise AuditError(f"{image}: no apptainer to run it; expected --here without it")
             gpu = ["--nv"] if str(record.parameters.get("device", "")).startswith("cuda") else []
@@ -254,36 +238,37 @@ class Workshop:
             return ["apptainer", "exec", *gpu, *bound, name]
         # The locks that decide about results; others add tools on top.
         locks = {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")}
-        locks = {file: sha256 for file, sha256 in locks.items() if file in rules.locks}
-        prefix = self.python.parent.parent
+        locks = {file: locks[file] for file in locks if file in self.project.rebuilding.locks}
+        prefix, code = self.python.parent.parent, self._code(record)
         if locks and all(self._digest(prefix / "locks" / Path(f).name) == locks[f] for f in locks):
             return here
         other = [f for f in locks if self._digest(code / f) != locks[f]] if locks else ["lock"]
+        clone = f"git worktree add --detach ../again {record.commit}; cd ../again; make setup"
+        way_out = f"expected --python with that of its commit ({clone})"
         if other:
             way_out = f"its {other[0]} is not that of its commit, so that nobody vouches for it"
-        else:
-            way_out = (
-                "expected --python with that of its commit (git worktree add --detach ../again "
-                f"{record.commit}; cd ../again; make setup)"
-            )
         reason = f"it ran in another environment than {prefix}, with another lock"
         raise AuditError(f"{job.path}: {reason}; {way_out}, or --here")
 
+    def _variables(self, record: Record) -> dict[str, str]:
+        """Return the environment variables for a job: exactly this code, nothing handed on."""
+        own = f"{self.project.name.upper()}_"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith((own, "PYTHON", "GIT_"))}
+        if record.image is not None:
+            # Its bytes were compared; the job cannot see them from within.
+            kept[f"{own}IMAGE_SHA256"] = record.image.sha256
+        # Without the working folder, which holds files under names that the record chose.
+        safe = {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        # The workflow gives each job as many threads as it recorded; without torch, one.
+        torch = record.machine.get("torch")
+        threads = torch.get("threads") if isinstance(torch, dict) else 1
+        counts = {name: str(threads) for name in _THREADS if isinstance(threads, int)}
+        sources = self._code(record) / self.project.sources
+        return kept | safe | counts | {"PYTHONPATH": str(sources)}
 
-def _variables(project: Project, record: Record, code: Path) -> dict[str, str]:
-    """Return the environment variables for a job: exactly this code, nothing handed on."""
-    own = f"{project.name.upper()}_"
-    kept = {k: v for k, v in os.environ.items() if not k.startswith((own, "PYTHON", "GIT_"))}
-    if record.image is not None:
-        # Its bytes were compared; the job cannot see them from within.
-        kept[f"{own}IMAGE_SHA256"] = record.image.sha256
-    # Without the working folder, which holds files under names that the record chose.
-    safe = {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    # The workflow gives each job as many threads as it recorded; without torch, one.
-    torch = record.machine.get("torch")
-    threads = torch.get("threads") if isinstance(torch, dict) else 1
-    counts = {name: str(threads) for name in _THREADS if isinstance(threads, int)}
-    return kept | safe | counts | {"PYTHONPATH": str(code / project.sources)}
+
+def _digest(path: Path) -> str:
+    return sha256_of(path) if path.is_file() else ""
 
 
 def _facts(record: Record) -> dict[str, Any]:

@@ -14,8 +14,8 @@ def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> 
     """Return the rows of a table that meet all conditions, as text or as equal numbers.
 
     Args:
-        path: of the table, a CSV.
-        within: folder of its study.
+        path: of the table, a CSV in a study.
+        within: folder of the study.
         asked: the conditions.
         letters: columns by the letters that are used for them in print.
 
@@ -30,8 +30,7 @@ def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> 
     columns, listed = read_table(path, within)
     conditions: dict[str, str] = {}
     for part in asked.split(","):
-        name, equals, value = part.partition("=")
-        name = name.strip()
+        name, equals, value = (text.strip() for text in part.partition("="))
         column = name if name in columns else letters.get(name, name)
         if not equals:
             raise AuditError(f"--row '{part}': expected COLUMN=VALUE, such as k=8,depth=4")
@@ -40,7 +39,7 @@ def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> 
             raise AuditError(f"{path}: no column '{name}' for --row; expected one of {known}")
         if column in conditions:
             raise AuditError(f"--row '{asked}': names {column} twice; expected once")
-        conditions[column] = value.strip()
+        conditions[column] = value
     rows = [dict(zip(columns, row, strict=True)) for row in listed]
     chosen = [row for row in rows if all(same(row[c], v) for c, v in conditions.items())]
     if not chosen:

@@ -10,14 +10,14 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from jinja2 import Environment
 
 from audit_trail.errors import printable
-from audit_trail.tracing.lineage import MODIFIED, RECORDED
+from audit_trail.tracing.lineage import RECORDED
 
 _WIDTH = 100
 _LONGEST = 60
@@ -28,30 +28,39 @@ _STYLE = """:root { color-scheme: light dark; }
 body { margin: 2rem auto; max-width: 70rem; font: 15px/1.5 system-ui, sans-serif; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 img { max-width: 100%; background: #fff; }
-b { color: #b07a00; } b.good { color: #2b8a55; font-weight: 400; } b.bad { color: #d0293f; }"""
-_PAGE = """<!DOCTYPE html>
+b { color: #b07a00; } .as-recorded { color: #2b8a55; font-weight: 400; }
+.missing, .modified { color: #d0293f; }"""
+_PAGE = Environment(autoescape=True).from_string("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-style-src 'sha256-{policy}'; base-uri 'none'; form-action 'none'">
-<title>Trace of {file}</title>
-<style>{style}</style>
+style-src 'sha256-{{ policy }}'; base-uri 'none'; form-action 'none'">
+<title>Trace of {{ file }}</title>
+<style>{{ style | safe }}</style>
 </head>
 <body>
-<h1>{file}</h1>
+<h1>{{ file }}</h1>
 <p>Where it comes from, as the records of its study tell: each step is a job or the jobs of a stage,
-the nearest first. Files are as found on {now:%Y-%m-%d %H:%M} UTC. <i>audit verify</i> checks the
+the nearest first. Files are as found on {{ now }} UTC. <i>audit verify</i> checks the
 records themselves, <i>audit trace --json</i> has all that they say.</p>
-{picture}
-{blocks}
+{% if picture %}<img alt="" src="data:image/png;base64,{{ picture }}">{% endif %}
+{% for block in blocks %}
+<pre{% if block.step %} id="step-{{ block.step }}"{% endif %}>
+{%- for line in block.lines %}{{ "" if loop.first else "\n   " }}{{ line.text }}
+{%- if line.state %} · <b class="{{ line.state | replace(' ', '-') }}">{{ line.state }}</b>
+{%- endif %}{% for step in line.steps %} · <a href="#step-{{ step }}">step {{ step }}</a>
+{%- endfor %}{% endfor %}</pre>
+{%- if block.details %}
+<details><summary>its record and command</summary><pre>{{ block.details }}</pre></details>
+{%- endif %}
+{%- endfor %}
 </body>
 </html>
-"""
+""")
 
 
-@dataclass
-class _Line:
+class _Line(NamedTuple):
     """A line, with the state that it tells and the steps that it refers to."""
 
     text: str
@@ -59,15 +68,11 @@ class _Line:
     steps: Sequence[int] = ()
 
 
-@dataclass
-class _Block:
-    """Lines that stand together, the title first, and the number of the step that they are.
+class _Block(NamedTuple):
+    """Lines that stand together, the title first; details are for the page alone, folded."""
 
-    ``details`` are for the page alone, folded.
-    """
-
-    lines: list[_Line]
-    step: int = 0
+    lines: Sequence[_Line]
+    step: int = 0  # the number of it, if it is one
     details: str = ""
 
 
@@ -75,45 +80,26 @@ def as_text(found: dict[str, Any]) -> str:
     """Return a trace as lines for a terminal."""
     lines: list[str] = []
     for block in _blocks(_printable(found), _ON_TERMINAL):
-        steps = [f"step {', '.join(map(str, x.steps))}" if x.steps else "" for x in block.lines]
-        parts = ((x.text, x.state, step) for x, step in zip(block.lines, steps, strict=True))
-        title, *others = (" · ".join(filter(None, part)) for part in parts)
-        lines += ["", title, *(f"   {other}" for other in others)]
+        for number, (text, state, steps) in enumerate(block.lines):
+            named = [f"step {', '.join(map(str, steps))}"] if steps else []
+            line = " · ".join(filter(None, (text, state, *named)))
+            lines += [f"   {line}"] if number else ["", line]
     return "\n".join(map(_wrapped, lines[1:])) + "\n"
 
 
 def as_page(found: dict[str, Any], picture: bytes, now: datetime) -> str:
-    """Return a trace as a page of HTML that needs neither network nor server.
+    """Return a trace, as of now, as a page of HTML that needs neither network nor server.
 
-    Args:
-        found: the trace.
-        picture: the figure as PNG, or nothing.
-        now: when the files were looked at.
+    The picture is its figure as PNG, or empty.
     """
-    shown = f'<img alt="" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-    return _PAGE.format(
+    return _PAGE.render(
         policy=base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(),
         style=_STYLE,
-        file=escape(printable(found["file"])),
-        now=now,
-        picture=shown if picture else "",
-        blocks="\n".join(map(_as_html, _blocks(_printable(found), _ON_PAGE))),
+        file=printable(found["file"]),
+        now=f"{now:%Y-%m-%d %H:%M}",
+        picture=base64.b64encode(picture).decode(),
+        blocks=_blocks(_printable(found), _ON_PAGE),
     )
-
-
-def _as_html(block: _Block) -> str:
-    colours = {RECORDED: ' class="good"', "missing": ' class="bad"', MODIFIED: ' class="bad"'}
-    lines = []
-    for line in block.lines:
-        state = f"<b{colours.get(line.state, '')}>{escape(line.state)}</b>" if line.state else ""
-        steps = [f'<a href="#step-{step}">step {step}</a>' for step in line.steps]
-        lines.append(" · ".join(filter(None, (escape(line.text), state, ", ".join(steps)))))
-    anchor = f' id="step-{block.step}"' if block.step else ""
-    shown = f"<pre{anchor}>" + "\n   ".join(lines) + "</pre>"
-    if block.details:
-        details = f"<pre>{escape(block.details)}</pre>"
-        shown += f"\n<details><summary>its record and command</summary>{details}</details>"
-    return shown
 
 
 def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
@@ -133,11 +119,11 @@ def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
         lines = _first([_Line(_facts(row)) for row in rows["chosen"]], most)
         note = [_Line(f"({rows['note']})")] if rows["note"] else []
         yield _Block([_Line(title), *lines, *note])
-    yield _Block(_top(found))
+    yield _Block([*_top(found)])
     for number, (stage, jobs) in enumerate(stages.items(), 1):
-        keys = {"made": [key for job in jobs for key in made.get(job, [])]}
-        keys["from"] = [key for job in jobs.values() for key in job["inputs"]]
-        lines = [line for word in keys for line in _groups(word, keys[word], files, steps)]
+        lines = [*_groups("made", [key for job in jobs for key in made.get(job, [])], files, {})]
+        keys = [key for job in jobs.values() for key in job["inputs"]]
+        lines += _groups("from", keys, files, steps)
         step = _step(f"{number}. {stage}", [*jobs.values()], lines, most, files)
         yield _Block(step, number, _details(*jobs.values()) if len(jobs) == 1 else "")
     for key, facts in {**found["environments"], **found["machines"]}.items():
@@ -149,19 +135,17 @@ def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
         yield _Block([_Line("not as recorded"), *_first(other, most)])
 
 
-def _top(found: dict[str, Any]) -> list[_Line]:
-    """Return what is said of the traced file itself."""
+def _top(found: dict[str, Any]) -> Iterator[_Line]:
+    """Yield what is said of the traced file itself."""
     top, by = found["files"].get(found["root"]), found["found"]
-    lines = [_Line(found["file"], top["state"] if top and not by else "")]
+    yield _Line(found["file"], top["state"] if top and not by else "")
     if by:
-        recorded = f"found by {by['by']} · recorded as {by['recorded as']}"
-        lines.append(_Line(recorded, by["bytes"]))
+        yield _Line(f"found by {by['by']} · recorded as {by['recorded as']}", by["bytes"])
     if top:
         there = f", found {top['found']}" if top["found"] else ""
-        lines.append(_Line(f"sha256 {top['sha256']}{there}"))
+        yield _Line(f"sha256 {top['sha256']}{there}")
     counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
-    study = f"the study {found['study']}; files it comes from, as found now: {counts}"
-    return [*lines, _Line(study)]
+    yield _Line(f"the study {found['study']}; files it comes from, as found now: {counts}")
 
 
 def _step(
@@ -188,28 +172,22 @@ def _step(
         lines.append(_Line(f"with {shared}"))
     if "ran in" in alike:
         lines.append(_Line(f"in {facts[0]['ran in']}"))
-    own = [{n: v for n, v in values.items() if n not in alike} for values in facts]
     each = []
-    for job, values in zip(jobs, own, strict=True):
+    for job, values in zip(jobs, facts, strict=True):
         took = "?" if job["seconds"] is None else f"{job['seconds']:.1f} s"
         ran = f"{str(job['started'])[:16].replace('T', ' ')} UTC, {took}"
-        said = (Path(job["record"]).stem, ran, _facts(_short(values)))
+        own = _facts({name: v for name, v in values.items() if name not in alike})
         state = "" if job["state"] == RECORDED else f"its record is {job['state']}"
-        each.append(_Line(" · ".join(filter(None, said)), state))
+        each.append(_Line(" · ".join(filter(None, (Path(job["record"]).stem, ran, own))), state))
     if len(jobs) > 1:
         return [_Line(f"{title}: {len(jobs)} jobs"), *lines, *_first(each, most)]
     return [_Line(f"{title} {each[0].text}", each[0].state), *lines]
 
 
 def _details(job: Mapping[str, Any]) -> str:
-    return "\n".join(
-        (
-            f"record {job['record']}, line {job['line'] or 'none'} of the history",
-            f"run {job['invocation']}",
-            f"definition {job['definition'] or 'none: started by hand'}",
-            " ".join(job["command"])[:4000],
-        )
-    )
+    said = [f"record {job['record']}, line {job['line'] or 'none'} of the history"]
+    said += [f"run {job['invocation']}", f"definition {job['definition'] or 'none: by hand'}"]
+    return "\n".join([*said, " ".join(job["command"])[:4000]])
 
 
 def _groups(
@@ -231,22 +209,13 @@ def _groups(
         if len(group) == 1:
             text, state = f"{group[0]['name']} {group[0]['sha256'][:12]}", group[0]["state"]
         outside = ", not of the study" if group[0]["role"] == "external" else ""
-        numbers = sorted({steps[file["job"]] for file in group if file["job"]})
-        yield _Line(f"{word} {text}{outside}", state, numbers if word == "from" else ())
+        numbers = sorted({steps[file["job"]] for file in group if file["job"] in steps})
+        yield _Line(f"{word} {text}{outside}", state, numbers)
 
 
 def _first(lines: list[_Line], most: int) -> list[_Line]:
     more = len(lines) - most
     return lines[:most] + ([_Line(f"and {more} more (--json has all)")] if more > 0 else [])
-
-
-def _short(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by the last part of their names, where that means nothing else."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        short = name.rpartition(".")[2]
-        found[short if found.get(short, value) == value else name] = value
-    return found
 
 
 def _facts(values: Mapping[str, Any]) -> str:

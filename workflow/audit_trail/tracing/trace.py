@@ -11,7 +11,7 @@ from audit_trail.files import read_bytes, sha256_of
 from audit_trail.integrity import Mark, inputs_hash, read_mark
 from audit_trail.project import Narrowed, Project
 from audit_trail.records import Record
-from audit_trail.study import StudyFolder, find_studies, open_study, study_of
+from audit_trail.study import StudyFolder, look_through, open_study, study_of
 from audit_trail.tracing.lineage import RECORDED, Lineage
 from audit_trail.tracing.rows import choose
 
@@ -20,6 +20,9 @@ _LARGEST = 256 << 20
 # A larger picture is left out, for a page is to stay below a megabyte.
 _PICTURE = 400_000
 _OTHER = "modified: not the recorded ones, or drawn by other versions of libraries"
+
+# A study, the name of an output in it, and its recorded sha256.
+Recorded = tuple[StudyFolder, str, str]
 
 
 class Tracer:
@@ -67,7 +70,7 @@ class Tracer:
         # Somebody may have put a figure into a study; its mark still says where it is from.
         known = study and (name in study.records or name in study.makers)
         if study is None or (not known and there and path.suffix in _FIGURES):
-            study, name, sha256, found = self._elsewhere(path)
+            (study, name, sha256), found = self._elsewhere(path)
         else:
             study.record_for(name)
         if row is not None:
@@ -78,8 +81,7 @@ class Tracer:
                 )
             # The rows of a figure are those of the table of the same name, made with it.
             name, sha256 = str(Path(name).with_suffix(".csv")), ""
-            record = study.makers.get(name)
-            if record is None:
+            if (record := study.makers.get(name)) is None:
                 raise AuditError(f"{path}: has no rows for --row; expected a table in CSV")
             path = study.path(name)
             rows = choose(path, study.folder, row, self._project.letters)
@@ -100,35 +102,37 @@ class Tracer:
                 return read_bytes(study.path(name), study.folder, _PICTURE)
         return b""
 
-    def _elsewhere(self, path: Path) -> tuple[StudyFolder, str, str, dict[str, Any]]:
-        """Return study, name and recorded sha256 of a file that lies in none, and what was found.
+    def _elsewhere(self, path: Path) -> tuple[Recorded, dict[str, Any]]:
+        """Return what a file that lies in no study was recorded as, and how that was found.
 
         The newest records of all studies come before what their histories hold, and a record of
         the very bytes before one of the same mark.
         """
-        if not self._folder.is_dir():
-            raise AuditError(
-                f"{path}: lies in no study, and there is no folder {self._folder} to look for its "
-                "record; expected --in with the folder of its study"
-            )
-        studies = [self._open(folder) for folder in find_studies(self._folder)]
+        below = look_through(self._folder)
+        studies = [self._open(folder) for folder, kind in below.items() if kind == "study"]
         sha256 = sha256_of(path)
         mark = read_mark(read_bytes(path, None, _LARGEST)) if path.suffix in _FIGURES else None
-        newest = [(study, record) for study in studies for record in study.records.values()]
-        candidates = _matching(newest, path, sha256, mark) or _matching(
-            ((s, record) for s in studies for _, record in s.history.parsed(newest_first=True)),
-            *(path, sha256, mark),
-        )
-        if candidates:
-            study, name, recorded = min(candidates, key=lambda one: one[2] != sha256)
+
+        def matching(records: Iterable[tuple[StudyFolder, Record]]) -> list[Recorded]:
+            return [
+                (study, output.name, output.sha256)
+                for study, record in records
+                for output in record.outputs
+                if output.sha256 == sha256
+                or (mark and Path(output.name).suffix == path.suffix and mark == _mark(record))
+            ]
+
+        newest = ((study, record) for study in studies for record in study.records.values())
+        older = ((study, record) for study in studies for _, record in study.history.parsed())
+        if candidates := matching(newest) or matching(older)[::-1]:
+            study, name, recorded = best = min(candidates, key=lambda one: one[2] != sha256)
             same = recorded == sha256
-            found = {
+            return best, {
                 "by": "its bytes" if same else "the mark in its metadata",
                 "recorded as": str(study.path(name)),
                 "sha256": sha256,
                 "bytes": RECORDED if same else _OTHER,
             }
-            return study, name, recorded, found
         missing, expected = "a record of its bytes", "a file as its job wrote it"
         if mark is not None:
             known = f"definition {(mark.definition or 'none')[:12]}, inputs {mark.inputs[:12]}"
@@ -136,23 +140,8 @@ class Tracer:
         elif path.suffix in _FIGURES:
             missing = f"{missing}, and there is no mark in its metadata"
             expected = f"{expected}, not a converted copy"
-        raise AuditError(
-            f"{path}: no study below {self._folder} has {missing}; expected {expected}, or --in "
-            "with the folder of its study"
-        )
-
-
-def _matching(
-    records: Iterable[tuple[StudyFolder, Record]], path: Path, sha256: str, mark: Mark | None
-) -> list[tuple[StudyFolder, str, str]]:
-    """Return outputs with these bytes, or of the same kind and of jobs with the same mark."""
-    return [
-        (study, output.name, output.sha256)
-        for study, record in records
-        for output in record.outputs
-        if output.sha256 == sha256
-        or (mark and Path(output.name).suffix == path.suffix and mark == _mark(record))
-    ]
+        where = f"{path}: no study below {self._folder} has {missing}"
+        raise AuditError(f"{where}; expected {expected}, or --in with the folder of its study")
 
 
 def _mark(record: Record) -> Mark:

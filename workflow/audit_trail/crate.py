@@ -18,22 +18,23 @@ from urllib.parse import quote
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from audit_trail.citation import FILE, Entity, read_citation
 from audit_trail.errors import AuditError
-from audit_trail.export.citation import FILE, Entity, read_citation
 from audit_trail.files import canonical_json, digest, read_bytes
-from audit_trail.plain import facts, parameters
+from audit_trail.plain import parameters, scalars
 from audit_trail.project import Project
 from audit_trail.publish import copy_study, new_folder
 from audit_trail.records import Record, Resource
 from audit_trail.repository import Repository
 from audit_trail.study import StudyFolder
 
-METADATA = "ro-crate-metadata.json"
 _RUN = "https://w3id.org/ro/terms/workflow-run"
 _PROFILES = (
     *(f"https://w3id.org/ro/wfrun/{kind}/0.5" for kind in ("process", "workflow", "provenance")),
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
 )
+_BIOSCHEMAS = "https://bioschemas.org/profiles"
+_SNAKEMAKE = "https://snakemake.github.io"
 _WORKFLOW = "Snakefile"
 _KINDS = {bool: "Boolean", int: "Integer", float: "Float", str: "Text"}
 # Without what a system has in its own tables: the same study gives the same bytes everywhere.
@@ -63,26 +64,21 @@ def write_crate(
         described = _Study(study, repository, project.name, folder)
         crate = ROCrate(version="1.1")
         crate.metadata.extra_contexts.append(f"{_RUN}/context")
-        for key, value in described.properties().items():
-            crate.root_dataset[key] = _graph(value, graph)
-        _graph([*described.files.values()], graph)
+        root = {key: _graph(value, graph) for key, value in described.properties().items()}
         for name, properties in graph.items():
             if name == _WORKFLOW:
                 crate.add_workflow(
                     dest_path=name, main=True, lang="snakemake", properties=properties
                 )
-            elif properties["@type"] == "File" and not name.startswith("#"):
-                crate.add_file(dest_path=properties["name"], properties=properties)
             else:
                 crate.add(ContextEntity(crate, name, properties))
+        for key, value in root.items():
+            crate.root_dataset[key] = value
         metadata = json.dumps(crate.metadata.generate(), indent=4, sort_keys=True)
-        (folder / METADATA).write_text(metadata)
-    return {
-        "jobs": len(study.records),
-        "files": len(described.files),
-        "entities": len(graph),
-        "withheld": sum(name.startswith("#withheld/") for name in graph),
-    }
+        (folder / "ro-crate-metadata.json").write_text(metadata)
+    withheld = sum(name.startswith("#withheld/") for name in graph)
+    counts = {"jobs": len(study.records), "files": len(described.files)}
+    return counts | {"entities": len(graph), "withheld": withheld}
 
 
 class _Study:
@@ -103,7 +99,7 @@ class _Study:
             raise AuditError(f"{study.folder}: has no run; expected a study made by Snakemake")
         self._newest = max(self._records, key=lambda record: (record.finished, record.name))
         self._commit = self._newest.commit or "of any"
-        if self._newest.commit is None or not repository.has(self._commit):
+        if self._newest.commit is None or repository.time_of(self._commit) is None:
             raise AuditError(
                 f"{repository.folder}: does not have the commit {self._commit} of {study.folder}; "
                 "expected --repository with a clone that does"
@@ -111,28 +107,22 @@ class _Study:
         people = read_bytes(repository.folder / FILE, repository.folder)
         self._citation = read_citation(people)
         self._configuration = f"config/{study.name}.yaml"
-        inside = f"results/{study.name}"
-        copied = copy_study(study, folder / inside)
-        hashes = {f"{inside}/{name}": sha256 for name, sha256 in copied.items()}
-        rules = repository.names(self._commit, "workflow/rules")
-        own = (FILE, "LICENSE", _WORKFLOW, self._configuration, *rules)
+        self.files: dict[str, Entity] = {}
+        for name, sha256 in copy_study(study, folder / "results" / study.name).items():
+            self._add_file(folder, f"results/{study.name}/{name}", sha256)
+        own = (FILE, "LICENSE", _WORKFLOW, self._configuration)
         external = {r.name: r.sha256 for record in self._records for r in record.external}
-        for name in (*own, *external):
-            if name in hashes or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        for name in (*own, *repository.names(self._commit, "workflow/rules"), *external):
+            if name in self.files or not {"", ".", ".."}.isdisjoint(name.split("/")):
                 continue
             content = people if name == FILE else repository.read(self._commit, name)
             sha256 = hashlib.sha256(content or b"").hexdigest()
-            if content is not None and (name in own or external[name] == sha256):
+            if content is not None and external.get(name, sha256) == sha256:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
-                hashes[name] = sha256
-        if _WORKFLOW not in hashes:
+                self._add_file(folder, name, sha256)
+        if _WORKFLOW not in self.files:
             raise AuditError(f"{repository.folder}: has no {_WORKFLOW} at {self._commit}")
-        sizes = {name: str((folder / name).stat().st_size) for name in hashes}
-        self.files = {
-            name: _entity("File", quote(name), contentSize=sizes[name], **_described(name, sha256))
-            for name, sha256 in hashes.items()
-        }
         self._withheld: dict[str, Entity] = {}
         # What the stages take and give, and which places of theirs each file has.
         self._places: defaultdict[tuple[str, str], dict[str, Entity]] = defaultdict(dict)
@@ -158,18 +148,18 @@ class _Study:
             object=[self.files.get(self._configuration), *map(self._resource, given)],
             result=[self._resource(r) for record in self._ruled for r in record.outputs],
         )
+        version = self._study.listed(self._newest, "packages").get("snakemake")
         engine = self._action(
             *("OrganizeAction", "engine-run", f"Snakemake makes the study {self._study.name}"),
             instrument=_entity(
-                *("SoftwareApplication", "https://snakemake.github.io"),
-                name="Snakemake",
-                url="https://snakemake.github.io",
-                softwareVersion=self._study.listed(self._newest, "packages").get("snakemake"),
+                *("SoftwareApplication", _SNAKEMAKE, "Snakemake"),
+                url=_SNAKEMAKE,
+                softwareVersion=version,
             ),
             object=[
                 _entity(
-                    *("ControlAction", _identify("control", record.title)),
-                    name=f"Snakemake starts {record.title}",
+                    "ControlAction",
+                    *(_identify("control", record.title), f"Snakemake starts {record.title}"),
                     instrument={"@id": _identify("step", record.stage)},
                     object=jobs[record.name],
                 )
@@ -184,7 +174,9 @@ class _Study:
             "datePublished": self._newest.finished,
             "conformsTo": [_profile(uri) for uri in _PROFILES],
             "mentions": [run, engine, *jobs.values()],
-            **{key: self._citation[key] for key in ("license", "author", "citation")},
+            **{key: self._citation[key] for key in ("license", "author")},
+            # Last, for what is said first of an entity is what the crate has.
+            "hasPart": [*self.files.values()],
         }
 
     def _workflow(self) -> Entity:
@@ -203,41 +195,37 @@ class _Study:
         configuration = self._place("workflow", "input", self._configuration, "File")
         if given := self.files.get(self._configuration):
             given["exampleOfWork"] = configuration
+        steps = [
+            _entity(
+                *("HowToStep", _identify("step", stage), stage),
+                position=str(position),
+                workExample=[self._tool(record) for record in stages[stage]],
+            )
+            for position, stage in enumerate(order, 1)
+        ]
         return self.files[_WORKFLOW] | {
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
             "version": self._commit,
-            "conformsTo": _profile(
-                "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
-            ),
+            "conformsTo": _profile(f"{_BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
             "license": self._citation["license"],
             "hasPart": [self._tool(record) for record in self._ruled],
-            "step": [
-                _entity(
-                    *("HowToStep", _identify("step", stage)),
-                    name=stage,
-                    position=str(position),
-                    workExample=[self._tool(record) for record in stages[stage]],
-                )
-                for position, stage in enumerate(order, 1)
-            ],
+            "step": steps,
             "input": configuration,
-            "output": [
-                place for stage in order for place in self._places[stage, "output"].values()
-            ],
+            "output": [place for s in order for place in self._places[s, "output"].values()],
         }
 
     def _job(self, record: Record) -> Entity:
         """Return what a job did."""
         image = record.image and _entity(
-            *("ContainerImage", _identify("image", record.image.sha256)),
-            name=record.image.name,
+            *("ContainerImage", _identify("image", record.image.sha256), record.image.name),
             sha256=record.image.sha256,
             additionalType={"@id": f"{_RUN}#SIFImage"},
         )
+        facts = scalars(record.machine) | scalars(record.interpreter, "interpreter.")
         machine = _entity(
-            *("Place", _identify("machine", digest(facts(record))[:16])),
-            name=str(record.machine.get("host", "a machine")),
-            additionalProperty=[_value(name, value) for name, value in facts(record).items()],
+            *("Place", _identify("machine", digest(facts)[:16])),
+            str(record.machine.get("host", "a machine")),
+            additionalProperty=[_value(name, value) for name, value in facts.items()],
         )
         values = [
             _value(name, v, self._place(record.stage, "parameter", name, _KINDS[type(v)]))
@@ -256,29 +244,29 @@ class _Study:
 
     def _tool(self, record: Record) -> Entity:
         """Return the command of a job, in the code and with the packages that it ran with."""
-        kept = {role: record.kept_as(role) for role in ("packages", "lock", "source")}
         about = {key: self._citation[key] for key in ("license", "url")}
         changes = " with uncommitted changes" if record.uncommitted else ""
         code = record.commit and _entity(
             *("SoftwareSourceCode", _identify("code", record.commit, record.uncommitted or "")),
-            name=self._command,
+            self._command,
             description=f"The code of git commit {record.commit}{changes}",
             version=record.commit,
             identifier=f"swh:1:rev:{record.commit}",
             programmingLanguage="Python",
             **about,
         )
-        hashes = [resource.sha256 for resources in kept.values() for resource in resources]
-        key = digest([record.commit, record.uncommitted, hashes])[:16]
+        kept = [r for role in ("packages", "lock", "source") for r in record.kept_as(role)]
+        key = digest([record.commit, record.uncommitted, [r.sha256 for r in kept]])[:16]
+        source = [self._resource(r) for r in kept if r.role == "source"]
         given, read, made = (
             [*self._places[record.stage, way].values()] for way in ("parameter", "input", "output")
         )
         return _entity(
             *("SoftwareApplication", _identify("tool", record.stage, key)),
-            name=f"{self._command} {record.stage}",
+            f"{self._command} {record.stage}",
             softwareVersion=record.commit or "not from a commit",
-            softwareRequirements=list(map(self._resource, kept["packages"] + kept["lock"])),
-            isBasedOn=[*map(self._resource, kept["source"]), code],
+            softwareRequirements=[self._resource(r) for r in kept if r.role != "source"],
+            isBasedOn=[*source, code],
             input=read + given,
             output=made,
             **about,
@@ -289,8 +277,7 @@ class _Study:
     ) -> Entity:
         """Return an action of a job, or of all."""
         return _entity(
-            *(kind, _identify(identifier)),
-            name=name,
+            *(kind, _identify(identifier), name),
             startTime=record.started if record else min(r.started for r in self._records),
             endTime=(record or self._newest).finished,
             agent=self._citation["author"],
@@ -301,29 +288,30 @@ class _Study:
     def _place(self, stage: str, way: str, name: str, kind: str) -> Entity:
         """Return what a stage takes or gives under a name."""
         place = _entity(
-            *("FormalParameter", _identify(way, stage, name, "" if kind == "File" else kind)),
-            name=name,
+            *("FormalParameter", _identify(way, stage, name, "" if kind == "File" else kind), name),
             additionalType=kind,
-            conformsTo=_profile("https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"),
+            conformsTo=_profile(f"{_BIOSCHEMAS}/FormalParameter/1.0-RELEASE"),
         )
         return self._places[stage, way].setdefault(place["@id"], place)
 
+    def _add_file(self, folder: Path, name: str, sha256: str) -> None:
+        size = str((folder / name).stat().st_size)
+        self.files[name] = _file(quote(name), name, sha256, contentSize=size)
+
     def _resource(self, resource: Resource) -> Entity:
         """Return a file with exactly the recorded bytes, or the description of one not here."""
-        inside = f"results/{self._study.name}/{resource.name}"
-        found = self.files.get(resource.name if resource.role == "external" else inside)
-        if found is not None and found["sha256"] == resource.sha256:
+        name, sha256 = resource.name, resource.sha256
+        inside = name if resource.role == "external" else f"results/{self._study.name}/{name}"
+        found = self.files.get(inside)
+        if found is not None and found["sha256"] == sha256:
             return found
-        withheld = _entity(
-            *("File", _identify("withheld", resource.sha256)),
-            description="Not in this crate; known by its sha256.",
-            **_described(resource.name, resource.sha256),
-        )
-        return self._withheld.setdefault(resource.sha256, withheld)
+        about = {"description": "Not in this crate; known by its sha256."}
+        withheld = _file(_identify("withheld", sha256), name, sha256, **about)
+        return self._withheld.setdefault(sha256, withheld)
 
 
-def _entity(kind: str, identifier: str, /, **properties: Any) -> Entity:
-    return {"@id": identifier, "@type": kind, **properties}
+def _entity(kind: str, identifier: str, name: str, /, **properties: Any) -> Entity:
+    return {"@id": identifier, "@type": kind, "name": name, **properties}
 
 
 def _graph(value: Any, graph: dict[str, Entity]) -> Any:
@@ -344,18 +332,18 @@ def _graph(value: Any, graph: dict[str, Entity]) -> Any:
 
 def _value(name: str, value: Any, place: Entity | None = None) -> Entity:
     identifier = digest([name, value, place and place["@id"]])[:16]
-    more = {"name": name, "value": value, "exampleOfWork": place}
-    return _entity("PropertyValue", f"#value/{identifier}", **more)
+    about = {"value": value, "exampleOfWork": place}
+    return _entity("PropertyValue", f"#value/{identifier}", name, **about)
 
 
 def _profile(uri: str) -> Entity:
     name, version = uri.split("/")[-2:]
-    return _entity("CreativeWork", uri, name=name, version=version)
+    return _entity("CreativeWork", uri, name, version=version)
 
 
-def _described(name: str, sha256: str) -> Entity:
+def _file(identifier: str, name: str, sha256: str, **more: str) -> Entity:
     kind = _FORMATS.guess_type(name)[0] or "text/plain"
-    return {"name": name, "sha256": sha256, "encodingFormat": kind}
+    return _entity("File", identifier, name, sha256=sha256, encodingFormat=kind, **more)
 
 
 def _identify(*parts: str) -> str:

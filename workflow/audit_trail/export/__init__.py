@@ -1,1 +1,0 @@
-"""A study in the formats of others, and without the names of who made it."""
