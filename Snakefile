@@ -6,6 +6,7 @@ min_version("9.27")
 
 include: "workflow/rules/study.smk"
 include: "workflow/rules/helpers.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluate.smk"
