@@ -183,7 +183,7 @@ def test_one_of_a_pack_fails_and_the_others_are_neither_lost_nor_repeated(make, 
     # Four in one job, and the two that fail once more in another.
     assert cluster.job(first)["NumCPUs"] == "4"
     assert cluster.job(second)["NumCPUs"] == "2"
-    assert "lower the learning rates of its recipe" in printed
+    assert "expected lower learning rates in its recipe" in printed
     before = digests_of_all(checkout)
     printed = checkout.start("--until", "train", "--retries", "0").finish(ok=False)
     assert re.search(r"^train +2$", printed, re.M)

@@ -65,6 +65,9 @@ def snakemake(folder):
     ready, say = os.pipe()
     if not (process := os.fork()):
         try:
+            # Tests in the background are started to ignore these.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             # As Snakemake does, which then starts no more jobs.
             signal.signal(signal.SIGTERM, lambda *_: os.write(say, b"t"))
             locking.hold("one")

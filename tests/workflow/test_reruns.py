@@ -98,7 +98,7 @@ def test_what_changes_no_result_runs_nothing_and_writes_no_page(finished):
     edit("training/loop", '"""The training loop', '"""A training loop')
     edit("tasks/hop", "# Square and multiply", "# By squaring")
     edit("cli/train", 'help="Least time between', 'help="Seconds between')
-    edit("training/loop", "lower the learning rates of its recipe", "learn more slowly")
+    edit("training/loop", "learning rates in its recipe", "rates of learning")
     edit("config/study", "names a seed twice", "has a seed twice")
     # New files: a task, an architecture, a recipe, a kind of figure.
     add("tasks/hop", "tasks/leap", **{"class Hop(": "class Leap(", '"hop"': '"leap"'})

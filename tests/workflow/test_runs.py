@@ -211,7 +211,7 @@ def test_the_log_of_a_failed_job_and_what_is_not_committed_are_shown(finished):
     finished.edit("config/tiny.yaml", "depths: [1, 2]", "depths: [1]")
     done = finished.snakemake("runs", "--until", "train", check=False)
     assert done.returncode != 0
-    assert "lower the learning rates of its recipe" in done.stdout + done.stderr
+    assert "expected lower learning rates in its recipe" in done.stdout + done.stderr
     assert "what is made now can never be published" in done.stderr
     assert finished.hashes() == before
 
