@@ -66,6 +66,14 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "two)",
     )
     yield (
+        "with six symbols each layer doubles the hops: 1, 3, 7, 14 or 15 at *L* = 2..5",
+        "`make STUDY=law_small`, then `tables/thresholds.csv`, rows with seed `all`",
+        "written in [law.md](law.md) before it was trained; converged at *L* = 2..4",
+        f"{solved('law_steps6000', 'law_small')}; by seed 14, 11, 14 at *L* = 5; slope "
+        f"{slope('law_small', 'law_steps6000')}; **missed**: no depth is converged "
+        f"({solved('law_steps3000', 'law_small')})",
+    )
+    yield (
         "verdicts, intervals and comparisons are worth what they say",
         "`pytest tests/unit/test_simulations.py`; larger: `python benchmarks/simulations.py`",
         "93 to 97 % of intervals, at most 5 % wrong laws, 5 % false alarms",
