@@ -22,7 +22,7 @@ from logdepth.config.study import Study, load_study
 from logdepth.errors import UserError
 from logdepth.models.gpt2 import Gpt2
 from logdepth.planning import cost, count
-from logdepth.planning.calibrate import Calibration, to_measure
+from logdepth.planning.calibrate import Calibration, seconds_per_step, to_measure
 from logdepth.planning.gpus import DEVICES, busy_share, find_device, named, step_range
 from logdepth.planning.makespan import makespan
 from logdepth.planning.plan import make_plan
@@ -400,6 +400,21 @@ def test_depths_between_two_measured_are_interpolated():
     assert calibration.seconds_per_step(shapes[3]) == 2.0
     with pytest.raises(KeyError):
         calibration.seconds_per_step(cost.shape_of(run_of("gpt2")))
+
+
+@pytest.mark.parametrize("changes", [{}, {"steps": 3000, "grow": [500, 1200]}])
+def test_all_blocks_are_timed_also_where_depth_grows(changes, monkeypatch):
+    run = run_of("softmax", 4)
+    run = run.model_copy(update={"training": run.training.changed(changes)})
+    used = []
+
+    def train(run, **_):
+        steps = range(run.training.trained_steps)
+        used.extend(run.training.blocks(step, run.model.depth) for step in steps)
+
+    monkeypatch.setattr("logdepth.planning.calibrate.train", train)
+    seconds_per_step(run, 0)
+    assert set(used) == {4}
 
 
 def test_few_shapes_are_all_measured_and_of_many_the_ends():
