@@ -81,10 +81,12 @@ class Chain:
                 yield _broken("input", f"calls {resource.name} external, but its study made it")
 
     def _kept(self, record: Record) -> Iterator[Problem]:
+        for part, reason in record.unknown.items():
+            yield Problem(State.NOT_CHECKED, part, f"its {part} is not known: {reason}")
         for role in ("packages", "source"):
-            if not record.kept_as(role):
+            if not record.kept_as(role) and role not in record.unknown:
                 yield _broken(role, f"its record has no list of its {role}")
-        if record.image is None and not record.kept_as("lock"):
+        if record.image is None and not record.kept_as("lock") and "lock" not in record.unknown:
             yield _broken("lock", "its record has no lock, and no image, of its environment")
         for resource in record.kept:
             kind, reason = self._study.compared(resource.name, resource.sha256)
@@ -122,11 +124,9 @@ class Chain:
         """Yield what is wrong with the commit of a job, or why nobody knows."""
         commit, repository = record.commit, self._checks.repository
         short = str(commit)[:12]
-        if record.unknown is not None:
-            detail = f"its commit is not known: {record.unknown}"
-            yield Problem(State.NOT_CHECKED, "commit", detail)
-        elif commit is None:
-            yield _broken("commit", "made outside of any commit")
+        if commit is None:
+            if "commit" not in record.unknown:
+                yield _broken("commit", "made outside of any commit")
         elif record.uncommitted is not None:
             yield _broken("uncommitted", f"made with uncommitted changes on {short}")
         elif repository is not None and repository.problem is None:

@@ -4,6 +4,7 @@ What is read is a regular file, behind no link, of bounded size; what is called 
 Each fault is a ``BadFileError`` about that file, so that a command can report it and go on.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from audit_trail.errors import BadFileError
 
@@ -135,13 +136,22 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         with temporary.open("xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         temporary.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(file: IO[bytes]) -> None:
+    """Bring what was written to a file onto its disk, where the file system can."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -33,6 +33,7 @@ REASONS = (
     *("record", "output", "foreign", "gone"),
     *("history", "signature", "time"),
     *("input", "source", "packages", "study", "lock", "image", "commit", "uncommitted"),
+    "machine",
     *("code", "configuration", "external", "repository"),
 )
 # Lines for each state, and letters of what is wrong in each.

@@ -9,6 +9,8 @@ from audit_trail.errors import AuditError
 from audit_trail.files import parse_json
 from audit_trail.format import KEPT, KEPT_FOLDERS, PREDICATE, PROVENANCE, STATEMENT, kept_name
 
+UNKNOWN = ("commit", "packages", "lock", "machine")
+"""What the job of a record may not have found out."""
 _ROLES = ("input", "external", "image", "code", *KEPT)
 # Bytes of a name and of a part of it, and parts: a system cannot look for more.
 _LONGEST_NAME, _LONGEST_PART, MAX_PARTS = 2048, 255, 64
@@ -56,7 +58,7 @@ class Record:
     image: Resource | None  # the container image, if any
     commit: str | None  # of the code; None where it ran in no clone, or nobody knows
     uncommitted: str | None  # sha256 of changes that were not committed; None if there were none
-    unknown: str | None  # why nobody knows the commit; None where it is known, or there was none
+    unknown: dict[str, str]  # by what nobody knows (see UNKNOWN), why
     machine: dict[str, Any]  # host, processor, threads, device, Slurm job
     interpreter: dict[str, Any]  # version of Python and platform
     started: str  # time in UTC, ISO 8601
@@ -147,10 +149,20 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         image=image,
         commit=code.annotations["gitCommit"] if code else None,
         uncommitted=uncommitted,
-        unknown=_get(internal, "unknownCommit", str) if "unknownCommit" in internal else None,
+        unknown=_unknown(internal),
         machine=machines[0] if machines else {},
         **fields,
     )
+
+
+def _unknown(internal: dict[str, Any]) -> dict[str, str]:
+    found = _get(internal, "unknown", dict) if "unknown" in internal else {}
+    if "unknownCommit" in internal:
+        # As it was called before there was more.
+        found = {"commit": internal["unknownCommit"]}
+    if not {*found} <= {*UNKNOWN} or not all(isinstance(why, str) for why in found.values()):
+        raise BadRecordError(f"does not know what records may not know: {', '.join(UNKNOWN)}")
+    return found
 
 
 def check_name(name: str, anywhere: bool = False) -> None:

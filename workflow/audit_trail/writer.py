@@ -4,16 +4,20 @@ Names in a record are relative to the folder of the study, the one that holds ``
 that results can be copied as a whole. Inputs from elsewhere have the role "external" and go by
 their path from the working folder. What many jobs share (the packages, the locks, the hashes of
 the source) is kept once, under its sha256. Every record is also a line of the history.
+
+Nothing that is asked for a record fails a job whose work is done, but a full disk where the record
+itself goes: what cannot be found out is said in the record, under "unknown".
 """
 
 import hashlib
 import json
 import logging
 import os
+import re
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +26,8 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 
 from audit_trail import environment
-from audit_trail.errors import AuditError
-from audit_trail.files import canonical_json, sha256_of, write_text
+from audit_trail.errors import AuditError, printable
+from audit_trail.files import canonical_json, read_bytes, sha256_of, sync, write_bytes
 from audit_trail.format import BUILD_TYPE, BUILDER, HISTORY, PREDICATE, STATEMENT, kept_name
 from audit_trail.integrity import Mark, hash_of, inputs_hash, study_folder
 
@@ -88,27 +92,33 @@ def recorded(
             f"{outside[0]}: outside of {folder}, the study of its record {record}; expected "
             "outputs below that folder, or no --record"
         )
-    # The code is what it is now, not what a clone has when the work is done.
-    commit = environment.commit(work.root)
-    if commit.unknown is not None:
-        logger.warning("the record will say that its commit is not known: %s", commit.unknown)
+    _check_history(folder)
+    # The code is what it is now, not what a clone has when the work is done; locks as well.
+    unknown: dict[str, str] = {}
+    code = _asked(unknown, "commit", lambda: _code(environment.commit(work.root)))
+    locks = _asked(unknown, "lock", lambda: _locks(folder))
     read = []
     for path, sha256 in zip(inputs, hashes, strict=True):
         inside = _within(path, folder)
         role = "external" if inside is None else "input"
         read.append(_resource(inside or path.as_posix(), sha256, role=role))
     if study is not None:
-        read.append(_kept(folder, "study", study.read_text(encoding="utf-8")))
-    read.append(_kept(folder, "source", canonical_json(work.source)))
+        read.append(_kept(folder, "study", read_bytes(study)))
+    read.append(_kept(folder, "source", canonical_json(work.source).encode()))
     started = _now()
     yield mark
     if lost := [path for path in outputs if not path.is_file()]:
         raise FileNotFoundError(f"{lost[0]}: announced as an output, but not written")
+    # Both depend on what the work has imported.
+    packages = _asked(unknown, "packages", lambda: _packages(folder))
+    machine, interpreter = _asked(unknown, "machine", _machine) or ({}, {})
+    image = [] if work.image is None else [_resource(*work.image, role="image")]
+    surroundings = [*packages, *locks, *image, *code]
     internal = {
         "definition": work.definition,
         "seeds": work.seeds,
         "command": [work.project, *sys.argv[1:]],
-        **({} if commit.unknown is None else {"unknownCommit": commit.unknown}),
+        **({"unknown": unknown} if unknown else {}),
     }
     times = {"invocationId": str(uuid.uuid4()), "startedOn": started, "finishedOn": _now()}
     statement = {
@@ -120,19 +130,20 @@ def recorded(
                 "buildType": BUILD_TYPE,
                 "externalParameters": {"stage": work.stage, **work.parameters},
                 "internalParameters": internal,
-                "resolvedDependencies": read + _surroundings(work, commit, folder),
+                "resolvedDependencies": read + surroundings,
             },
             "runDetails": {
-                "builder": {"id": BUILDER, "version": environment.interpreter()},
+                "builder": {"id": BUILDER, "version": interpreter},
                 "metadata": times,
-                "byproducts": [{"name": "machine", "annotations": environment.machine()}],
+                "byproducts": [{"name": "machine", "annotations": machine}],
             },
         },
     }
-    text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
-    write_text(record, text)
+    statement = _utf8(statement)
+    content = f"{json.dumps(statement, indent=1, sort_keys=True)}\n".encode()
+    write_bytes(record, content)
     entry = {"record": record.relative_to(folder).as_posix(), "statement": statement}
-    append_entry(folder, entry | {"sha256": _sha256(text)})
+    append_entry(folder, entry | {"sha256": _sha256(content)})
 
 
 def append_entry(study: Path, entry: Json) -> None:
@@ -141,17 +152,27 @@ def append_entry(study: Path, entry: Json) -> None:
     Raises:
         AuditError: the history is a link.
     """
+    _check_history(study)
     history = study / HISTORY
-    if history.is_symlink():
-        raise AuditError(f"{history}: is a symbolic link; expected a file of this study")
-    with FileLock(history.with_suffix(".lock")), history.open("ab+") as file:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(history.with_suffix(".lock")))
+        except (OSError, NotImplementedError) as error:
+            # Lines of two jobs that end at once may then stand within one another, as verify tells.
+            logger.warning("%s: written without a lock: %s", history, error)
+        file = stack.enter_context(history.open("ab+"))
         previous, torn = _last_line(file)
         link = hashlib.sha256(previous).hexdigest() if previous else None
         line = canonical_json({"time": _now(), **entry, "previous": link})
         # A line cut short by a crash is kept and closed; the chain then shows it.
         file.write((b"\n" if torn else b"") + line.encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
+
+
+def _check_history(study: Path) -> None:
+    history = study / HISTORY
+    if history.is_symlink():
+        raise AuditError(f"{history}: is a symbolic link; expected a file of this study")
 
 
 def _last_line(file: BinaryIO) -> tuple[bytes, bool]:
@@ -166,29 +187,46 @@ def _last_line(file: BinaryIO) -> tuple[bytes, bool]:
     return tail.removesuffix(b"\n").rpartition(b"\n")[2], not tail.endswith(b"\n") and bool(tail)
 
 
-def _surroundings(work: Work, commit: environment.Commit, study: Path) -> list[Json]:
-    """Return packages, locks, image and commit as dependencies of a job."""
-    # Packages are asked for when all that is imported has been.
-    result = [_kept(study, "packages", canonical_json(environment.packages()))]
+def _asked(unknown: dict[str, str], what: str, ask: Callable[[], list[Json]]) -> list[Json]:
+    """Return what ``ask`` finds out; nothing where it fails for any reason, which is noted."""
+    try:
+        return ask()
+    except Exception as error:
+        unknown[what] = printable(str(error)) or type(error).__name__
+        logger.warning("the record will say that its %s is not known: %s", what, unknown[what])
+        return []
+
+
+def _code(commit: environment.Commit) -> list[Json]:
+    if commit.unknown is not None:
+        raise AuditError(commit.unknown)
+    if commit.sha is None:
+        return []
+    about = {} if commit.uncommitted is None else {"uncommittedSha256": commit.uncommitted}
+    code: Json = {"name": "code", "digest": {"gitCommit": commit.sha}}
+    return [code | {"annotations": {"role": "code", **about}}]
+
+
+def _locks(study: Path) -> list[Json]:
     # `make setup` leaves in the environment a copy of each lock that it installed from.
-    for lock in sorted(Path(sys.prefix, "locks").glob("*.txt")):
-        text = lock.read_text(encoding="utf-8")
-        result.append(_kept(study, "lock", text, file=f"envs/{lock.name}"))
-    if work.image is not None:
-        result.append(_resource(*work.image, role="image"))
-    if commit.sha is not None:
-        about = {} if commit.uncommitted is None else {"uncommittedSha256": commit.uncommitted}
-        code: Json = {"name": "code", "digest": {"gitCommit": commit.sha}}
-        result.append(code | {"annotations": {"role": "code", **about}})
-    return result
+    locks = sorted(Path(sys.prefix, "locks").glob("*.txt"))
+    return [_kept(study, "lock", read_bytes(p), file=f"envs/{p.name}") for p in locks]
 
 
-def _kept(study: Path, role: str, text: str, **more: str) -> Json:
-    """Keep a text under its sha256, and return it as a dependency."""
-    name = kept_name(role, _sha256(text))
+def _packages(study: Path) -> list[Json]:
+    return [_kept(study, "packages", canonical_json(_utf8(environment.packages())).encode())]
+
+
+def _machine() -> list[Json]:
+    return [environment.machine(), environment.interpreter()]
+
+
+def _kept(study: Path, role: str, content: bytes, **more: str) -> Json:
+    """Keep a content under its sha256, and return it as a dependency."""
+    name = kept_name(role, _sha256(content))
     if not (study / name).exists():
-        write_text(study / name, text)
-    return _resource(name, _sha256(text), role=role, **more)
+        write_bytes(study / name, content)
+    return _resource(name, _sha256(content), role=role, **more)
 
 
 def _resource(name: str, sha256: str, **annotations: str) -> Json:
@@ -201,8 +239,15 @@ def _within(path: Path, study: Path) -> str | None:
     return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else None
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _utf8(value: Json) -> Json:
+    """Return JSON in which bytes of names that are not UTF-8 are written as %FF."""
+    text = json.dumps(value, ensure_ascii=False)
+    text = re.sub("[\ud800-\udfff]", lambda half: f"%{ord(half[0]) & 255:02X}", text)
+    return dict(json.loads(text))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _now() -> str:

@@ -147,7 +147,7 @@ class Lineage:
             "seeds": record.seeds,
             "command": list(record.command),
             "definition": record.definition,
-            "commit": "unknown" if record.unknown is not None else record.commit or "",
+            "commit": "unknown" if "commit" in record.unknown else record.commit or "",
             "uncommitted": record.uncommitted or "",
             "invocation": str(invocation or ""),
             "environment": _shared(self._environments, "environment", environment),
