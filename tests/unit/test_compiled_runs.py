@@ -79,7 +79,11 @@ def test_compiled_models_have_one_run_a_depth_and_are_not_trained():
         ("imported", True, "a compiled model is never imported"),
         ("training.recipe", "built", "'compiled', 'muon', 'paper'"),
         ("training.steps", 5, "unknown key 'steps'"),
-        ("model", {"form": "gru", "width": 64}, "for the forms softmax and gpt2, not gru"),
+        (
+            "model",
+            {"form": "recurrent", "width": 64},
+            "for the forms softmax and gpt2, not recurrent",
+        ),
         ("task", {"name": "s5"}, "for the task hop, not s5"),
     ],
 )

@@ -250,7 +250,7 @@ def test_models_count_their_rounds_and_machines(tables):
 def test_models_without_attention_are_left_out():
     runs = [
         run_of({"form": form, "width": 32}, {"recipe": "muon"}, TASK)
-        for form in ("softmax", "gru", "gpt2")
+        for form in ("softmax", "recurrent", "gpt2")
     ]
     summary = StudySummary("some", {}, (), {"all": runs})
     assert list(models_of(summary).values()) == [runs[0], runs[2]]

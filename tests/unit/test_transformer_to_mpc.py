@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from logdepth.models.gpt2 import Gpt2
-from logdepth.models.gru import Gru
+from logdepth.models.recurrent import Recurrent
 from logdepth.models.network import Network
 from logdepth.models.softmax import Softmax
 from logdepth.tasks.hop import Hop
@@ -236,7 +236,7 @@ def test_a_model_in_training_mode_is_refused(trained):
 
 def test_a_model_without_attention_is_refused():
     with pytest.raises(TypeError, match="expected a block of softmax attention, not Recurrent"):
-        layers_of(Gru(width=8).build(TASK).eval(), 5)
+        layers_of(Recurrent(width=8).build(TASK).eval(), 5)
 
 
 # There and back.

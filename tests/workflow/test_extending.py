@@ -14,7 +14,7 @@ def test_the_page_adds_a_task_and_an_architecture_with_a_file_each(root, tmp_pat
     files = dict(_FILES.findall(page))
     assert sorted(files) == [
         "config/words.yaml",
-        "workflow/logdepth/models/gru.py",
+        "workflow/logdepth/models/recurrent.py",
         "workflow/logdepth/tasks/s5.py",
     ]
     checkout: Checkout = make_checkout(root, tmp_path / "clone")

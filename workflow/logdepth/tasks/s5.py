@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from logdepth.tasks.base import Batch, Task
+from logdepth.tasks.drawn import Prefix, check_word
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ ELEMENTS = tuple(permutations(range(5)))
 """The group; the token id of an element is its place here."""
 
 
-class S5(Task):
+class S5(Prefix):
     """Random words in S_5; the answer to position k is the product of the first k elements."""
 
     name: Literal["s5"] = "s5"
@@ -34,52 +34,23 @@ class S5(Task):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.max_k > self.context:
-            raise ValueError(f"max_k is {self.max_k}, but a word has {self.context} elements")
+        check_word(self)
         return self
-
-    @property
-    def vocabulary(self) -> int:
-        """Number of elements."""
-        return len(ELEMENTS)
 
     @property
     def answers(self) -> range:
         """All elements."""
         return range(len(ELEMENTS))
 
-    @property
-    def chance(self) -> float:
-        """Error of a uniform guess."""
-        return 1 - 1 / len(ELEMENTS)
-
-    def batch(
-        self,
-        seed: int,
-        step: int,
-        size: int,
-        *,
-        stream: str = "train",
-        k: int | None = None,
-        device: torch.device | None = None,
-    ) -> Batch:
-        """Return a batch; every product is asked for, the one of k elements counts."""
+    def products(self, elements: torch.Tensor) -> torch.Tensor:
+        """Return the product of the first t elements at each position t, int64 (batch, context)."""
         import torch
 
-        from logdepth.tasks.random import random_bits
-
-        if k is not None and k not in self.ks:
-            raise ValueError(f"k is {k}, but products are counted from 1 to {self.max_k}")
-        bits = random_bits((stream, seed, step), size * (self.context + 1), device)
-        bits = bits.view(size, self.context + 1)
-        drawn = bits[:, 0] % self.max_k + 1 if k is None else torch.full_like(bits[:, 0], k)
-        tokens = bits[:, 1:] % len(ELEMENTS)
-        table = torch.tensor(products(), device=device)
-        targets = tokens.clone()
+        table = torch.tensor(products(), device=elements.device)
+        found = elements.clone()
         for place in range(1, self.context):
-            targets[:, place] = table[targets[:, place - 1], tokens[:, place]]
-        places = torch.arange(1, self.context + 1, device=device)
-        return Batch(tokens, targets, counted=places == drawn[:, None], k=drawn)
+            found[:, place] = table[found[:, place - 1], elements[:, place]]
+        return found
 
     def oracle(self, tokens: list[int], k: int) -> list[int | None]:
         """Return the product of the first k elements, at position k alone."""
