@@ -4,12 +4,19 @@
 # .venv/setup.done names the folder that the environment was made in, and is there only while it is
 # whole. One that was copied, moved or never finished is made again from nothing.
 #
-#   PYTHON  interpreter to use (python3)
+#   PYTHON  interpreter to use (that of .venv, or else python3)
 #   TORCH   cpu or cuda: which lock to take. By default cuda where an NVIDIA GPU is seen, else cpu;
 #           where pip finds no CPU wheel of torch, the CUDA build of the package index serves as well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+place=$(pwd -P)
+# One at a time; macOS has no flock.
+exec 9<envs
+if command -v flock >/dev/null; then flock 9; fi
 python=${PYTHON:-python3}
+is_whole() { [ "$(cat .venv/setup.done 2>/dev/null)" = "$place" ]; }
+# It stays, whatever python3 is now.
+if is_whole; then python=.venv/bin/python; fi
 
 fail() {
     echo "make setup: error: $*" >&2
@@ -26,11 +33,7 @@ cpu | cuda) ;;
 *) fail "TORCH is '$TORCH'; expected cpu or cuda" ;;
 esac
 
-place=$(pwd -P)
-# One at a time; macOS has no flock.
-exec 9<envs
-if command -v flock >/dev/null; then flock 9; fi
-if [ "$(cat .venv/setup.done 2>/dev/null)" != "$place" ]; then
+if ! is_whole; then
     rm -rf .venv
     "$python" -m venv .venv ||
         fail "$python cannot create .venv (on Debian: apt install python3-venv)"
@@ -61,7 +64,8 @@ cpu)
     # torch alone first: nothing else is fetched before it is known that there is a CPU wheel.
     sed -n '/^torch==/,/^    #/p' envs/cpu.txt >.venv/torch.txt
     if ! pip install -qq --no-deps --require-hashes -r .venv/torch.txt 2>.venv/torch.log; then
-        if ! grep -q "No matching distribution" .venv/torch.log; then
+        # The latter where the user's own constraints name torch.
+        if ! grep -qE "No matching distribution|ResolutionImpossible" .venv/torch.log; then
             cat .venv/torch.log >&2
             fail "torch could not be installed"
         fi

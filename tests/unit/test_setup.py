@@ -29,7 +29,7 @@ def setup(folder, root, *arguments, **environment):
 def making_python(folder):
     """Return a python whose environments hold nothing but itself, and a pip that notes calls.
 
-    A file "no-venv" or "no-pip" beside it makes that part fail.
+    A file "no-venv" or "no-pip" beside it makes that part fail, "no-wheel" has what pip says of it.
     """
     path = folder / "python-making"
     path.write_text(
@@ -42,6 +42,8 @@ case "$*" in
 "-m pip"*--editable*)
     mkdir -p .venv/lib/python3.11/site-packages
     pwd >.venv/lib/python3.11/site-packages/__editable__.logdepth-0.1.0.pth;;
+"-m pip"*torch.txt)
+    [ ! -e {folder}/no-wheel ] || {{ cat {folder}/no-wheel >&2; exit 1; }};;
 "-m pip"*)
     [ ! -e {folder}/no-pip ] || {{ touch .venv/half; exit 1; }}
     echo pip >>{folder}/calls;;
@@ -122,6 +124,35 @@ def test_an_environment_is_whole_or_made_again(tmp_path, root):
     assert not is_made(folder)
     assert made()
     assert not (folder / ".venv/half").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "falls_back"),
+    [
+        ("ERROR: No matching distribution found for torch==2.13.0+cpu", True),
+        # Of a wheel for other Pythons, where constraints of the user name torch as well.
+        ("ERROR: ResolutionImpossible: for help visit https://pip.pypa.io", True),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", False),
+    ],
+)
+def test_without_a_cpu_wheel_for_this_python_the_cuda_build_is_taken(
+    tmp_path, root, said, falls_back
+):
+    python, folder = making_python(tmp_path), tmp_path / "clone"
+    folder.mkdir()
+    (tmp_path / "no-wheel").write_text(said)
+    done = setup(folder, root, PYTHON=str(python), TORCH="cpu")
+    assert (done.returncode == 0) is falls_back is is_made(folder)
+    assert (folder / ".venv/locks/cuda.txt").exists() is falls_back
+    assert (said in done.stderr) is not falls_back
+
+
+def test_what_is_there_stays_whatever_python3_is(tmp_path, root):
+    python, folder = making_python(tmp_path), tmp_path / "clone"
+    folder.mkdir()
+    assert setup(folder, root, PYTHON=str(python), TORCH="cpu").returncode == 0
+    assert setup(folder, root, "dev", PYTHON=str(fake_python(tmp_path, "3.9"))).returncode == 0
+    assert is_made(folder)
 
 
 @pytest.mark.parametrize("how", ["copied", "moved"])
