@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import time
+from queue import Queue
+from threading import Lock
 
 import pytest
 from filelock import FileLock
@@ -133,4 +135,37 @@ def test_what_nohup_lets_be_ignored_stays_ignored(monkeypatch):
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda _: None)
     locking.pass_on_signals()
     assert handlers[signal.SIGHUP] == signal.SIG_IGN
-    assert handlers[signal.SIGUSR1] == print
+    assert callable(handlers[signal.SIGUSR1])
+
+
+def test_a_signal_is_heard_while_snakemake_holds_the_lock_that_its_handler_takes(monkeypatch):
+    lock, took = Lock(), Queue()
+    # As Snakemake does; it would wait for ever.
+    handlers = {signal.SIGTERM: lambda *_: took.put(lock.acquire(timeout=60))}
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "set_wakeup_fd", lambda _: None)
+    locking.pass_on_signals()
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        with lock:
+            handlers[signum](signum, None)
+        assert took.get()
+        lock.release()
+
+
+def test_what_killed_jobs_were_writing_is_removed_where_none_can_be_at_work(folder):
+    half = folder / "results/one/tables/.errors.csv.x7.part"
+    half.parent.mkdir(parents=True)
+    others = [folder / "results/two/.a.part", half.with_name("whole.part")]
+    others[0].parent.mkdir()
+    for path in (half, *others):
+        path.touch()
+    with FileLock(folder / ".snakemake/one.lock"), pytest.raises(UserError):
+        locking.hold("one")
+    assert half.exists()
+    locking.hold("one", alone=False)
+    assert half.exists()
+    locking._held.pop().release()
+    locking.hold("one")
+    assert not half.exists()
+    assert all(path.exists() for path in others)

@@ -14,6 +14,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from logdepth.errors import UserError
+from logdepth.files import remove_leftovers
 
 # In the environment of every job: the lock of its Snakemake.
 _MARK = "LOGDEPTH_LOCK"
@@ -25,11 +26,16 @@ _ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT}
 _held: list[FileLock] = []
 
 
-def hold(study: str) -> None:
+def hold(study: str, *, alone: bool = True) -> None:
     """Hold a study until this process ends, however it does.
 
     The kernel releases the lock, where a killed Snakemake leaves its own behind. Jobs that one left
-    are ended: they would write what is started again here.
+    are ended: they would write what is started again here. What killed jobs were writing is gone
+    then, for an audit asks where each file is from.
+
+    Args:
+        study: its name.
+        alone: whether no other job can be at work there; on a cluster one may still be.
 
     Raises:
         UserError: another process holds it.
@@ -58,6 +64,9 @@ def hold(study: str) -> None:
             for job in alive:
                 job.kill()
             psutil.wait_procs(alive)
+        if alone:
+            for folder, _, _ in os.walk(Path("results", study)):
+                remove_leftovers(Path(folder))
     os.environ[_MARK] = mark
 
 
@@ -90,10 +99,16 @@ def pass_on_signals() -> None:
     Snakemake itself waits for them, however long they take, and a closed terminal kills it.
     """
     graceful = signal.getsignal(signal.SIGTERM)
-    for signum in (signal.SIGHUP, signal.SIGUSR1):
+    assert callable(graceful), "Snakemake has a handler of its own"
+
+    def end(*heard: object) -> None:
+        # It takes a lock, which the main thread may just have: that would wait for itself.
+        Thread(target=graceful, args=heard, daemon=True).start()
+
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         # One that is ignored, as by nohup, stays so.
         if signal.getsignal(signum) != signal.SIG_IGN:
-            signal.signal(signum, graceful)
+            signal.signal(signum, end)
     # A handler would have to wait for the main thread, which may not wake before a job ends.
     heard, told = os.pipe()
     os.set_blocking(told, False)

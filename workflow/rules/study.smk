@@ -93,7 +93,7 @@ PUBLISHED = "config/published_errors.csv"
 # Not by dry runs, nor by what it starts for its jobs, which run no hooks.
 onstart:
     try:
-        hold(STUDY.study)
+        hold(STUDY.study, alone=workflow.local_exec)
         pass_on_signals()
     except UserError as error:
         sys.exit(str(error))
