@@ -40,6 +40,11 @@ class Mixing(Model):
             check_heads(heads, self.width)
         return self
 
+    @property
+    def different(self) -> int:
+        """Number of different blocks, gone through until the depth is reached."""
+        return self.depth
+
     def mixer(self, place: int, generator: torch.Generator | None) -> nn.Module:
         """Return what mixes tokens in a block: from (batch, n, m) to the same, from the past alone.
 
@@ -71,6 +76,7 @@ class Mixing(Model):
             depth=self.depth,
             width=self.width,
             answers=task.answers,
+            group=self.different,
             init_std=self.init_std,
             generator=generator,
         )
