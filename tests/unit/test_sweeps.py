@@ -124,6 +124,20 @@ def test_the_trial_of_least_error_is_trained_in_earnest(tmp_path):
     assert resolve_in(other, tmp_path).undecided == ["deep"]
 
 
+def test_what_was_chosen_may_be_trained_with_several_settings():
+    chosen = study(sweep=SWEEP, select={"steps": 10, "sweep": {"training.steps": [10, 20]}})
+    decided = chosen.decided({"deep": "deep_width32_muon_rate0_01"})
+    assert list(decided.variants) == ["deep_steps10", "deep_steps20"]
+    assert [e.title for e in decided.variants.values()] == ["deep (steps 10)", "deep (steps 20)"]
+    runs = decided.trained_runs().values()
+    assert {(run.model.width, run.training.steps) for run in runs} == {(32, 10), (32, 20)}
+    (figure,) = resolve(decided).figures.values()
+    assert figure.experiments == ("deep_steps10", "deep_steps20")
+    assert len(chosen.assumed().trained_runs()) == 2 * 2 * 2 + 4 * 2 - 2
+    with pytest.raises(ConfigError, match=r"experiments.deep.sweep: no setting 'training.stesp'"):
+        study(sweep=SWEEP, select={"sweep": {"training.stesp": [10]}})
+
+
 def test_a_plan_counts_every_trial_and_one_choice():
     assumed = study(sweep=SWEEP, select={"steps": 10}).assumed()
     assert len(assumed.variants) == 1 + 4

@@ -37,7 +37,17 @@ def config(
         if action == "runs":
             print("\n".join([*study.trained_runs(), *study.compiled_runs()]))
         else:
-            runs = f"{len(study.trained_runs())} runs"
+            tried = [
+                run.identifier
+                for name in study.experiments
+                for runs in study.trial_runs(name).values()
+                for run in runs
+            ]
+            whole = study.assumed()
+            runs = f"{len(whole.trained_runs())} runs"
+            if tried:
+                runs += f", {len(set(tried))} of them trials,"
             if compiled := study.compiled_runs():
                 runs += f" and {len(compiled)} compiled models"
-            print(f"{file}: {runs} in {len(study.variants)} experiments")
+            experiments = len(whole.variants) - len(study.trials)
+            print(f"{file}: {runs} in {experiments} experiments")

@@ -85,6 +85,8 @@ class Select(Settings):
     """Seeds of the trials."""
     sequences: int = Field(128, ge=2)
     """Sequences for each k that trials are measured on."""
+    sweep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    """What the best is trained with, as the experiment's sweep: such as several numbers of steps."""
 
 
 class Experiment(Settings):
@@ -189,8 +191,8 @@ class Study(Settings):
                     f"{task.label()} with k from {task.ks.start} to {task.ks.stop - 1}"
                 )
             self._runs_of(name, variant)
-        for name in self.experiments:
-            self.trial_runs(name)
+        # Trials, and what any of them would be trained with.
+        self.assumed().trained_runs()
         return self
 
     @cached_property
@@ -245,8 +247,8 @@ class Study(Settings):
             if not experiment.select:
                 experiments[name] = experiment
             elif name in chosen:
-                trial = self.trials[chosen[name]]
-                experiments[name] = trial.model_copy(update={"title": experiment.title})
+                then = {"title": experiment.title, "sweep": experiment.select.sweep}
+                experiments[name] = self.trials[chosen[name]].model_copy(update=then)
         return self._with(experiments)
 
     def assumed(self) -> "Study":
