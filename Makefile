@@ -3,6 +3,8 @@
 STUDY ?= laptop
 FIG ?= depth_law
 BENCH ?= results/bench
+KILLS ?= 1000
+SEED ?= 0
 BIN := .venv/bin
 # The environment's commands come first, also for what they call themselves.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -23,7 +25,7 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; expected one 
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study theory setup report figure publish audit test test-cluster lint types bench lock config claims image help
+.PHONY: study theory setup report figure publish audit test test-cluster chaos lint types bench lock config claims image help
 
 study: setup ## set up, run STUDY and write its report
 	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
@@ -67,6 +69,9 @@ test: .venv/dev.done ## unit, property, workflow and figure tests
 
 test-cluster: .venv/dev.done ## on a real Slurm, in the image, as root on Debian 12
 	tests/cluster/run.sh
+
+chaos: .venv/dev.done ## kill a study KILLS times at random moments (SEED=0), see docs/reliability.md
+	python tests/chaos.py --kills $(KILLS) --seed $(SEED)
 
 lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
 	ruff check .

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NoReturn
@@ -55,21 +56,50 @@ def snakemake_here(
         folder: to run in.
         environment: with the folder of our source in PYTHONPATH.
     """
-    # What they take; the compiler counts what runs cost, for a new study or after an edit.
-    from matplotlib.backends import backend_agg as backend_agg
-    from matplotlib.backends import backend_pdf as backend_pdf
-    from snakemake.cli import main as snakemake
-    from torch import _dynamo as _dynamo
-
-    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors, _jobs() as shell:
+    program = snakemake_program(words)
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors, jobs_here() as shell:
         files = (0, output.fileno(), errors.fileno())
-        if not (child := os.fork()):
-            _run(lambda: snakemake(words), files, folder, {**environment, **shell})
+        child = forked(program, files, folder, {**environment, **shell})
         _, status = os.waitpid(child, 0)
         output.seek(0)
         errors.seek(0)
         code = os.waitstatus_to_exitcode(status)
         return subprocess.CompletedProcess(words, code, output.read(), errors.read())
+
+
+def snakemake_program(words: Sequence[str]) -> Callable[[], object]:
+    """Return what runs Snakemake in a fork of this process, which imports what it takes."""
+    # The compiler counts what runs cost, for a new study or after an edit.
+    from matplotlib.backends import backend_agg as backend_agg
+    from matplotlib.backends import backend_pdf as backend_pdf
+    from snakemake.cli import main as snakemake
+    from torch import _dynamo as _dynamo
+
+    return partial(snakemake, words)
+
+
+def logdepth_program(words: Sequence[str]) -> Callable[[], object]:
+    """Return what runs our command in a fork of this process, with the source of that fork."""
+
+    def program() -> None:
+        from logdepth.cli.main import main as own
+
+        sys.argv = ["logdepth", *words]
+        own()
+
+    return program
+
+
+def forked(
+    program: Callable[[], object],
+    files: Sequence[int],
+    folder: Path,
+    environment: Mapping[str, str],
+) -> int:
+    """Start a program in a fork of this process, with its files, folder and environment."""
+    if not (child := os.fork()):
+        _run(program, files, folder, environment)
+    return child
 
 
 def _run(
@@ -92,9 +122,7 @@ def _run(
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
-        for name in [name for name in sys.modules if name.partition(".")[0] in _OWN]:
-            del sys.modules[name]
-        sys.path.insert(0, environment["PYTHONPATH"])
+        take_source(environment["PYTHONPATH"])
         code = program()
     except SystemExit as ended:
         code = ended.code
@@ -110,20 +138,47 @@ def _run(
         os._exit(number)
 
 
-# ``logdepth`` in a job's shell: another process runs it, with the files of this one.
+def take_source(folder: str) -> None:
+    """Import our own code from a folder from now on; what is imported from there stays."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in _OWN]:
+        if not (sys.modules[name].__file__ or "").startswith(f"{folder}/"):
+            del sys.modules[name]
+    sys.path.insert(0, folder)
+
+
+# ``logdepth`` in a job's shell: another process, of the same group, runs it with the files of this
+# one, which passes on what ends jobs and ends with it.
 _CLIENT = """\
-import json, os, socket, sys
+import json, os, signal, socket, sys
+ends = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+signal.pthread_sigmask(signal.SIG_BLOCK, ends)
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 server.connect(sys.argv[1])
-request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)])
+request = json.dumps([os.getpid(), sys.argv[2:], os.getcwd(), dict(os.environ)])
 socket.send_fds(server, [request.encode()], [0, 1, 2])
+job = int(server.recv(20) or sys.exit(1))
+def pass_on(*_):
+    try:
+        os.kill(job, signal.SIGTERM)
+        os.kill(job, signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+for signum in ends:
+    signal.signal(signum, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, pass_on)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
 sys.exit(ord(server.recv(1) or b"\\1"))
 """
 
 
 @contextmanager
-def _jobs() -> Iterator[dict[str, str]]:
-    """Run the command ``logdepth`` in forks of this process; yield the environment that does."""
+def jobs_here(
+    prepare: Callable[[list[str], Mapping[str, str]], object] = lambda words, environment: None,
+) -> Iterator[dict[str, str]]:
+    """Run the command ``logdepth`` in forks of this process; yield the environment that does.
+
+    ``prepare`` is called in each of them first, with the words and the environment of its command.
+    """
     with TemporaryDirectory() as folder:
         address = Path(folder) / "jobs"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -136,31 +191,39 @@ def _jobs() -> Iterator[dict[str, str]]:
             while listener in select.select([listener, watched], [], [])[0]:
                 client, _ = listener.accept()
                 if not os.fork():
-                    _serve(client)
+                    _serve(client, prepare)
                 client.close()
+                with suppress(ChildProcessError):
+                    while os.waitpid(-1, os.WNOHANG)[0]:
+                        pass
             with suppress(ChildProcessError):
                 while os.wait():
                     pass
             os._exit(0)
         os.close(watched)
-        words = [sys.executable, "-ISc", _CLIENT, str(address)]
+        # Named as the command is, by which the workflow knows its jobs.
+        name = shlex.quote(str(Path(sys.executable).with_name("logdepth")))
+        words = shlex.join([sys.executable, "-ISc", _CLIENT, str(address)])
         try:
-            yield {"BASH_FUNC_logdepth%%": f'() {{ {shlex.join(words)} "$@"\n}}'}
+            yield {"BASH_FUNC_logdepth%%": f'() {{ (exec -a {name} {words} "$@")\n}}'}
         finally:
             listener.close()
             os.close(held)
             os.waitpid(server, 0)
 
 
-def _serve(client: socket.socket) -> NoReturn:
+def _serve(
+    client: socket.socket, prepare: Callable[[list[str], Mapping[str, str]], object]
+) -> NoReturn:
     request, files, _, _ = socket.recv_fds(client, 2**20, 3)
-    arguments, folder, environment = json.loads(request)
+    process, arguments, folder, environment = json.loads(request)
 
     def job() -> None:
-        from logdepth.cli.main import main as own
-
-        sys.argv = ["logdepth", *arguments]
-        own()
+        # Ended together with it, as by a closed terminal.
+        os.setpgid(0, os.getpgid(process))
+        client.send(str(os.getpid()).encode())
+        prepare(arguments, environment)
+        logdepth_program(arguments)()
 
     _run(job, files, Path(folder), environment, lambda code: client.send(bytes([code])))
 
