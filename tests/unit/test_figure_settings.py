@@ -71,6 +71,11 @@ def test_a_kind_of_figure_is_what_its_module_says(root):
     assert found == set(KINDS)
 
 
+def test_the_page_on_configuration_has_every_kind(root):
+    page = (root / "config/README.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
+
+
 def test_a_kind_of_figure_names_what_there_is():
     for name, kind in KINDS.items():
         assert set(kind.tables) <= set(SCHEMAS), name

@@ -124,7 +124,7 @@ def test_the_trial_of_least_error_is_trained_in_earnest(tmp_path):
     assert resolve_in(other, tmp_path).undecided == ["deep"]
 
 
-def test_what_was_chosen_may_be_trained_with_several_settings():
+def test_what_was_chosen_may_be_trained_with_several_settings(tmp_path):
     chosen = study(sweep=SWEEP, select={"steps": 10, "sweep": {"training.steps": [10, 20]}})
     decided = chosen.decided({"deep": "deep_width32_muon_rate0_01"})
     assert list(decided.variants) == ["deep_steps10", "deep_steps20"]
@@ -134,6 +134,14 @@ def test_what_was_chosen_may_be_trained_with_several_settings():
     (figure,) = resolve(decided).figures.values()
     assert figure.experiments == ("deep_steps10", "deep_steps20")
     assert len(chosen.assumed().trained_runs()) == 2 * 2 * 2 + 4 * 2 - 2
+    # A figure may name what there will be.
+    later = STUDY | {"figures": {"f": {"draws": "error_by_k", "experiments": ["deep_steps20"]}}}
+    select = {"steps": 10, "sweep": {"training.steps": [10, 20]}}
+    swept = STUDY["experiments"]["deep"] | {"sweep": SWEEP, "select": select}
+    content = read_study(later | {"experiments": {"deep": swept}}, "rates.yaml")
+    assert resolve_in(content, tmp_path).figures == {}
+    (figure,) = resolve(content.decided({"deep": "deep_width16_muon_rate0_01"})).figures.values()
+    assert figure.experiments == ("deep_steps20",)
     with pytest.raises(ConfigError, match=r"experiments.deep.sweep: no setting 'training.stesp'"):
         study(sweep=SWEEP, select={"sweep": {"training.stesp": [10]}})
 

@@ -296,7 +296,10 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
         )
     if figure.mode is not None and figure.mode not in study.evaluation.modes:
         return f".mode is '{figure.mode}', which evaluation.modes does not have"
-    named = study.variants | study.experiments
+    # Also those that there will be, whatever trials choose.
+    whole = study.assumed().variants
+    named = {name: e for name, e in whole.items() if not name.endswith("_trial")}
+    named |= study.experiments
     for name in figure.experiments:
         if name not in named:
             known = ", ".join(study.experiments)
