@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from logdepth.models.gpt2 import Gpt2
-from logdepth.models.recurrent import Recurrent
 from logdepth.models.network import Network
+from logdepth.models.recurrent import Recurrent
 from logdepth.models.softmax import Softmax
 from logdepth.tasks.hop import Hop
 from logdepth.theory.mpc.layers import GivenAttention, attend

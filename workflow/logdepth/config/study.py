@@ -86,7 +86,7 @@ class Select(Settings):
     sequences: int = Field(128, ge=2)
     """Sequences for each k that trials are measured on."""
     sweep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
-    """What the best is trained with, as the experiment's sweep: such as several numbers of steps."""
+    """What the best is trained with, as the sweep of an experiment: several numbers of steps."""
 
 
 class Experiment(Settings):
