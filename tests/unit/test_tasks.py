@@ -161,6 +161,37 @@ def test_pointers_are_of_positions_in_the_sequence_and_sequences_stay(task):
     assert (task.pointers(drawn.tokens, 1) >= 0).any()
 
 
+@pytest.mark.parametrize("learn_all", [False, True])
+def test_planted_strings_have_no_equal_neighbours_and_are_asked_at_the_end(learn_all):
+    task = tasks.settings("planted")(context=40, max_k=6, learn_all=learn_all)
+    batch = task.batch(0, 0, 200)
+    assert (batch.tokens[:, 1:-1] != batch.tokens[:, 2:]).all()
+    assert batch.counted.nonzero()[:, 1].eq(39).all()
+    plain = tasks.settings("hop")(context=40, alphabet=4, max_k=6)
+    for tokens, targets, k in zip(batch.tokens, batch.targets, batch.k, strict=True):
+        answers = plain.oracle(tokens.tolist(), int(k))
+        blank = task.vocabulary - 1
+        expected = [blank if answer is None else answer for answer in answers]
+        if not learn_all:
+            expected[:-1] = [blank] * 39
+        assert targets.tolist() == expected
+
+
+def test_the_places_of_planted_pairs_are_equally_probable():
+    task = tasks.settings("planted")
+    bits = random_bits(("places",), 60_000 * 8, None).view(60_000, 8)
+    module = sys.modules[task.__module__]
+    first = module.planted(bits, torch.full((60_000,), 2))
+    # Two pairs among eight places, neither touching the other nor the last place: 10 ways.
+    ways, counts = first.unique(dim=0, return_counts=True)
+    assert len(ways) == 10
+    assert (first.sum(1) == 2).all()
+    assert not first[:, -2:].any()
+    assert not (first[:, 1:] & first[:, :-1]).any()
+    # Six standard errors.
+    assert (counts - 6000).abs().max() < 6 * (60_000 * 0.1 * 0.9) ** 0.5
+
+
 def test_settings_are_read_without_torch(root):
     """A configuration is read, and a dry run planned, without waiting for torch."""
     code = """

@@ -29,6 +29,8 @@ class Planted(Drawn):
     """Number of symbols; neighbouring symbols of a string always differ."""
     max_k: int = Field(32, ge=1)
     """Largest number of hops."""
+    learn_all: bool = False
+    """Whether the answer is learnt at every position that has one; the last alone counts."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -74,8 +76,10 @@ class Planted(Drawn):
         return 2 ** (depth - 1) - 1 if depth > 1 else None
 
     def sequences(self, bits: torch.Tensor, k: torch.Tensor) -> Batch:
-        """Return strings, from the last symbol back to the first."""
+        """Return strings, made from the last symbol back to the first."""
         import torch
+
+        from logdepth.tasks.hop import hop_positions
 
         n = self.context - 1
         first = planted(bits[:, n:], k)
@@ -95,8 +99,14 @@ class Planted(Drawn):
             sought = torch.where(here, right, sought)
         tokens = torch.cat([self.alphabet + k[:, None] - 1, symbols], 1)
         targets = torch.full_like(tokens, self.vocabulary - 1)
+        if self.learn_all:
+            reached = hop_positions(symbols, k, self.alphabet, self.max_k)
+            blanks = targets[:, :1]
+            targets[:, 1:] = torch.cat([symbols, blanks], 1).gather(1, reached)
         targets[:, -1] = sought
-        return Batch(tokens, targets, counted=targets < self.alphabet, k=k)
+        counted = torch.zeros_like(targets, dtype=torch.bool)
+        counted[:, -1] = True
+        return Batch(tokens, targets, counted=counted, k=k)
 
     def oracle(self, tokens: list[int], k: int) -> list[int | None]:
         """Return the symbol that k single hops lead to, from the last token."""
