@@ -31,28 +31,44 @@ def small_tasks() -> dict[str, Task]:
 
 
 def small_models() -> dict[str, Model]:
-    """Return a small model of each form, and one without an MLP where there can be one."""
+    """Return a small model of each form, and one without an MLP of each way to build one."""
     found = {}
+    ways = set()
     for name in models.names():
-        fields = models.settings(name).model_fields
+        kind = models.settings(name)
+        fields = kind.model_fields
         found[name] = small_model(name, **({"heads": 2} if "heads" in fields else {}))
-        if "mlp_ratio" in fields:
+        if "mlp_ratio" in fields and kind.build not in ways:
+            ways.add(kind.build)
             found[f"{name}-without-mlp"] = small_model(name, mlp_ratio=0)
     return found
 
 
-def short_recipes() -> dict[str, Recipe]:
+def trained_recipes() -> dict[str, type[Recipe]]:
+    found = {name: recipes.settings(name) for name in recipes.names()}
+    return {name: kind for name, kind in found.items() if kind.is_trained}
+
+
+def short_recipes(steps: int = 12, batch: int = 8) -> dict[str, Recipe]:
     """Return each recipe that trains, a few steps long, in each of its precisions."""
     found = {}
-    for name in recipes.names():
-        kind = recipes.settings(name)
-        if not kind.is_trained:
-            continue
+    for name, kind in trained_recipes().items():
         field = kind.model_fields["precision"]
         for precision in get_args(field.annotation) or (field.default,):
-            short = {"steps": 12, "batch": 8, "warmup": 3, "precision": precision}
+            short = {"steps": steps, "batch": batch, "warmup": 3, "precision": precision}
             found[f"{name}-{precision}"] = kind(**short)
     return found
+
+
+def full_recipes() -> dict[str, Recipe]:
+    """Return each recipe that trains with all it can: two batches of samples, a block that joins
+    after three steps, a schedule that is cut short.
+    """
+    most = {"steps": 8, "stop_after": 7, "batch": 4, "samples": 8, "warmup": 3, "grow": (3,)}
+    return {
+        f"{name}-full": kind(**{key: most[key] for key in most if key in kind.model_fields})
+        for name, kind in trained_recipes().items()
+    }
 
 
 def each(argument: str, cases: dict[str, Any]) -> pytest.MarkDecorator:

@@ -2,7 +2,11 @@
 
 import os
 import signal
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,37 +20,50 @@ from logdepth.training.metrics import Metrics
 CPU = torch.device("cpu")
 
 
-def store(folder: Path, definition: str = "a" * 64) -> CheckpointStore:
-    return CheckpointStore(folder, definition)
+@dataclass(frozen=True)
+class Store(CheckpointStore):
+    """A store that remembers the state after each step it was given one, and may write none."""
+
+    writes: bool = True
+    states: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        self.states[step] = deepcopy(state)
+        return super().save(step, state) if self.writes else self.folder
+
+
+def store(folder: Path, *, writes: bool = True) -> Store:
+    return Store(folder, "a" * 64, writes)
+
+
+def equal(state: Any, other: Any) -> None:
+    """Every tensor and number in it, to the bit."""
+    torch.testing.assert_close(state, other, rtol=0, atol=0)
 
 
 def same(a: Trained, b: Trained) -> None:
-    weights, others = a.model.state_dict(), b.model.state_dict()
-    assert weights.keys() == others.keys()
-    for name, tensor in weights.items():
-        assert torch.equal(tensor, others[name]), name
+    equal(a.model.state_dict(), b.model.state_dict())
     assert a.steps.equals(b.steps)
     assert a.by_k.equals(b.by_k)
 
 
-def interrupt_after(patch: pytest.MonkeyPatch, step: int) -> None:
-    """Send this process a SIGTERM while it computes the given step (counted over all runs)."""
+def at_step(patch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
+    """Let this process, and its forks, do something while they compute the given step."""
     add = Metrics.add
 
-    def signalling(self, number, *rest):
+    def acting(self: Metrics, number: int, *rest: Any) -> None:
         if number + 1 == step:
-            os.kill(os.getpid(), signal.SIGTERM)
+            act()
         add(self, number, *rest)
 
-    patch.setattr(Metrics, "add", signalling)
+    patch.setattr(Metrics, "add", acting)
 
 
-def resumed(run: Run, folder: Path, *cuts: int) -> Trained:
+def resumed(run: Run, checkpoints: CheckpointStore, *cuts: int) -> Trained:
     """Train a run that is interrupted after each of these steps."""
-    checkpoints = store(folder)
     for cut in cuts:
         with pytest.MonkeyPatch.context() as patch:
-            interrupt_after(patch, cut)
+            at_step(patch, cut, lambda: os.kill(os.getpid(), signal.SIGTERM))
             with pytest.raises(InterruptedTraining, match=f"SIGTERM after step {cut}"):
                 train(run, device=CPU, checkpoints=checkpoints)
         torch.rand(5)  # a resumed process is in another random state

@@ -6,14 +6,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from families import each, short_recipes, small_model, small_models, small_tasks
-from interruption import CPU, resumed, same, store
+from families import each, full_recipes, short_recipes, small_model, small_models, small_tasks
+from interruption import CPU, equal, resumed, same, store
 from logdepth import models, recipes
 from logdepth.config.run import Run
 from logdepth.evaluation.error_rates import count_errors, evaluation_set
 from logdepth.models.base import Model
 from logdepth.models.network import Network
+from logdepth.settings import changed
 from logdepth.tasks.hop import Hop
+from logdepth.training import metrics
 from logdepth.training.loop import train
 
 TASK = Hop(context=20, alphabet=4, max_k=8)
@@ -173,16 +175,26 @@ def test_optimisers_hold_every_parameter_once(model, recipe):
     assert sorted(map(id, held)) == sorted(map(id, net.parameters()))
 
 
-@each("recipe", RECIPES)
-@EVERY
-def test_resumed_training_ends_in_the_same_bits(model, recipe, tmp_path):
-    run = Run(task=TASK, model=model, training=recipe, seed=1)
-    whole = train(run, device=CPU, checkpoints=store(tmp_path / "whole"))
-    same(whole, resumed(run, tmp_path / "cut", 7))
+@each("recipe", short_recipes(steps=8, batch=4) | full_recipes())
+@each("model", {name: MODELS[name] for name in models.names()})
+def test_resumed_training_goes_on_in_the_same_bits(model, recipe, tmp_path, monkeypatch):
+    # Of three blocks one can join late, and every cut is within an interval.
+    task = Hop(context=10, alphabet=4, max_k=2)
+    run = Run(task=task, model=changed(model, {"depth": 3}), training=recipe, seed=1)
+    monkeypatch.setattr(metrics, "INTERVALS", 3)
+    # The first step, those around a block that joins, the last but one.
+    cuts = [1, 3, 4, recipe.trained_steps - 1]
+    whole, cut = store(tmp_path / "whole", writes=False), store(tmp_path / "cut")
+    trained = train(run, device=CPU, checkpoints=whole, checkpoint_seconds=0)
+    same(trained, resumed(run, cut, *cuts))
+    # What was read at a cut shows at the next: model, optimisers, random numbers, metrics.
+    assert list(cut.states) == cuts
+    for step, state in cut.states.items():
+        equal(state, whole.states[step])
     # And it went somewhere.
-    start = build(model, seed=1).state_dict()
-    trained = whole.model.state_dict()
-    assert not all(torch.equal(tensor, trained[name]) for name, tensor in start.items())
+    start = run.model.build(task, torch.Generator().manual_seed(1)).state_dict()
+    after = trained.model.state_dict()
+    assert not all(torch.equal(tensor, after[name]) for name, tensor in start.items())
 
 
 @each("recipe", RECIPES)

@@ -1,10 +1,13 @@
 """The executor slurm-packed, as far as it needs no Slurm: its worker, its packs, its refusals."""
 
+import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +15,17 @@ import pytest
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 import snakemake_executor_plugin_slurm_packed as plugin
+from interruption import at_step
+from logdepth.cli.main import main
+from logdepth.config.run import Run
 from logdepth.errors import UserError
+from logdepth.files import sha256_of
+from logdepth.models.gpt2 import Gpt2
+from logdepth.models.softmax import Softmax
 from logdepth.planning.site import Site
+from logdepth.recipes.muon import MuonRecipe
+from logdepth.recipes.paper import PaperRecipe
+from logdepth.tasks.hop import Hop
 from snakemake_executor_plugin_slurm_packed import worker
 from snakemake_executor_plugin_slurm_packed.options import options_of, try_options
 
@@ -93,6 +105,80 @@ def test_told_to_stop_it_tells_all_below_and_waits_for_them(pack):
     assert (folder / "saved").exists()
     assert not (folder / "never").exists()
     assert done(folder) == []
+
+
+# A run, and its threads.
+PACKED = [
+    (Softmax(depth=2, heads=2, width=32), MuonRecipe(steps=8, batch=8, warmup=2), 1),
+    (Gpt2(depth=1, heads=2, width=32), PaperRecipe(steps=8, batch=8, warmup=2), 2),
+]
+
+
+def packed_job(folder, at_once, patch):
+    """Start a Slurm job of the packed runs, whose scripts are forks that have imported all."""
+    forks = multiprocessing.get_context("fork")
+
+    def start(script, _):
+        patch.setattr(sys, "argv", ["logdepth", *shlex.split(script.read_text())])
+        process = forks.Process(target=main)
+        process.start()
+        return process
+
+    def batch():
+        os.setpgid(0, 0)
+        # Without waiting for those it has started.
+        os._exit(worker.main(folder, at_once))
+
+    task = Hop(context=10, alphabet=4, max_k=2)
+    for number, (model, recipe, threads) in enumerate(PACKED):
+        run = Run(task=task, model=model, training=recipe, seed=0).model_dump_json()
+        words = ["--run", run, "--output", folder / f"run-{number}", "--threads", threads]
+        script = shlex.join(map(str, ["train", "--device", "cpu", *words]))
+        (folder / f"{number}.sh").write_text(script)
+    patch.setattr(worker, "_start", start)
+    process = forks.Process(target=batch)
+    process.start()
+    return process
+
+
+def test_runs_that_are_stopped_and_requeued_together_end_in_the_bits_of_runs_alone(
+    tmp_path, monkeypatch
+):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder in (alone, together):
+        folder.mkdir()
+
+    def wait():
+        (together / f"{os.getpid()}.waits").touch()
+        while not (together / "told").exists():
+            time.sleep(0.01)
+
+    with monkeypatch.context() as patch:
+        at_step(patch, 3, wait)
+        stopped = packed_job(together, 2, patch)
+        while len(list(together.glob("*.waits"))) < 2:
+            assert stopped.is_alive()
+            time.sleep(0.01)
+        # Slurm tells every process of a job; the worker then tells them again.
+        os.killpg(stopped.pid, signal.SIGTERM)
+        (together / "told").touch()
+        stopped.join()
+        # Then it ends what is left of the job.
+        with suppress(ProcessLookupError):
+            os.killpg(stopped.pid, signal.SIGKILL)
+        assert stopped.exitcode == 128 + signal.SIGTERM
+    assert done(together) == []
+    for number in range(2):
+        assert list(together.glob(f"run-{number}/checkpoints/step-000000003-*"))
+    for folder, at_once in ((together, 2), (alone, 1)):
+        job = packed_job(folder, at_once, monkeypatch)
+        job.join()
+        assert job.exitcode == 0
+        assert done(folder) == ["0.done", "1.done"]
+    files = [path.relative_to(alone) for path in alone.glob("run-*/*.*")]
+    assert len(files) == 8
+    for file in files:
+        assert sha256_of(alone / file) == sha256_of(together / file), file
 
 
 def test_the_mount_of_the_image_is_deaf_to_a_stop(tmp_path, monkeypatch):

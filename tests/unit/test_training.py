@@ -1,4 +1,4 @@
-"""Training: recipes, and resume to the bit."""
+"""Training: recipes, and what stops it."""
 
 import itertools
 import multiprocessing
@@ -12,7 +12,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from interruption import CPU, resumed, same, store
+from interruption import CPU, same, store
 from logdepth.cli.main import main
 from logdepth.config.run import Run
 from logdepth.devices import bfloat16_factor
@@ -50,36 +50,9 @@ GROWN = MUON.model_copy(
         "training": MUON.training.model_copy(update={"grow": (1, 20)}),
     }
 )
-RUNS = pytest.mark.parametrize(
-    "run", [MUON, BFLOAT, PAPER, GROWN], ids=["muon", "bfloat16", "paper", "grown"]
-)
 
 
-# Between the first step and the last, each form and recipe: test_models.py.
-@RUNS
-def test_training_resumed_after_its_first_step_or_before_its_last(run, tmp_path):
-    whole = train(run, device=CPU, checkpoints=store(tmp_path / "whole"))
-    for cut in (1, 39):
-        same(whole, resumed(run, tmp_path / str(cut), cut))
-
-
-def test_interrupted_again_and_again(tmp_path):
-    # More steps than rows by k: after steps 4 and 30, an interval has not come to its end.
-    training = PAPER.training.model_copy(update={"steps": 130})
-    run = PAPER.model_copy(update={"training": training})
-    whole = train(run, device=CPU, checkpoints=store(tmp_path / "whole"))
-    assert set(range(1, 131)) - set(whole.by_k["step"]) >= {4, 30}
-    same(whole, resumed(run, tmp_path / "cut", 3, 4, 9, 30))
-
-
-def test_checkpoint_times_do_not_change_the_result(tmp_path):
-    often = train(MUON, device=CPU, checkpoints=store(tmp_path / "a"), checkpoint_seconds=0)
-    never = train(MUON, device=CPU, checkpoints=store(tmp_path / "b"))
-    same(often, never)
-    assert len(list((tmp_path / "a").iterdir())) == 2
-    assert not (tmp_path / "b").exists()
-
-
+# Resumed, each form and recipe: test_models.py.
 def test_the_same_run_twice_and_another_seed(tmp_path):
     first, again = (train(MUON, device=CPU, checkpoints=store(tmp_path)) for _ in range(2))
     same(first, again)

@@ -151,6 +151,17 @@ def test_overwritten_figures_are_drawn_again_each_time(finished):
     assert finished.planned(figure) == {"figure_error_by_k": 1}
 
 
+def test_after_a_clock_was_set_back_what_is_older_than_its_inputs_is_current(finished):
+    before = finished.hashes()
+    for path in (finished.config, *finished.results.rglob("*")):
+        tomorrow = path.stat().st_mtime_ns + 86_400_000_000_000
+        os.utime(path, ns=(tomorrow, tomorrow))
+    (finished.results / "figures/depth_law.pdf").unlink()
+    assert finished.ran() == {"figure_depth_law": 1}
+    assert finished.jobs("--dry-run") == {}
+    assert finished.hashes() == before
+
+
 def test_a_flipped_bit_in_a_model_trains_it_again(finished):
     before = finished.hashes()
     model = sorted(finished.results.glob("runs/*/model.safetensors"))[0]
