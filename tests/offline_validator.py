@@ -68,11 +68,11 @@ def fill_cache(cache: Path, contexts: Path) -> Path:
 
 
 def validated(crate: Path, cache: Path) -> ValidationResult:
-    """Validate a crate against all that is required of a Provenance Run Crate."""
+    """Validate a crate against all that is required of a Workflow Run Crate."""
     return validate(
         ValidationSettings(
             rocrate_uri=str(crate),
-            profile_identifier="provenance-run-crate",
+            profile_identifier="workflow-run-crate",
             requirement_severity=Severity.REQUIRED,
             offline=True,
             cache_path=cache,

@@ -129,6 +129,14 @@ def test_a_history_that_runs_backwards_is_told(study):
     assert problems(study) == {TRAIN_RECORD: broken("time")}
 
 
+def test_a_line_of_the_history_that_holds_another_record_than_its_file_is_told(study):
+    entries = lines_of(study)
+    (line,) = (entry for entry in entries if entry["record"] == ERRORS_RECORD)
+    line["statement"]["predicate"]["buildDefinition"]["internalParameters"]["seeds"] = {"run": 7}
+    write_history(study, entries)
+    assert problems(study) == {ERRORS_RECORD: {("record altered", "edited")}}
+
+
 def test_every_state_has_a_code_of_its_own():
     assert sorted(EXIT_CODES.values()) == [0, 3, 4, 5, 6, 7, 8, 9, 10]
     assert set(EXIT_CODES) == set(State)

@@ -143,7 +143,7 @@ def commands(clone: Path, out: Path) -> list[Callable[[], Any]]:
         lambda: trace([figure], row="k=1", as_json=True),
         lambda: trace([figure], pages=out),
         lambda: history(table),
-        lambda: history(study / ERRORS_RECORD, as_json=True),
+        lambda: history(study / ERRORS_RECORD),
         lambda: diff(study, clone / "other"),
         lambda: export(study, crate=out / "crate", repository=clone),
         lambda: publish(study, out / "published"),

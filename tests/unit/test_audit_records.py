@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audit_trail.errors import AuditError, printable
 from audit_trail.history import read_history
-from audit_trail.records import BadRecordError, check_name, read_record
+from audit_trail.records import BadRecordError, check_name, parse_statement
 from audit_trail.study import look_through, open_study, study_of
 from logdepth.files import write_text
 from logdepth.provenance.job import Job
@@ -68,16 +68,10 @@ def test_whatever_a_field_holds_a_record_is_read_or_refused(study, wrong):
             place = place[part]
         place[path[-1]] = wrong
         try:
-            read_record(NAME, json.dumps(statement).encode())
+            parse_statement(NAME, "0" * 64, statement)
         except BadRecordError:
             refused += 1
     assert refused > 20
-
-
-@given(content=st.binary(max_size=200))
-def test_arbitrary_bytes_are_no_record(content):
-    with pytest.raises(BadRecordError):
-        read_record(NAME, content)
 
 
 @given(content=st.binary(max_size=300))
@@ -96,7 +90,7 @@ def test_an_event_in_a_history_may_hold_anything(tmp_path, odd):
     path.write_text(json.dumps(event) + "\n")
     history = read_history(path)
     assert (history.breaks, history.latest, history.withheld) == ([], {}, {})
-    assert len(history.versions) == 1
+    assert len(history.entries) == 1
 
 
 @pytest.mark.parametrize("name", ["a", "runs/a/b.csv", "tables/ü.csv", "a b/..c"])
@@ -123,9 +117,9 @@ def test_a_name_that_no_file_can_have(study, name):
         before = resource["name"]
         resource["name"] = name
         with pytest.raises(BadRecordError, match="which is too long for a file"):
-            read_record(NAME, json.dumps(statement).encode())
+            parse_statement(NAME, "0" * 64, statement)
         resource["name"] = before
-    read_record(NAME, json.dumps(statement).encode())
+    parse_statement(NAME, "0" * 64, statement)
 
 
 def test_a_changed_byte_anywhere_breaks_the_history(study, tmp_path):

@@ -79,7 +79,6 @@ def test_a_crate_meets_every_requirement_and_answers_what_its_profiles_ask(crate
         "process-run-crate-0.5",
         "workflow-ro-crate-1.0",
         "workflow-run-crate-0.5",
-        "provenance-run-crate-0.5",
     }
     answer_the_questions(graph(crates / name), open_study(PUBLISHED / name))
 
@@ -92,8 +91,7 @@ def test_a_broken_crate_is_refused(crate, cache, tmp_path):
     entities = {entity["@id"]: entity for entity in metadata["@graph"]}
     (data,) = [name for name in entities if name.startswith("#job/data/")]
     del entities[data]["instrument"]
-    del entities[data.replace("#job", "#control")]["object"]
-    entities["./"]["conformsTo"] = entities["./"]["conformsTo"][:2]
+    entities["./"]["conformsTo"] = entities["./"]["conformsTo"][:1]
     entities["#run"]["inventedTerm"] = "x"
     path.write_text(json.dumps(metadata))
     result = validated(broken, cache)
@@ -101,7 +99,6 @@ def test_a_broken_crate_is_refused(crate, cache, tmp_path):
     found = " ".join(problems(result))
     for complaint in (
         "Action instrument",
-        "ControlAction object",
         "Root Data Entity conformsTo",
         "inventedTerm",
         "tables/errors.csv",
@@ -128,18 +125,13 @@ def test_every_job_is_an_action_with_its_files(crate, study):
         assert results == [place(output) for output in record.outputs]
         assert objects[: len(record.inputs)] == [place(given) for given in record.inputs]
         assert listed(action["subjectOf"]) == [f"results/laptop/{record.name}"]
-        assert listed(entities[f"#control/{title}"]["object"]) == [f"#job/{title}"]
-    steps = [entities[i]["name"] for i in listed(entities["Snakefile"]["step"])]
-    assert steps.index("data") < steps.index("evaluate") < steps.index("tabulate")
-    assert steps.index("train") < steps.index("curves") < steps.index("figure")
-    engine = entities[entities["#engine-run"]["instrument"]["@id"]]
-    assert engine["softwareVersion"].startswith("9.")
 
 
 def test_the_code_and_the_configuration_are_those_of_the_commit(crate, study, root):
     entities = graph(crate)
     (commit,) = {record.commit for record in study.records.values()}
-    assert entities[f"#code/{commit}"]["identifier"] == f"swh:1:rev:{commit}"
+    tools = [e for e in entities.values() if e["@type"] == "SoftwareApplication"]
+    assert {tool["softwareVersion"] for tool in tools} == {commit}
     assert entities["Snakefile"]["version"] == commit
     for name in ("Snakefile", "config/laptop.yaml", "workflow/rules/evaluate.smk"):
         assert sha256_of(crate / name) == entities[name]["sha256"]
@@ -197,15 +189,13 @@ def answer_the_questions(entities: dict[str, dict[str, Any]], study: StudyFolder
     for job in jobs:
         assert job["startTime"] <= job["endTime"]
         (tool,) = of(job, "instrument")
-        places = of(tool, "input") + of(tool, "output")
-        for entity in of(job, "object") + of(job, "result"):
-            # Which place of the tool does each input, output and parameter take?
-            assert [place for place in of(entity, "exampleOfWork") if place in places], entity
+        # With which settings?
+        settings = [e for e in of(job, "object") if e["@type"] == "PropertyValue"]
+        assert {"name", "value"} <= {key for setting in settings for key in setting}
         for result in listed(job["result"]):
             makers.setdefault(result, []).append(job["@id"])
-        # In which environment and on which machine, and what says so?
+        # In which environment, and what says so?
         assert of(tool, "softwareRequirements")
-        assert of(job, "location")[0]["additionalProperty"]
         (record,) = of(job, "subjectOf")
         assert record["sha256"] in {r.sha256 for r in study.records.values()}
     for record in study.records.values():
@@ -213,20 +203,5 @@ def answer_the_questions(entities: dict[str, dict[str, Any]], study: StudyFolder
             inside = f"results/{study.name}/{output.name}"
             name = inside if inside in entities else f"#withheld/{output.sha256}"
             assert f"#job/{record.name[11:-5]}" in makers[name]
-    # Which step of the workflow was each job, and in which order do they come?
-    controls = [e for e in entities.values() if e["@type"] == "ControlAction"]
-    stages = {
-        job["@id"]: step
-        for c in controls
-        for job in of(c, "object")
-        for step in listed(c["instrument"])
-    }
-    order = {step["@id"]: int(step["position"]) for step in of(workflow, "step")}
-    assert sorted(order.values()) == list(range(1, len(order) + 1))
-    for job in jobs:
-        for given in listed(job.get("object")):
-            for maker in makers.get(given, ()):
-                if maker in stages and job["@id"] in stages:
-                    assert order[stages[maker]] < order[stages[job["@id"]]]
     # Which configuration was the workflow given?
     assert [e for e in of(run, "object") if e["@id"].startswith("config/")]

@@ -60,9 +60,9 @@ def test_a_lineage_is_all_that_records_say(finished, name):
     jobs = found["jobs"].values()
     assert {job["invocation"] for job in jobs} == expected
     assert set(found["states"]) == {"as recorded"}
-    (commit,) = {job["commit"] for job in jobs}
+    (commit,) = {job["facts"]["commit"]["commit"] for job in jobs}
     assert re.fullmatch("[0-9a-f]{40}", commit)
-    assert {job["uncommitted"] for job in jobs} == {""}
+    assert not [job for job in jobs if "uncommitted" in job["facts"]["commit"]]
     # Tables of settings rest on study.json alone, and on no run.
     assert len(runs(found)) == (3 if name.startswith("figures/") else 0) or "training" in name
 
@@ -114,16 +114,20 @@ def test_each_figure_has_a_page_with_its_records(finished):
     pages = {p.stem: p.read_text() for p in finished.results.glob("traces/*.html")}
     assert sorted(pages) == FIGURES
     for name, text in pages.items():
-        record = json.loads((finished.results / f"provenance/figure/{name}.json").read_text())
-        assert invocation(record) in text
+        found = trace(finished, f"figures/{name}.png")
+        line = found["jobs"][f"provenance/figure/{name}.json"]["line"]
+        assert f"1. figure {name} · " in text
+        assert f" · line {line} of the history" in text
     assert not list(finished.results.glob("provenance/traces"))
 
 
 def test_pages_follow_a_record_that_changed(template, redrawn):
     before, after = ((c.results / "traces/depth_law.html").read_text() for c in (template, redrawn))
-    new = invocation(json.loads((redrawn.results / "provenance/figure/depth_law.json").read_text()))
-    assert new not in before
-    assert new in after
+    line = trace(redrawn, "figures/depth_law.png")["jobs"]["provenance/figure/depth_law.json"][
+        "line"
+    ]
+    assert f" · line {line} of the history" not in before
+    assert f" · line {line} of the history" in after
     assert redrawn.jobs("--dry-run") == {}
 
 

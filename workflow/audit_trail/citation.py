@@ -1,8 +1,6 @@
-"""CITATION.cff: who made the code and under which licence, as entities of an RO-Crate."""
+"""CITATION.cff: who made the code and under which licence."""
 
-import re
-from typing import Any
-
+from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.tokens import AliasToken
@@ -11,58 +9,53 @@ from audit_trail.errors import AuditError
 
 FILE = "CITATION.cff"
 _LARGEST = 1 << 18
-# What a name may be made of, in order: of a group, of a person, of neither.
-_NAMES = (("name",), ("given-names", "name-particle", "family-names", "name-suffix"), ("alias",))
-Entity = dict[str, Any]
 
 
-def read_citation(content: bytes) -> Entity:
-    """Return name and url of the code, its license and author, both as lists of entities.
+class Author(BaseModel):
+    """A person with given and family names, or a group with a name."""
+
+    given: str = Field("", alias="given-names")
+    particle: str = Field("", alias="name-particle")
+    family: str = Field("", alias="family-names")
+    group: str = Field("", alias="name")
+    orcid: str = ""
+
+    @property
+    def name(self) -> str:
+        """All of the name; empty for none."""
+        return self.group or " ".join(filter(None, (self.given, self.particle, self.family)))
+
+
+class Citation(BaseModel):
+    """What is needed of the file."""
+
+    title: str = Field(min_length=1)
+    authors: list[Author] = Field(min_length=1)
+    license: str = Field(min_length=1)
+    url: str = Field("", alias="repository-code")
+
+
+def read_citation(content: bytes) -> Citation:
+    """Return what the file says.
 
     Raises:
-        AuditError: no plain YAML, or without a title, an author or a licence.
+        AuditError: no YAML without aliases, by which a few lines become millions of values; or
+            without a title, a licence, or authors with names.
     """
-    found = _read_yaml(content)
-    citation: Entity = {
-        "name": str(found.get("title") or ""),
-        "url": str(found.get("repository-code") or ""),
-        "author": [_author(author) for author in _listed(found, "authors", dict)],
-        "license": [
-            {"@id": f"https://spdx.org/licenses/{name}", "@type": "CreativeWork", "name": name}
-            for name in _listed(found, "license", str)
-        ],
-    }
-    for key, value in {"title": "name", "authors": "author", "license": "license"}.items():
-        if not citation[value]:
-            raise AuditError(f"{FILE}: {key}: is missing; expected a file of cff-version 1.2")
-    return citation
-
-
-def _read_yaml(content: bytes) -> Entity:
-    """Return what YAML holds; without aliases, by which a few lines become millions of values."""
+    expected = "expected a file of cff-version 1.2"
+    if len(content) > _LARGEST:
+        raise AuditError(f"{FILE}: has {len(content)} bytes; {expected} of {_LARGEST} at most")
     try:
-        if len(content) > _LARGEST:
-            raise AuditError(f"{FILE}: has {len(content)} bytes; expected {_LARGEST} at most")
         text = content.decode("utf-8")
         if any(isinstance(token, AliasToken) for token in YAML(pure=True).scan(text)):
             raise AuditError(f"{FILE}: has an alias; expected every value written out")
-        found = YAML(typ="safe", pure=True).load(text)
+        citation = Citation.model_validate(YAML(typ="safe", pure=True).load(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "all of it"
+        raise AuditError(f"{FILE}: {place}: {first['msg'].lower()}; {expected}") from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise AuditError(f"{FILE}: is no YAML; expected a file of cff-version 1.2") from error
-    return found if isinstance(found, dict) else {}
-
-
-def _author(author: Entity) -> Entity:
-    names = (" ".join(str(author[k]) for k in keys if author.get(k)) for keys in _NAMES)
-    if not (name := next(filter(None, names), "")):
-        expected = "expected given-names and family-names of a person, or the name of a group"
+        raise AuditError(f"{FILE}: is no YAML; {expected}") from error
+    if not all(author.name for author in citation.authors):
         raise AuditError(f"{FILE}: authors: one has no name; {expected}")
-    slug = re.sub(r"\W+", "-", name.lower(), flags=re.ASCII).strip("-") or "unnamed"
-    address = str(author.get("orcid") or f"#author/{slug}")
-    return {"@id": address, "@type": "Organization" if "name" in author else "Person", "name": name}
-
-
-def _listed(found: Entity, key: str, kind: type) -> list[Any]:
-    values = found.get(key)
-    listed = values if isinstance(values, list) else [values]
-    return [value for value in listed if isinstance(value, kind) and value]
+    return citation

@@ -1,11 +1,9 @@
 """The commands of a project's ``audit``; what one of them alone needs is imported when it runs."""
 
-import dataclasses
 import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,8 +20,6 @@ from audit_trail.repository import find_repository
 from audit_trail.study import StudyFolder, open_history, open_study, study_of
 from audit_trail.verify import verify as verify_study
 
-# Lines of each kind.
-_SHOWN = 10
 _ANY = "A figure, table, file of a run or record; or a PDF, PNG or CSV from anywhere."
 _OUTCOMES = {"identical": 0, "close": 3, "different": 4}
 
@@ -66,24 +62,19 @@ def trace(
     ] = None,
     as_json: AsJson = False,
     pages: Annotated[Path | None, _option("Folder for a page of each FILE: <name>.html.")] = None,
-    in_: Annotated[
-        Path, _option("Where to look for the record of a file from elsewhere.", "--in")
-    ] = Path("results"),
 ) -> None:
     """Show where a file comes from: runs, models, data, seeds, code, environment and machine."""
     from audit_trail.tracing.show import as_page, as_text
     from audit_trail.tracing.trace import Tracer
 
-    if as_json and pages:
-        raise AuditError("--json, --pages: expected one of them")
-    if len(files) > 1 and not pages:
-        raise AuditError(f"{files[1]}: expected one FILE, or --pages FOLDER for several")
+    if (pages is None and len(files) > 1) or (pages is not None and as_json):
+        raise AuditError("expected one FILE, or --pages FOLDER for several and no --json")
     targets = {file: pages / f"{file.stem}.html" for file in files} if pages else {}
     # Some systems take upper and lower case for the same.
     if len({str(page).casefold() for page in targets.values()}) < len(targets):
         raise AuditError(f"--pages {pages}: expected files of different names, for a page each")
     repository = find_repository()
-    tracer = Tracer(in_, current(), repository.folder if repository else None)
+    tracer = Tracer(Path("results"), current(), repository.folder if repository else None)
     for file in dict.fromkeys(files):
         found = tracer.trace(file, row)
         if file in targets:
@@ -103,20 +94,13 @@ def reproduce(
         sys.executable
     ),
     here: Annotated[bool, _option("Use this environment, be it another.", "--here")] = False,
-    device: Annotated[
-        str | None, _option("Device to use instead of the recorded one, such as cpu.")
-    ] = None,
     repository: Clone = None,
-    as_json: AsJson = False,
 ) -> None:
     """Make an output again in an empty folder; 0: the same bytes, 3: nearly, 4: another result.
 
     What runs is the code of its commit, as the clone has it.
     """
     from audit_trail.reproduction.rebuild import Workshop, make_plan
-
-    def tell(line: str) -> None:
-        print(printable(line), file=sys.stderr if as_json else sys.stdout, flush=True)
 
     study, clone = open_study(study_of(file)), find_repository(repository, image)
     known = current()
@@ -125,81 +109,44 @@ def reproduce(
         raise AuditError(f"{reason}; expected to be called in one, or --repository with one")
     if keep is not None and keep.exists():
         raise AuditError(f"{keep}: is there already; expected a new folder for --keep")
-    if device is not None:
-        instead = {**known.rebuilding.instead, "device": lambda _: device}
-        rules = dataclasses.replace(known.rebuilding, instead=instead)
-        known = dataclasses.replace(known, rebuilding=rules)
     jobs, taken = make_plan(known, study, study.name_of(file), deep)
     took = f"{sum(job.record.seconds or 0.0 for job in jobs):.0f} s when recorded"
-    tell(f"{file}: jobs to run {len(jobs)}, {took}; inputs taken {len(taken)}")
-    tell(f"  the code is that of {clone.folder}")
+    _say(f"{file}: jobs to run {len(jobs)}, {took}; inputs taken {taken}")
+    _say(f"  the code is that of {clone.folder}")
     with tempfile.TemporaryDirectory(prefix=f"{known.name}-reproduce-") as name:
         shop = Workshop(known, study, clone, Path(name).resolve(), python.absolute(), here)
         for job in jobs:
             shop.prepare(job)
-        ran = {}
         for number, job in enumerate(jobs, 1):
-            tell(f"  {number} of {len(jobs)}: {job.record.title}")
-            ran[job.record.title] = again = shop.run(job)
-            same = "the same" if again["identical"] else "other"
-            tell(f"      {again['seconds']:.1f} s; {same} bytes")
+            _say(f"  {number} of {len(jobs)}: {job.record.title}")
+            _say(*(f"      {line}" for line in shop.run(job)))
         outputs = shop.outcomes(jobs[-1])
         if keep is not None:
             shutil.copytree(shop.result(jobs[-1]), keep, symlinks=True)
-    verdict = max((one["state"] for one in outputs), key=list(_OUTCOMES).index, default="different")
-    if as_json:
-        result = {"file": str(file), "repository": str(clone.folder), "verdict": verdict}
-        print(json.dumps(result | {"taken": taken, "jobs": ran, "outputs": outputs}, indent=1))
-    else:
-        unlike = {f"  ({d['text']})": None for again in ran.values() for d in again["differences"]}
-        _say(*_first(unlike))
-        _say(*(f"  {one['name']}: {one['detail'] or 'identical bytes'}" for one in outputs))
-        _say(f"verdict: {verdict}")
+    verdict = max((state for state, _ in outputs), key=list(_OUTCOMES).index, default="different")
+    _say(*(f"  {detail}" for _, detail in outputs), f"verdict: {verdict}")
     sys.exit(_OUTCOMES[verdict])
 
 
-def diff(before: Side, after: Side, as_json: AsJson = False) -> None:
+def diff(before: Side, after: Side) -> None:
     """Say what differs: the likeliest cause first, then the numbers."""
     from audit_trail.differences import compare, open_side
 
-    project = current()
-    found = compare(open_side(before), open_side(after), project.keys, project.tolerance)
-    if as_json:
-        print(json.dumps(found, indent=1))
-        return
-    sections = {
-        "only in the first": found["only_before"],
-        "only in the second": found["only_after"],
-    }
-    for cause in found["causes"]:
-        jobs = ", ".join(f"{number} {stage}" for stage, number in sorted(cause["jobs"].items()))
-        listed = sections.setdefault(f"different {cause['kind']}", [])
-        listed.append(f"{cause['text'].removeprefix(cause['kind'] + ' ')}  ({jobs})")
-    sections["different numbers"] = [f"{name}: {far}" for name, far in found["tables"].items()]
-    jobs = "1 job" if len(found["both"]) == 1 else f"{len(found['both'])} jobs"
-    _say(f"{jobs} on both sides; {len(found['equal'])} of them wrote the same bytes")
+    sections = compare(open_side(before), open_side(after), current().tolerance)
     for title, listed in sections.items():
-        _say(*([f"{title}:", *_first(f"  {line}" for line in listed)] if listed else []))
-    if not found["causes"]:
-        _say("no difference in what their records say")
+        if listed:
+            _say(f"{title}:", *(f"  {line}" for line in listed))
+        elif not title.startswith(("only", "different")):
+            _say(title)
 
 
-def history(file: Output, as_json: AsJson = False) -> None:
+def history(file: Output) -> None:
     """List every version that ever stood there, and what had changed."""
     from audit_trail.differences import versions
 
     folder = study_of(file)
     name = StudyFolder(folder).name_of(file)
-    found = versions(open_history(folder, name), name)
-    if as_json:
-        print(json.dumps({"file": str(file), **found}, indent=1))
-        return
-    count = len(found["versions"])
-    _say(f"{file}: {count} version{'s' if count > 1 else ''}; {found['state']}")
-    for row in found["versions"]:
-        commit = f"{(row['commit'] or 'none')[:12]}{' + changes' if row['uncommitted'] else ''}"
-        _say(f"  line {row['line']}  {row['time'][:19]}  {row['sha256'][:12]}  commit {commit}")
-        _say(f"      {row['summary']}")
+    _say(*versions(open_history(folder, name), name))
 
 
 def export(
@@ -248,10 +195,4 @@ def _intact(study: Path) -> StudyFolder:
 
 def _say(*lines: str) -> None:
     for line in lines:
-        print(printable(line))
-
-
-def _first(lines: Iterable[str]) -> list[str]:
-    listed = list(lines)
-    more = len(listed) - _SHOWN
-    return listed[:_SHOWN] + ([f"  … and {more} more (--json has all)"] if more > 0 else [])
+        print(printable(line), flush=True)

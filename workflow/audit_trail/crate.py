@@ -1,27 +1,20 @@
-"""A study as a Workflow Run RO-Crate, whose workflow is a table of steps: its stages.
-
-An entity is a mapping that holds the entities it refers to. What several refer to has the same @id
-and stands in the crate once, where ``_graph`` puts references in the place of entities.
-"""
+"""A study as a Workflow Run RO-Crate: its workflow, the run of it, and each job as an action."""
 
 import hashlib
 import json
 import shlex
-from collections import defaultdict
-from contextlib import suppress
-from graphlib import CycleError, TopologicalSorter
 from mimetypes import MimeTypes
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from audit_trail.citation import FILE, Entity, read_citation
+from audit_trail.citation import FILE, read_citation
 from audit_trail.errors import AuditError
-from audit_trail.files import canonical_json, digest, read_bytes
-from audit_trail.plain import parameters, scalars
+from audit_trail.files import digest, read_bytes
+from audit_trail.plain import facts
 from audit_trail.project import Project
 from audit_trail.publish import copy_study, new_folder
 from audit_trail.records import Record, Resource
@@ -30,16 +23,17 @@ from audit_trail.study import StudyFolder
 
 _RUN = "https://w3id.org/ro/terms/workflow-run"
 _PROFILES = (
-    *(f"https://w3id.org/ro/wfrun/{kind}/0.5" for kind in ("process", "workflow", "provenance")),
+    "https://w3id.org/ro/wfrun/process/0.5",
+    "https://w3id.org/ro/wfrun/workflow/0.5",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
 )
 _BIOSCHEMAS = "https://bioschemas.org/profiles"
-_SNAKEMAKE = "https://snakemake.github.io"
 _WORKFLOW = "Snakefile"
-_KINDS = {bool: "Boolean", int: "Integer", float: "Float", str: "Text"}
 # Without what a system has in its own tables: the same study gives the same bytes everywhere.
 _FORMATS = MimeTypes()
 _FORMATS.add_type("application/octet-stream", ".safetensors")
+
+Entity = dict[str, Any]
 
 
 def write_crate(
@@ -60,32 +54,30 @@ def write_crate(
         AuditError: the clone lacks CITATION.cff or the commit, or the workflow ran no job.
     """
     with new_folder(target) as folder:
-        graph: dict[str, Entity] = {}
         described = _Study(study, repository, project.name, folder)
         crate = ROCrate(version="1.1")
         crate.metadata.extra_contexts.append(f"{_RUN}/context")
-        root = {key: _graph(value, graph) for key, value in described.properties().items()}
-        for name, properties in graph.items():
+        root = described.properties()
+        for name, entity in described.entities.items():
             if name == _WORKFLOW:
-                crate.add_workflow(
-                    dest_path=name, main=True, lang="snakemake", properties=properties
-                )
+                crate.add_workflow(dest_path=name, main=True, lang="snakemake", properties=entity)
             else:
-                crate.add(ContextEntity(crate, name, properties))
+                crate.add(ContextEntity(crate, name, entity))
         for key, value in root.items():
             crate.root_dataset[key] = value
         metadata = json.dumps(crate.metadata.generate(), indent=4, sort_keys=True)
         (folder / "ro-crate-metadata.json").write_text(metadata)
-    withheld = sum(name.startswith("#withheld/") for name in graph)
+    withheld = sum(name.startswith("#withheld/") for name in described.entities)
     counts = {"jobs": len(study.records), "files": len(described.files)}
-    return counts | {"entities": len(graph), "withheld": withheld}
+    return counts | {"entities": len(described.entities), "withheld": withheld}
 
 
 class _Study:
     """What a study is, as entities.
 
     Attributes:
-        files: those that are in the folder of the crate once this is made, by their names.
+        files: references to those in the folder of the crate, by name, with their sha256.
+        entities: all that is described, by identifier.
     """
 
     def __init__(
@@ -104,12 +96,24 @@ class _Study:
                 f"{repository.folder}: does not have the commit {self._commit} of {study.folder}; "
                 "expected --repository with a clone that does"
             )
+        self.entities: dict[str, Entity] = {}
+        self.files: dict[str, tuple[str, Entity]] = {}
         people = read_bytes(repository.folder / FILE, repository.folder)
         self._citation = read_citation(people)
-        self._configuration = f"config/{study.name}.yaml"
-        self.files: dict[str, Entity] = {}
+        self._authors = [
+            self._add(
+                "Organization" if author.group else "Person",
+                author.orcid or _identify("author", author.name),
+                author.name,
+            )
+            for author in self._citation.authors
+        ]
+        licence = self._citation.license
+        address = f"https://spdx.org/licenses/{licence}"
+        self._licence = self._add("CreativeWork", address, licence)
         for name, sha256 in copy_study(study, folder / "results" / study.name).items():
             self._add_file(folder, f"results/{study.name}/{name}", sha256)
+        self._configuration = f"config/{study.name}.yaml"
         own = (FILE, "LICENSE", _WORKFLOW, self._configuration)
         external = {r.name: r.sha256 for record in self._records for r in record.external}
         for name in (*own, *repository.names(self._commit, "workflow/rules"), *external):
@@ -123,228 +127,119 @@ class _Study:
                 self._add_file(folder, name, sha256)
         if _WORKFLOW not in self.files:
             raise AuditError(f"{repository.folder}: has no {_WORKFLOW} at {self._commit}")
-        self._withheld: dict[str, Entity] = {}
-        # What the stages take and give, and which places of theirs each file has.
-        self._places: defaultdict[tuple[str, str], dict[str, Entity]] = defaultdict(dict)
-        for record in self._records:
-            for resource in (*record.inputs, *record.external, *record.outputs):
-                way = "output" if resource.role == "output" else "input"
-                # The name of the job, such as that of a run, is no part of a place.
-                name = PurePosixPath(resource.name).name
-                name = name.replace(PurePosixPath(record.name).stem, "*")
-                place = self._place(record.stage, way, name, "File")
-                self._resource(resource).setdefault("exampleOfWork", []).append(place)
-            for name, value in parameters(record).items():
-                self._place(record.stage, "parameter", name, _KINDS[type(value)])
 
     def properties(self) -> Entity:
-        """Return the properties of the crate as a whole."""
-        workflow, jobs = self._workflow(), {r.name: self._job(r) for r in self._records}
-        given = [r for record in self._ruled for r in record.external]
-        given += [r for record in self._records if not record.definition for r in record.outputs]
-        run = self._action(
-            *("CreateAction", "run", f"The study {self._study.name}"),
-            instrument=workflow,
-            object=[self.files.get(self._configuration), *map(self._resource, given)],
-            result=[self._resource(r) for record in self._ruled for r in record.outputs],
-        )
-        version = self._study.listed(self._newest, "packages").get("snakemake")
-        engine = self._action(
-            *("OrganizeAction", "engine-run", f"Snakemake makes the study {self._study.name}"),
-            instrument=_entity(
-                *("SoftwareApplication", _SNAKEMAKE, "Snakemake"),
-                url=_SNAKEMAKE,
-                softwareVersion=version,
-            ),
-            object=[
-                _entity(
-                    "ControlAction",
-                    *(_identify("control", record.title), f"Snakemake starts {record.title}"),
-                    instrument={"@id": _identify("step", record.stage)},
-                    object=jobs[record.name],
-                )
-                for record in self._ruled
-            ],
-            result=run,
+        """Describe all; return the properties of the crate as a whole."""
+        jobs = [self._job(record) for record in self._records]
+        given = [self._resource(r) for record in self._ruled for r in record.external]
+        if self._configuration in self.files:
+            place = self._add(
+                *("FormalParameter", "#input/configuration", "configuration"),
+                additionalType="File",
+                conformsTo=self._profile(f"{_BIOSCHEMAS}/FormalParameter/1.0-RELEASE"),
+            )
+            given.insert(0, self.files[self._configuration][1])
+            self.entities[given[0]["@id"]]["exampleOfWork"] = place
+            self.entities[_WORKFLOW]["input"] = place
+        self.entities[_WORKFLOW] |= {
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+            "version": self._commit,
+            "conformsTo": self._profile(f"{_BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
+            "license": self._licence,
+        }
+        run = self._add(
+            *("CreateAction", "#run", f"The study {self._study.name}"),
+            instrument={"@id": _WORKFLOW},
+            object=_unique(given),
+            result=_unique(self._resource(r) for record in self._ruled for r in record.outputs),
+            startTime=min(record.started for record in self._records),
+            endTime=self._newest.finished,
+            agent=self._authors,
+            actionStatus="http://schema.org/CompletedActionStatus",
         )
         return {
             "name": self._study.name,
-            "description": f"The study '{self._study.name}', made with {self._citation['name']}: "
+            "description": f"The study '{self._study.name}', made with {self._citation.title}: "
             "results, the record of each job that made them, and their history.",
             "datePublished": self._newest.finished,
-            "conformsTo": [_profile(uri) for uri in _PROFILES],
-            "mentions": [run, engine, *jobs.values()],
-            **{key: self._citation[key] for key in ("license", "author")},
-            # Last, for what is said first of an entity is what the crate has.
-            "hasPart": [*self.files.values()],
-        }
-
-    def _workflow(self) -> Entity:
-        """Return the workflow; its steps are the stages, each after those that it reads from."""
-        stages: dict[str, list[Record]] = {}
-        before: dict[str, list[str]] = {}
-        for record in sorted(self._ruled, key=lambda record: (record.started, record.name)):
-            stages.setdefault(record.stage, []).append(record)
-            makers = (self._study.makers.get(resource.name) for resource in record.inputs)
-            read = {m.stage for m in makers if m and m.definition and m.stage != record.stage}
-            before[record.stage] = sorted({*before.get(record.stage, ()), *read})
-        order = list(stages)
-        # Stages that read one another's outputs go as they began.
-        with suppress(CycleError):
-            order = list(TopologicalSorter(before).static_order())
-        configuration = self._place("workflow", "input", self._configuration, "File")
-        if given := self.files.get(self._configuration):
-            given["exampleOfWork"] = configuration
-        steps = [
-            _entity(
-                *("HowToStep", _identify("step", stage), stage),
-                position=str(position),
-                workExample=[self._tool(record) for record in stages[stage]],
-            )
-            for position, stage in enumerate(order, 1)
-        ]
-        return self.files[_WORKFLOW] | {
-            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
-            "version": self._commit,
-            "conformsTo": _profile(f"{_BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
-            "license": self._citation["license"],
-            "hasPart": [self._tool(record) for record in self._ruled],
-            "step": steps,
-            "input": configuration,
-            "output": [place for s in order for place in self._places[s, "output"].values()],
+            "conformsTo": [self._profile(uri) for uri in _PROFILES],
+            "mentions": [run, *jobs],
+            "license": self._licence,
+            "author": self._authors,
+            "hasPart": [reference for _, reference in self.files.values()],
         }
 
     def _job(self, record: Record) -> Entity:
-        """Return what a job did."""
-        image = record.image and _entity(
+        """Describe what a job did; its machine is in the record that it is the subject of."""
+        image = record.image and self._add(
             *("ContainerImage", _identify("image", record.image.sha256), record.image.name),
             sha256=record.image.sha256,
             additionalType={"@id": f"{_RUN}#SIFImage"},
         )
-        facts = scalars(record.machine) | scalars(record.interpreter, "interpreter.")
-        machine = _entity(
-            *("Place", _identify("machine", digest(facts)[:16])),
-            str(record.machine.get("host", "a machine")),
-            additionalProperty=[_value(name, value) for name, value in facts.items()],
-        )
-        values = [
-            _value(name, v, self._place(record.stage, "parameter", name, _KINDS[type(v)]))
-            for name, v in parameters(record).items()
+        said = facts(record)
+        values = said["configuration"] | {f"seed.{name}": v for name, v in said["seed"].items()}
+        given = [
+            self._add("PropertyValue", f"#value/{digest([name, v])[:16]}", name, value=v)
+            for name, v in values.items()
         ]
-        return self._action(
-            *("CreateAction", f"job/{record.title}", record.title, record),
-            description=shlex.join(record.command),
-            instrument=self._tool(record),
-            object=[*map(self._resource, (*record.inputs, *record.external)), *values],
-            result=[self._resource(resource) for resource in record.outputs],
-            containerImage=image,
-            location=machine,
-            subjectOf=self.files[f"results/{self._study.name}/{record.name}"],
-        )
-
-    def _tool(self, record: Record) -> Entity:
-        """Return the command of a job, in the code and with the packages that it ran with."""
-        about = {key: self._citation[key] for key in ("license", "url")}
-        changes = " with uncommitted changes" if record.uncommitted else ""
-        code = record.commit and _entity(
-            *("SoftwareSourceCode", _identify("code", record.commit, record.uncommitted or "")),
-            self._command,
-            description=f"The code of git commit {record.commit}{changes}",
-            version=record.commit,
-            identifier=f"swh:1:rev:{record.commit}",
-            programmingLanguage="Python",
-            **about,
-        )
+        # The command, in the code and with the packages that it ran with.
         kept = [r for role in ("packages", "lock", "source") for r in record.kept_as(role)]
         key = digest([record.commit, record.uncommitted, [r.sha256 for r in kept]])[:16]
-        source = [self._resource(r) for r in kept if r.role == "source"]
-        given, read, made = (
-            [*self._places[record.stage, way].values()] for way in ("parameter", "input", "output")
-        )
-        return _entity(
+        tool = self._add(
             *("SoftwareApplication", _identify("tool", record.stage, key)),
             f"{self._command} {record.stage}",
-            softwareVersion=record.commit or "not from a commit",
+            softwareVersion=(record.commit or "not from a commit")
+            + (" with uncommitted changes" if record.uncommitted else ""),
             softwareRequirements=[self._resource(r) for r in kept if r.role != "source"],
-            isBasedOn=[*source, code],
-            input=read + given,
-            output=made,
-            **about,
+            isBasedOn=[self._resource(r) for r in kept if r.role == "source"],
+            license=self._licence,
+            url=self._citation.url,
         )
-
-    def _action(
-        self, kind: str, identifier: str, name: str, record: Record | None = None, **more: Any
-    ) -> Entity:
-        """Return an action of a job, or of all."""
-        return _entity(
-            *(kind, _identify(identifier), name),
-            startTime=record.started if record else min(r.started for r in self._records),
-            endTime=(record or self._newest).finished,
-            agent=self._citation["author"],
+        return self._add(
+            *("CreateAction", _identify("job", record.title), record.title),
+            description=shlex.join(record.command),
+            instrument=tool,
+            object=[*map(self._resource, (*record.inputs, *record.external)), *given],
+            result=[self._resource(resource) for resource in record.outputs],
+            startTime=record.started,
+            endTime=record.finished,
+            agent=self._authors,
             actionStatus="http://schema.org/CompletedActionStatus",
-            **more,
+            containerImage=image,
+            subjectOf=self.files[f"results/{self._study.name}/{record.name}"][1],
         )
 
-    def _place(self, stage: str, way: str, name: str, kind: str) -> Entity:
-        """Return what a stage takes or gives under a name."""
-        place = _entity(
-            *("FormalParameter", _identify(way, stage, name, "" if kind == "File" else kind), name),
-            additionalType=kind,
-            conformsTo=_profile(f"{_BIOSCHEMAS}/FormalParameter/1.0-RELEASE"),
-        )
-        return self._places[stage, way].setdefault(place["@id"], place)
+    def _add(self, kind: str, identifier: str, name: str, /, **properties: Any) -> Entity:
+        """Add an entity, unless it is known; return a reference to it."""
+        given = {key: v for key, v in properties.items() if v not in (None, "", [])}
+        self.entities.setdefault(identifier, {"@type": kind, "name": name, **given})
+        return {"@id": identifier}
+
+    def _profile(self, uri: str) -> Entity:
+        name, version = uri.split("/")[-2:]
+        return self._add("CreativeWork", uri, name, version=version)
 
     def _add_file(self, folder: Path, name: str, sha256: str) -> None:
         size = str((folder / name).stat().st_size)
-        self.files[name] = _file(quote(name), name, sha256, contentSize=size)
+        self.files[name] = sha256, self._file(quote(name), name, sha256, contentSize=size)
+
+    def _file(self, identifier: str, name: str, sha256: str, **more: str) -> Entity:
+        kind = _FORMATS.guess_type(name)[0] or "text/plain"
+        return self._add("File", identifier, name, sha256=sha256, encodingFormat=kind, **more)
 
     def _resource(self, resource: Resource) -> Entity:
         """Return a file with exactly the recorded bytes, or the description of one not here."""
         name, sha256 = resource.name, resource.sha256
         inside = name if resource.role == "external" else f"results/{self._study.name}/{name}"
-        found = self.files.get(inside)
-        if found is not None and found["sha256"] == sha256:
-            return found
+        if inside in self.files and self.files[inside][0] == sha256:
+            return self.files[inside][1]
         about = {"description": "Not in this crate; known by its sha256."}
-        withheld = _file(_identify("withheld", sha256), name, sha256, **about)
-        return self._withheld.setdefault(sha256, withheld)
+        return self._file(_identify("withheld", sha256), name, sha256, **about)
 
 
-def _entity(kind: str, identifier: str, name: str, /, **properties: Any) -> Entity:
-    return {"@id": identifier, "@type": kind, "name": name, **properties}
-
-
-def _graph(value: Any, graph: dict[str, Entity]) -> Any:
-    """Add the entities in a value to a graph; return it with references in their place."""
-    if isinstance(value, list):
-        inner = (_graph(item, graph) for item in value if item)
-        unique = list({canonical_json(item): item for item in inner}.values())
-        return unique[0] if len(unique) == 1 else unique
-    if not isinstance(value, dict) or "@type" not in value:
-        return value
-    name = value["@id"]
-    if name not in graph:
-        graph[name] = {}
-        given = {k: item for k, item in value.items() if k != "@id" and item not in (None, "", [])}
-        graph[name] = {key: _graph(item, graph) for key, item in given.items()}
-    return {"@id": name}
-
-
-def _value(name: str, value: Any, place: Entity | None = None) -> Entity:
-    identifier = digest([name, value, place and place["@id"]])[:16]
-    about = {"value": value, "exampleOfWork": place}
-    return _entity("PropertyValue", f"#value/{identifier}", name, **about)
-
-
-def _profile(uri: str) -> Entity:
-    name, version = uri.split("/")[-2:]
-    return _entity("CreativeWork", uri, name, version=version)
-
-
-def _file(identifier: str, name: str, sha256: str, **more: str) -> Entity:
-    kind = _FORMATS.guess_type(name)[0] or "text/plain"
-    return _entity("File", identifier, name, sha256=sha256, encodingFormat=kind, **more)
+def _unique(references: Any) -> list[Entity]:
+    return [*{reference["@id"]: reference for reference in references}.values()]
 
 
 def _identify(*parts: str) -> str:
-    return "#" + "/".join(quote(part, safe="/") for part in parts if part)
+    return "#" + "/".join(quote(part, safe="/") for part in parts)

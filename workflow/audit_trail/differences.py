@@ -2,16 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from audit_trail.errors import AuditError
 from audit_trail.format import HISTORY
 from audit_trail.numbers import compare_files
-from audit_trail.plain import scalars
-from audit_trail.records import Record
+from audit_trail.plain import facts, short
+from audit_trail.records import Record, Resource
 from audit_trail.study import StudyFolder, is_study, open_study, study_of
 
 # The order is that of likelihood: what is meant to change results before what may.
@@ -19,13 +17,11 @@ KINDS = (
     *("configuration", "seed", "input", "code", "image", "package"),
     *("machine", "lock", "commit", "host"),
 )
-_HOST = ("host", "platform", "slurm")
 
 Side = tuple[StudyFolder, dict[str, Record]]
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """One thing that is not the same for two jobs."""
 
     kind: str  # one of KINDS
@@ -33,22 +29,31 @@ class Difference:
     before: str  # what the first job had; empty for nothing
     after: str  # what the second job had
 
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON, with a line of "text"."""
-        short = (f"{v[:47]}…" if len(v) > 48 else v or "none" for v in (self.before, self.after))
-        return asdict(self) | {"text": f"{self.kind} {self.name}: {' → '.join(short)}"}
+    @property
+    def text(self) -> str:
+        """It as a line, without its kind."""
+        before, after = (short(value) or "none" for value in (self.before, self.after))
+        return f"{self.name}: {before} → {after}"
 
 
 def differences(
     before: Record, after: Record, first: StudyFolder, second: StudyFolder
 ) -> list[Difference]:
     """Return what differs between two jobs of two studies, by kind in the order of KINDS."""
-    one, other = _tree(before), _tree(after)
-    for role, kind, length in (("source", "code", 12), ("packages", "package", 48)):
+    one, other = (
+        # Runs go by their label: what their hash stands for is told by the runs themselves.
+        {
+            (k, n): _label(str(v)) if k == "configuration" else str(v)
+            for k in of
+            for n, v in of[k].items()
+        }
+        for of in (facts(before), facts(after))
+    )
+    for role, kind in (("source", "code"), ("packages", "package")):
         lists = first.listed(before, role), second.listed(after, role)
         for tree, listed in zip((one, other), lists, strict=True):
             if all(lists):
-                tree |= {(kind, name): value[:length] for name, value in listed.items()}
+                tree |= {(kind, name): value for name, value in listed.items()}
             elif any(lists):
                 tree[kind, f"(list of {role})"] = "kept" if listed else "lost"
     return [
@@ -85,20 +90,18 @@ def open_side(path: Path) -> Side:
     return study, jobs
 
 
-def compare(before: Side, after: Side, keys: Sequence[str], tolerance: float) -> dict[str, Any]:
+def compare(before: Side, after: Side, tolerance: float) -> dict[str, list[str]]:
     """Compare the jobs of two sides, each with the one of the same name on the other side.
 
     Returns:
-        As JSON: names of the jobs of both ("both"), of those with the same bytes ("equal"), and of
-        one side alone ("only_before", "only_after"); what differs between jobs of both ("causes",
-        the likeliest first, each with the number of jobs by stage) and how far their tables are
-        apart ("tables", for keys and tolerance of ``compare_files``).
+        Lines by their title: jobs of one side alone, what differs between jobs of both (the
+        likeliest cause first), and how far their tables are apart; titles that have none are there.
     """
     (first, jobs), (second, others) = before, after
     pairs = {name: (jobs[name], others[name]) for name in jobs if name in others}
     made = {o.name for side in (jobs, others) for r in side.values() for o in r.outputs}
     causes: dict[Difference, Counter[str]] = {}
-    tables: dict[str, str] = {}
+    tables = []
     for name, (one, other) in pairs.items():
         for found in differences(one, other, first, second):
             # What another job of the comparison made is an effect, not a cause.
@@ -107,91 +110,73 @@ def compare(before: Side, after: Side, keys: Sequence[str], tolerance: float) ->
         for old, new in zip(one.outputs, other.outputs, strict=False):
             if old.name.endswith(".csv") and old.sha256 != new.sha256:
                 sides = (first.path(old.name), first.folder), (second.path(new.name), second.folder)
-                detail = compare_files(sides, keys, tolerance)[1]
-                tables[f"{name}: {Path(old.name).name}"] = detail
-    order = sorted(causes, key=lambda d: (KINDS.index(d.kind), -causes[d].total(), d.name))
-    return {
-        "both": list(pairs),
-        "equal": [name for name, pair in pairs.items() if same_outputs(*pair)],
-        "only_before": sorted(jobs.keys() - pairs.keys()),
-        "only_after": sorted(others.keys() - pairs.keys()),
-        "causes": [cause.plain() | {"jobs": dict(causes[cause])} for cause in order],
-        "tables": tables,
+                detail = compare_files(sides, tolerance)[1]
+                tables.append(f"{name}: {Path(old.name).name}: {detail}")
+    equal = sum(same_outputs(*pair) for pair in pairs.values())
+    counted = "1 job" if len(pairs) == 1 else f"{len(pairs)} jobs"
+    sections: dict[str, list[str]] = {
+        f"{counted} on both sides; {equal} of them wrote the same bytes": [],
+        "only in the first": sorted(jobs.keys() - pairs.keys()),
+        "only in the second": sorted(others.keys() - pairs.keys()),
     }
+    for cause in sorted(causes, key=lambda d: (KINDS.index(d.kind), -causes[d].total(), d.name)):
+        of = ", ".join(f"{number} {stage}" for stage, number in sorted(causes[cause].items()))
+        sections.setdefault(f"different {cause.kind}", []).append(f"{cause.text}  ({of})")
+    if not causes:
+        sections["no difference in what their records say"] = []
+    return sections | {"different numbers": tables}
 
 
-def versions(study: StudyFolder, name: str) -> dict[str, Any]:
-    """Return every version of an output, or of a record, oldest first, and what stands there now.
-
-    Returns:
-        As JSON: "state", a sentence (the newest version, an older one, or another), and "versions",
-        each with its line of the history, its record's definition and commit, whether its bytes are
-        the "same_bytes" as those of the version before and "present" now, the "changes" since the
-        version before, and these as one line, the "summary".
+def versions(study: StudyFolder, name: str) -> list[str]:
+    """Return lines about what stands at an output or a record, and each version that ever did.
 
     Raises:
         AuditError: the history has never seen it.
     """
-    rows: list[dict[str, Any]] = []
+    lines: list[str] = []
     before: Record | None = None
+    older, sha256 = 0, ""
     for entry, record in study.history.parsed():
-        made = {output.name: output.sha256 for output in record.outputs}
-        sha256 = record.sha256 if record.name == name else made.get(name)
-        if sha256 is None:
+        made = {output.name: output.sha256 for output in (*record.outputs, _own(record))}
+        if name not in made:
             continue
-        changes = [d.plain() for d in differences(before, record, study, study)] if before else []
-        same = before is not None and same_outputs(before, record)
-        row = {"line": entry.number, "time": entry.time, "sha256": sha256, "same_bytes": same}
-        row |= {key: getattr(record, key) for key in ("definition", "commit", "uncommitted")}
-        row |= {"present": study.compared(name, sha256)[0] == "", "changes": changes}
-        rows.append(row | {"summary": _summary(changes, same) if before else "the first"})
+        sha256 = made[name]
+        if study.compared(name, sha256)[0] == "":
+            older = entry.number
+        commit = f"{(record.commit or 'none')[:12]}{' + changes' if record.uncommitted else ''}"
+        at = f"line {entry.number}  {entry.time[:19]}  {sha256[:12]}  commit {commit}"
+        changed = _changes(before, record, study) if before else "the first"
+        lines += [f"  {at}", f"      {changed}"]
         before = record
-    if not rows:
+    if not lines:
         expected = "expected an output of the workflow, or its record"
         raise AuditError(f"{study.path(name)}: {study.path(HISTORY)} has never seen it; {expected}")
-    kind, reason = study.compared(name, rows[-1]["sha256"])
-    older = [row["line"] for row in rows if row["present"]]
+    kind, reason = study.compared(name, sha256)
     state = reason if kind == "withheld" else f"{kind}: {reason}"
     if kind == "":
         state = "the newest version is there"
     elif older:
-        state = f"an older version is there, from line {older[-1]} of the history"
+        state = f"an older version is there, from line {older} of the history"
     elif kind == "bytes":
         state = "modified: what is there now is none of these versions"
-    return {"state": state, "versions": rows}
+    count = len(lines) // 2
+    return [f"{study.path(name)}: {count} version{'s' if count > 1 else ''}; {state}", *lines]
+
+
+def _own(record: Record) -> Resource:
+    return Resource(record.name, record.sha256, "output")
+
+
+def _changes(before: Record, after: Record, study: StudyFolder) -> str:
+    """Return what had changed between two versions, in one line."""
+    found = differences(before, after, study, study)
+    telling = [d for d in found if d.kind not in ("commit", "host", "lock")]
+    said = "; ".join(f"{d.kind} {d.text}" for d in (telling or found)[:3])
+    more = f" and {len(telling) - 3} more" if len(telling) > 3 else ""
+    bytes_ = "the same bytes" if same_outputs(before, after) else "other bytes"
+    return f"{bytes_}; {said}{more}" if said else f"{bytes_}, made again; nothing changed"
 
 
 def _label(text: str) -> str:
     """Return a text without the hashes at the ends of the names of runs in it."""
     return re.sub(r"-[0-9a-f]{8}\b", "", text)
-
-
-def _tree(record: Record) -> dict[tuple[str, str], str]:
-    """Return what a record says of its job, by kind and name."""
-    settings = dict(record.parameters)
-    # The device is where it ran, not what was asked of it.
-    machine = {"device": settings.pop("device", None), **record.machine, **record.interpreter}
-    parts: dict[str, dict[str, Any]] = {
-        "configuration": {"stage": record.stage, **settings},
-        "seed": record.seeds,
-        "input": {r.name: r.sha256[:12] for r in (*record.inputs, *record.external)},
-        "image": {"sha256": record.image.sha256[:12]} if record.image else {},
-        "machine": {k: v for k, v in machine.items() if k not in _HOST and v is not None},
-        "lock": {str(r.annotations.get("file")): r.sha256[:12] for r in record.kept_as("lock")},
-        "commit": {"commit": str(record.commit)[:12], "uncommitted": str(record.uncommitted)[:12]},
-        "host": {k: v for k, v in machine.items() if k in _HOST},
-    }
-    # Runs go by their label: what their hash stands for is told by the runs themselves.
-    return {
-        (kind, name): _label(str(value)) if kind == "configuration" else str(value)
-        for kind, values in parts.items()
-        for name, value in scalars(values).items()
-    }
-
-
-def _summary(changes: list[dict[str, Any]], same: bool) -> str:
-    telling = [d for d in changes if d["kind"] not in ("commit", "host", "lock")]
-    said = "; ".join(d["text"] for d in (telling or changes)[:3])
-    more = f" and {len(telling) - 3} more" if len(telling) > 3 else ""
-    bytes_ = "the same bytes" if same else "other bytes"
-    return f"{bytes_}; {said}{more}" if said else f"{bytes_}, made again; nothing changed"

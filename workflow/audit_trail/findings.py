@@ -1,7 +1,7 @@
 """What an audit says of artefacts: the state of each, and a report of all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -29,7 +29,7 @@ EXIT_CODES = dict(zip(State, (0, 3, 10, 4, 5, 6, 7, 8, 9), strict=True))
 # Why an artefact is in its state.
 REASONS = (
     *("bytes", "link", "unreadable"),
-    *("edited", "copied", "rollback", "malformed", "claimed"),
+    *("edited", "malformed", "claimed"),
     *("record", "output", "foreign", "gone"),
     *("history", "signature", "time"),
     *("input", "source", "packages", "study", "lock", "image", "commit", "uncommitted"),
@@ -77,15 +77,15 @@ def worst(problems: Sequence[Problem], allowed: frozenset[str] = frozenset()) ->
     return max(counted, key=_RANKS.__getitem__, default=State.VERIFIED)
 
 
-def require_intact(findings: Findings) -> None:
-    """Check that bytes, records and history are what they should be.
+def require_intact(findings: Findings, besides: Collection[State] = ()) -> None:
+    """Check that bytes, records and history are what they should be, and no state besides is found.
 
     Code or configuration that has changed since, and a way back that is lost, are no objection.
 
     Raises:
         AuditError: they are not; the message names the worst artefact.
     """
-    hurt = {State.MISSING, State.RECORD_MISSING, State.RECORD_ALTERED, State.MODIFIED}
+    hurt = {State.MISSING, State.RECORD_MISSING, State.RECORD_ALTERED, State.MODIFIED, *besides}
     found = [(_RANKS[p.state], name, p) for name, of in findings.problems.items() for p in of]
     for _, name, problem in sorted(found, key=lambda one: -one[0]):
         if problem.state in hurt or problem.reason in ("history", "signature"):

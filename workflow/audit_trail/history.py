@@ -85,11 +85,6 @@ class History:
         return {entry.record: entry for entry in self.entries if entry.record is not None}
 
     @cached_property
-    def versions(self) -> dict[str, Entry]:
-        """The newest entry of each version of a record, by the sha256 of the record."""
-        return {entry.record_sha256: entry for entry in self.entries}
-
-    @cached_property
     def withheld(self) -> dict[str, str]:
         """What was left out when the study was published: the sha256 by name."""
         found: dict[str, str] = {}

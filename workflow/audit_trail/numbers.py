@@ -1,47 +1,62 @@
-"""How close two versions of a file are: tables cell by cell, weights tensor by tensor.
+"""How close two versions of a table are, cell by cell.
 
 Two numbers are close within a tolerance, as a share of the larger one. Whole numbers, text, empty
 cells and what is no finite number are close to nothing but themselves. Of any other kind of file,
-figures included, other bytes are a difference: the table of what a figure draws lies beside it.
+figures and weights included, other bytes are a difference: a table of what a figure draws lies
+beside it, and what weights amount to is in the tables made with them.
 """
 
 import csv
 import io
 import math
 import re
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from audit_trail.errors import BadFileError
 from audit_trail.files import read_bytes
 
-_LARGEST = 1 << 30
+_LARGEST, _ABOUT = 1 << 30, 4
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-# As a share of the largest weight in a tensor.
-_WEIGHTS = 1e-4
 
 Files = tuple[tuple[Path, Path], tuple[Path, Path]]
 
 
-def compare_files(files: Files, keys: Sequence[str], tolerance: float) -> tuple[bool, str]:
+def compare_files(files: Files, tolerance: float) -> tuple[bool, str]:
     """Return whether two files with other bytes are close, and how far apart they are.
 
     Args:
         files: two versions of a file, each with the folder that it lies within.
-        keys: columns of tables that say what a row is about; rows of a table that has none of them
-            go by their order.
-        tolerance: of numbers in tables.
+        tolerance: of numbers in tables, whose rows go by their order.
     """
+    if files[0][0].suffix != ".csv":
+        return False, "other bytes"
     try:
-        if files[0][0].suffix == ".csv":
-            return _tables(files, keys, tolerance)
-        if files[0][0].suffix == ".safetensors":
-            return _weights(files)
+        (columns, one), (others, other) = (read_table(*file) for file in files)
     except BadFileError as error:
         return False, f"other bytes, which cannot be compared ({error})"
-    return False, "other bytes"
+    if columns != others:
+        return False, "other columns"
+    if len(one) != len(other):
+        return False, f"{len(one)} and {len(other)} rows"
+    cells = [
+        (gap(a, b), row, column, a, b)
+        for row, pair in enumerate(zip(one, other, strict=True))
+        for column, a, b in zip(columns, *pair, strict=True)
+        if a != b
+    ]
+    far = sum(found[0] > tolerance for found in cells)
+    if not cells:
+        return True, "the same cells, written otherwise"
+    share, row, column, a, b = max(cells, key=lambda found: found[0])
+    # Tables begin with what a row is about.
+    about = ", ".join(
+        f"{name}={cell}" for name, cell in zip(columns[:_ABOUT], one[row], strict=False)
+    )
+    cell = f"most {column} in row {row + 1} ({about}): {a or 'nothing'} → {b or 'nothing'}"
+    worst = f"{cell}, {share:.3g} of the larger" if math.isfinite(share) else cell
+    all_ = len(one) * len(columns)
+    return not far, f"{far} of {all_} cells differ by more than {tolerance:g}; {worst}"
 
 
 def read_table(path: Path, within: Path) -> tuple[list[str], list[list[str]]]:
@@ -71,70 +86,3 @@ def gap(before: str, after: str) -> float:
     if not (math.isfinite(one) and math.isfinite(other)):
         return math.inf
     return abs(one - other) / max(abs(one), abs(other), 5e-324)
-
-
-def _tables(files: Files, keys: Sequence[str], tolerance: float) -> tuple[bool, str]:
-    (columns, one), (others, other) = (_rows(*file, keys) for file in files)
-    if columns != others:
-        return False, "other columns"
-    both = one.keys() & other.keys()
-    lone = len(one) + len(other) - 2 * len(both)
-    cells = [
-        (gap(a, b), column, a, b, key)
-        for key in one
-        if key in both
-        for column, a, b in zip(columns, one[key], other[key], strict=True)
-        if a != b
-    ]
-    far = sum(found[0] > tolerance for found in cells)
-    said = [f"{lone} rows are in one of them only"] if lone else []
-    if cells:
-        share, column, a, b, key = max(cells, key=lambda found: found[0])
-        about = [name for name in columns if name in keys] or ["row"]
-        where = ", ".join(f"{name}={value}" for name, value in zip(about, key, strict=False))
-        worst = f", {share:.3g} of the larger" if math.isfinite(share) else ""
-        said += [
-            f"{far} of {len(both) * len(columns)} cells differ by more than {tolerance:g}",
-            f"most {column} at {where}: {a or 'nothing'} → {b or 'nothing'}{worst}",
-        ]
-    return not lone and not far, "; ".join(said) or "the same cells, written otherwise"
-
-
-def _rows(
-    path: Path, folder: Path, keys: Sequence[str]
-) -> tuple[list[str], dict[tuple[str, ...], list[str]]]:
-    """Return columns, and rows by the cells of their keys and a count of their like."""
-    columns, rows = read_table(path, folder)
-    places = [place for place, name in enumerate(columns) if name in keys]
-    seen: Counter[tuple[str, ...]] = Counter()
-    found = {}
-    for row in rows:
-        about = tuple(row[place] for place in places)
-        seen[about] += 1
-        found[(*about, str(seen[about]))] = row
-    return columns, found
-
-
-def _weights(files: Files) -> tuple[bool, str]:
-    import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        one, other = (load(read_bytes(*file, 4 * _LARGEST)) for file in files)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BadFileError(files[0][0], f"no weights that can be read: {error}") from error
-    shapes = [{name: (t.shape, t.dtype) for name, t in side.items()} for side in (one, other)]
-    if shapes[0] != shapes[1]:
-        return False, "other tensors"
-    shares = {}
-    for name in one:
-        a, b = one[name].astype(float), other[name].astype(float)
-        unlike = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        if unlike.any():
-            with np.errstate(invalid="ignore", divide="ignore"):
-                share = np.abs(a - b)[unlike].max() / np.abs(a[np.isfinite(a)]).max(initial=0)
-            shares[name] = float(share) if np.isfinite(share) else math.inf
-    worst = max(shares, key=shares.__getitem__, default="none")
-    far = shares.get(worst, 0.0)
-    return far <= _WEIGHTS, f"{worst} differs by {far:.3g} of its largest weight"

@@ -6,6 +6,7 @@ from audit_trail.files import canonical_json
 from audit_trail.records import Record
 
 Plain = str | int | float | bool
+_HOST = ("host", "platform", "slurm")
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -19,14 +20,39 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def scalars(values: dict[str, Any], prefix: str = "") -> dict[str, Plain]:
-    """Return nested mappings as one; what is no text, number or truth value as its JSON text."""
+def facts(record: Record) -> dict[str, dict[str, Plain]]:
+    """Return what a record says of its job, by kind and name.
+
+    Values that are no text, number or truth value are their JSON text. The order of kinds is that
+    in which differences between jobs are likely to explain other results.
+    """
+    settings = dict(record.parameters)
+    # The device is where it ran, not what was asked of it.
+    machine = {"device": settings.pop("device", None), **record.machine, **record.interpreter}
+    machine = {name: value for name, value in machine.items() if value is not None}
+    commit = {"commit": record.commit, "uncommitted": record.uncommitted}
+    parts: dict[str, dict[str, Any]] = {
+        "configuration": settings,
+        "seed": record.seeds,
+        "input": {r.name: r.sha256 for r in (*record.inputs, *record.external)},
+        "image": {"sha256": record.image.sha256} if record.image else {},
+        "machine": {name: v for name, v in machine.items() if name not in _HOST},
+        "lock": {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")},
+        "commit": {name: value for name, value in commit.items() if value is not None},
+        "host": {name: v for name, v in machine.items() if name in _HOST},
+    }
     return {
-        name: value if isinstance(value, str | bool | int | float) else canonical_json(value)
-        for name, value in sorted(flat(values, prefix).items())
+        kind: {
+            name: value if isinstance(value, str | bool | int | float) else canonical_json(value)
+            for name, value in sorted(flat(values).items())
+        }
+        for kind, values in parts.items()
     }
 
 
-def parameters(record: Record) -> dict[str, Plain]:
-    """Return the named parameters of a job, and its seeds as "seed.<what for>"."""
-    return scalars(record.parameters) | scalars(record.seeds, "seed.")
+def short(value: Plain) -> str:
+    """Return a value for people: twelve digits of a hash, and no text of more than 48 letters."""
+    text = str(value)
+    if len(text) in (40, 64) and set(text) <= set("0123456789abcdef"):
+        return text[:12]
+    return text if len(text) <= 48 else f"{text[:47]}…"

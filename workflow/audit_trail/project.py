@@ -60,8 +60,6 @@ class Project:
         *("benchmarks", "checkpoints", "logs", "report.html", "report.zip", "traces"),
         *("study.json", "costs.json", "captions"),
     )
-    # Columns that say what a row is about; all others hold what was measured.
-    keys: tuple[str, ...] = ()
     # Columns by the letters that are used for them in print.
     letters: Mapping[str, str] = field(default_factory=dict)
     withheld: tuple[str, ...] = ()  # patterns of outputs that are too large to publish

@@ -79,15 +79,8 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     repository = find_repository()
     if repository is None:
         raise AuditError(f"{source}: expected to be published from within its clone")
-    findings = verify(study, Checks(repository))
-    require_intact(findings)
-    for name, problems in findings.problems.items():
-        for problem in problems:
-            if problem.state in (State.BROKEN_CHAIN, State.NOT_CHECKED):
-                raise AuditError(
-                    f"{source}/{name}: {problem.detail}; what is published comes from a commit: "
-                    "expected to run the study again in a clean clone"
-                )
+    # What is published comes from a commit that was looked at.
+    require_intact(verify(study, Checks(repository)), (State.BROKEN_CHAIN, State.NOT_CHECKED))
     large = [name for name in study.made if any(fnmatch(name, pattern) for pattern in withhold)]
     with new_folder(target) as made:
         copy_study(study, made, large)
@@ -113,6 +106,5 @@ def _check_target(study: StudyFolder, target: Path) -> None:
     first = (before.history.hashes or [""])[0]
     if not copied or not (before.name == study.name or first in study.history.hashes):
         raise AuditError(f"{target}: is no published copy of {study.name}; {expected}")
-    for name, problems in verify(before, Checks()).problems.items():
-        if any(problem.state is State.FOREIGN for problem in problems):
-            raise AuditError(f"{target}/{name}: is none of the study's and would be lost")
+    if foreign := verify(before, Checks()).by_state().get(State.FOREIGN):
+        raise AuditError(f"{target}/{foreign[0]}: is none of the study's and would be lost")

@@ -1,12 +1,10 @@
 """Reading the records of jobs, without trust in what they hold."""
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from audit_trail.errors import AuditError
-from audit_trail.files import parse_json
 from audit_trail.format import KEPT, KEPT_FOLDERS, PREDICATE, PROVENANCE, STATEMENT, kept_name
 
 UNKNOWN = ("commit", "packages", "lock", "machine")
@@ -87,19 +85,6 @@ def moment(text: str) -> float | None:
         return time.timestamp() if time.tzinfo else None
     except (ValueError, OverflowError):
         return None
-
-
-def read_record(name: str, content: bytes) -> Record:
-    """Return the record that the bytes of its file hold.
-
-    Raises:
-        BadRecordError: not JSON, not a record, or with a name that leaves the study.
-    """
-    try:
-        statement = parse_json(content)
-    except ValueError as error:
-        raise BadRecordError(f"is not JSON ({error})") from error
-    return parse_statement(name, hashlib.sha256(content).hexdigest(), statement)
 
 
 def parse_statement(name: str, sha256: str, statement: Any) -> Record:

@@ -1,4 +1,8 @@
-"""The folder of a study, with its records and its history, as an auditor finds it."""
+"""The folder of a study as an auditor finds it.
+
+What its records say is taken from its history, which has every one that was ever written. The file
+of a record is for other tools, and is compared like any other.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from audit_trail.errors import AuditError, BadFileError
-from audit_trail.files import read_bytes, read_json, sha256_of
+from audit_trail.files import read_json, sha256_of
 from audit_trail.format import HISTORY, PROVENANCE
 from audit_trail.history import History, read_history
 from audit_trail.project import current
-from audit_trail.records import MAX_PARTS, BadRecordError, Record, is_record, read_record
+from audit_trail.records import MAX_PARTS, Record
 
 # How far below a folder its studies are looked for.
 _STUDY_DEPTH = 3
@@ -24,10 +28,10 @@ class StudyFolder:
     """A folder with results and the records of how they were made."""
 
     folder: Path  # with provenance/ in it
-    # That can be read, by their name ("provenance/train/x.json").
+    history: History = field(default_factory=History)  # empty where there is no file
+    # The newest of each name ("provenance/train/x.json") that can be read, the oldest first.
     records: dict[str, Record] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)  # what is wrong with the others, by name
-    history: History = field(default_factory=History)  # empty where there is no file
     hashed: dict[str, str] = field(default_factory=dict)  # sha256 of files looked at, by name
     _lists: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -105,23 +109,17 @@ class StudyFolder:
 
 
 def open_study(folder: Path) -> StudyFolder:
-    """Read the records and the history of a study; what cannot be read of it is listed there.
+    """Read the history of a study and its newest records; what cannot be read is listed there.
 
     Raises:
         AuditError: no folder of a study.
     """
     study = open_history(folder)
-    for name, kind in files_below(folder, PROVENANCE):
-        if not is_record(name):
-            continue
+    for name, entry in sorted(study.history.latest.items(), key=lambda item: item[1].number):
         try:
-            if kind != "file":
-                raise BadRecordError(f"is {kind}")
-            study.records[name] = read_record(name, read_bytes(f"{folder}/{name}", str(folder)))
-        except BadRecordError as error:
+            study.records[name] = entry.parsed()
+        except AuditError as error:
             study.bad[name] = str(error)
-        except BadFileError as error:
-            study.bad[name] = error.reason
     return study
 
 

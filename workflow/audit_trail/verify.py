@@ -2,14 +2,15 @@
 
 import os
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
 
 from audit_trail.chain import SECONDS, Chain, Checks
 from audit_trail.errors import BadFileError
+from audit_trail.files import read_json
 from audit_trail.findings import Findings, Problem, State
 from audit_trail.format import HISTORY, KEPT_FOLDERS, LOCK, PROVENANCE
 from audit_trail.project import current
-from audit_trail.records import BadRecordError, moment
+from audit_trail.records import Record, is_record, moment
 from audit_trail.signature import check_signatures
 from audit_trail.study import StudyFolder, files_below
 
@@ -35,19 +36,13 @@ def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findi
     for record in study.records.values():
         for output in record.outputs:
             claims[output.name].append(record.name)
-    records = {*study.records, *study.bad, *history.latest}
-    wanted = records | claims.keys() if only is None else _ancestry(study, only)
-    for name in sorted(wanted & records):
-        findings.add(name)
-        if problem := _record_problem(study, name):
-            findings.add(name, problem)
-            _add_lost_outputs(study, name, findings)
+    wanted = {*study.records, *study.bad, *claims} if only is None else _ancestry(study, only)
+    for name in sorted(wanted & history.latest.keys()):
+        findings.add(name, *_record_problems(study, name))
         if name not in study.records:
             continue
         record = study.records[name]
         shared = [*chain.broken(record), *chain.stale(record)]
-        if problem and problem.state is State.RECORD_ALTERED:
-            shared.append(Problem(State.RECORD_ALTERED, "record", f"its record {name} is altered"))
         for output in (output for output in record.outputs if output.name in wanted):
             problems = _file_problems(study, output.name, output.sha256)
             if len(claims[output.name]) > 1:
@@ -92,48 +87,31 @@ def _ancestry(study: StudyFolder, name: str) -> set[str]:
     return found
 
 
-def _record_problem(study: StudyFolder, name: str) -> Problem | None:
-    """Return what is wrong with a record, in itself or in view of the history."""
-
-    def altered(reason: str, detail: str) -> Problem:
-        return Problem(State.RECORD_ALTERED, reason, detail)
-
+def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
+    """Yield what is wrong with the newest line about a record, and with the record's file."""
+    entry = study.history.latest[name]
+    line = f"line {entry.number} of the history"
     if name in study.bad:
-        return altered("malformed", study.bad[name])
-    if name not in study.records:
-        return Problem(State.RECORD_MISSING, "record", "is in the history, but not there")
-    record, entry = study.records[name], study.history.latest.get(name)
-    line = f"line {entry.number} of the history" if entry else ""
-    if entry is None or entry.record_sha256 != record.sha256:
-        if earlier := study.history.versions.get(record.sha256):
-            if earlier.record != name:
-                return altered("copied", f"is the record {earlier.record}, copied")
-            older = f"is an older version, from line {earlier.number} of the history"
-            return altered("rollback", older)
-        wrong = ("edited", f"is not what its job wrote ({line})")
-        return altered(*wrong if entry else ("history", "is not in the history"))
-    try:
-        if entry.content.get("statement") != record.statement:
-            return altered("history", f"is another than {line} holds")
-    except BadRecordError as error:
-        return altered("history", str(error))
+        yield Problem(State.RECORD_ALTERED, "malformed", study.bad[name])
+        return
+    record = study.records[name]
+    kind, _ = study.compared(name, record.sha256)
+    if kind in ("missing", "withheld"):
+        yield Problem(State.RECORD_MISSING, "record", "is in the history, but not there")
+    elif kind or not _holds(study, record):
+        yield Problem(State.RECORD_ALTERED, "edited", f"is not what its job wrote ({line})")
     written, finished = moment(entry.time), moment(record.finished)
     if written is None or (finished is not None and finished > written + SECONDS):
         detail = f"is in the history before its job ended ({line}, {entry.time})"
-        return Problem(State.BROKEN_CHAIN, "time", detail)
-    return None
+        yield Problem(State.BROKEN_CHAIN, "time", detail)
 
 
-def _add_lost_outputs(study: StudyFolder, name: str, findings: Findings) -> None:
-    """Add the outputs of a job that its record no longer names, as the history has them."""
-    with suppress(KeyError, BadRecordError, BadFileError):
-        for output in study.history.latest[name].parsed().outputs:
-            kind, _ = study.compared(output.name, output.sha256)
-            if output.name not in study.makers and kind == "missing":
-                findings.add(output.name, Problem(State.MISSING, "output", "is not there"))
-            elif output.name not in study.makers and kind != "withheld":
-                detail = f"its record {name} is gone, or no longer about it"
-                findings.add(output.name, Problem(State.RECORD_MISSING, "record", detail))
+def _holds(study: StudyFolder, record: Record) -> bool:
+    """Return whether the file of a record holds what the history has of it."""
+    try:
+        return bool(read_json(study.path(record.name), study.folder) == record.statement)
+    except BadFileError:
+        return False
 
 
 def _file_problems(study: StudyFolder, name: str, sha256: str) -> list[Problem]:
@@ -186,6 +164,9 @@ def _check_others(study: StudyFolder, findings: Findings) -> None:
         sha256 = known.get(name) if name.startswith(_KEPT) else None
         if kind == "file" and sha256:
             findings.add(name, *_file_problems(study, name, sha256))
+        elif is_record(name):
+            detail = "is not in the history"
+            findings.add(name, Problem(State.RECORD_ALTERED, "history", detail))
         else:
             reason = "link" if "link" in kind else "foreign"
             detail = "no record names it" if kind == "file" else f"is {kind}"

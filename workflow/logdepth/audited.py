@@ -58,12 +58,6 @@ PROJECT = Project(
     name="logdepth",
     sources="workflow",
     expected=expected_definitions,
-    keys=(
-        *("experiment", "run", "depth", "heads", "width", "train_samples", "seed", "mode"),
-        *("k", "sequence", "step", "threshold", "growth", "layer", "head", "j", "query", "key"),
-        # As they were called in results that are published.
-        *("dropout", "hops", "jumps"),
-    ),
     # k and j are columns of today; in results that are published they have longer names.
     letters={"k": "hops", "j": "jumps", "L": "depth", "H": "heads", "m": "width"},
     withheld=("*.safetensors", "runs/*/attention-*.csv"),

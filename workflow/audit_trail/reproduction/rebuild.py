@@ -15,13 +15,13 @@ from typing import Any
 
 from audit_trail.differences import differences, same_outputs
 from audit_trail.errors import AuditError, BadFileError
-from audit_trail.files import copy, read_bytes, sha256_of
+from audit_trail.files import copy, sha256_of
 from audit_trail.numbers import compare_files
 from audit_trail.project import Project
-from audit_trail.records import BadRecordError, Record, read_record
+from audit_trail.records import Record
 from audit_trail.repository import Repository, git
 from audit_trail.reproduction.command import STUDY_FILE, Command, command_of, place_of
-from audit_trail.study import StudyFolder
+from audit_trail.study import StudyFolder, open_study
 
 # What says nothing about what ran.
 _ASIDE = ("commit", "host", "input", "lock")
@@ -31,13 +31,13 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 
 def make_plan(
     project: Project, study: StudyFolder, name: str, deep: bool
-) -> tuple[list[Command], list[str]]:
+) -> tuple[list[Command], int]:
     """Return what to run to make an output again.
 
     Returns:
-        Commands in an order in which they can run, the one asked for last; and the names of inputs
-        that are there with the recorded bytes, to be taken as they are, unless all is to be made
-        again (deep).
+        Commands in an order in which they can run, the one asked for last; and how many inputs
+        are there with the recorded bytes, to be taken as they are, unless all is to be made again
+        (deep).
 
     Raises:
         AuditError: a record is missing, altered, or one that cannot be followed.
@@ -68,13 +68,12 @@ def make_plan(
         order = list(TopologicalSorter(needs).static_order())
     except CycleError as error:
         raise AuditError(f"{study.folder}: records that need one another in a circle") from error
-    return [commands[name] for name in order], sorted(taken)
+    return [commands[name] for name in order], len(taken)
 
 
 def _refused(study: StudyFolder, record: Record) -> str | None:
     """Return why a job is not to be run again, if its record is not true or its code is lost."""
-    entry = study.history.latest.get(record.name)
-    if entry is None or entry.record_sha256 != record.sha256:
+    if study.history.breaks or study.compared(record.name, record.sha256)[0]:
         return "not what its job wrote, by the history; expected a study that verifies"
     if record.commit is None:
         return "made at no known commit, so that nobody has its code"
@@ -120,12 +119,11 @@ class Workshop:
                 seen = f"seen from its commit, from here or from {self.clone.folder}"
                 raise AuditError(f"{job.path}: {made}, {seen}")
 
-    def run(self, job: Command) -> dict[str, Any]:
+    def run(self, job: Command) -> list[str]:
         """Run a job that was prepared, after those that it needs.
 
         Returns:
-            As JSON: how many seconds it took, whether the outputs are identical, and the
-            differences between its record and the new one.
+            Lines: how long it took, whether its bytes are the same, and what else was different.
 
         Raises:
             AuditError: an input changed, the job fails, or was another than its record says.
@@ -155,39 +153,34 @@ class Workshop:
             lines = [line.strip(" │╭╮╰╯─") for line in done.stderr.splitlines()]
             reason = next((line for line in reversed(lines) if line), "no reason given")
             raise AuditError(f"{job.path}: the job failed: {reason}")
-        try:
-            content = read_bytes(place / job.record.name, place)
-            again = read_record(job.record.name, content)
-        except (BadFileError, BadRecordError) as error:
-            raise AuditError(f"{job.path}: run again, it left no record ({error})") from error
+        made = open_study(place)
+        again = made.record_for(job.record.name)
         then, now = _facts(job.record), _facts(again)
         if other := ", ".join(what for what in then if then[what] != now[what]):
             raise AuditError(f"{job.path}: run again, it had other {other} than its record says")
         for output in job.record.outputs:
             self._made[output.name, output.sha256] = place
-        found = differences(job.record, again, self.study, StudyFolder(place))
+        found = differences(job.record, again, self.study, made)
         # What is here besides, such as a package, changes nothing; inputs were compared.
-        told = [d.plain() for d in found if d.before and d.kind not in _ASIDE]
-        same = same_outputs(job.record, again)
-        return {"seconds": seconds, "identical": same, "differences": told}
+        told = [f"{d.kind} {d.text}" for d in found if d.before and d.kind not in _ASIDE]
+        same = "the same" if same_outputs(job.record, again) else "other"
+        return [f"{seconds:.1f} s; {same} bytes", *told]
 
-    def outcomes(self, job: Command) -> list[dict[str, str]]:
+    def outcomes(self, job: Command) -> list[tuple[str, str]]:
         """Compare every output of a job with the one that was made again.
 
-        Each has a name, a state ("identical" bytes, "close" numbers, or "different") and how large
-        the difference is as detail, empty for none.
+        Each has a state ("identical" bytes, "close" numbers, or "different") and a line about it.
         """
         made, found = self.result(job), []
         for output in job.record.outputs:
-            state, detail = "identical", ""
+            state, detail = "identical", "identical bytes"
             if sha256_of(made / output.name, made) != output.sha256:
                 close, detail = False, "other bytes; the recorded ones are not here to compare with"
                 if self.study.compared(output.name, output.sha256)[0] == "":
                     one, other = ((s / output.name, s) for s in (self.study.folder, made))
-                    rules = self.project.keys, self.project.tolerance
-                    close, detail = compare_files((one, other), *rules)
+                    close, detail = compare_files((one, other), self.project.tolerance)
                 state = "close" if close else "different"
-            found.append({"name": output.name, "state": state, "detail": detail})
+            found.append((state, f"{output.name}: {detail}"))
         return found
 
     def result(self, job: Command) -> Path:

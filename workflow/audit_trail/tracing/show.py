@@ -6,30 +6,26 @@ text of theirs is made printable before, and escaped on the page, which runs no 
 
 import base64
 import hashlib
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import PurePosixPath
+from typing import Any
 
 from jinja2 import Environment
 
 from audit_trail.errors import printable
-from audit_trail.tracing.lineage import RECORDED
+from audit_trail.plain import short
+from audit_trail.tracing.trace import RECORDED
 
 _WIDTH = 100
-_LONGEST = 60
 # Of jobs and of files: more of them stand in the JSON.
 _ON_TERMINAL, _ON_PAGE = 30, 1000
-_APART = 8
 _STYLE = """:root { color-scheme: light dark; }
 body { margin: 2rem auto; max-width: 70rem; font: 15px/1.5 system-ui, sans-serif; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-img { max-width: 100%; background: #fff; }
-b { color: #b07a00; } .as-recorded { color: #2b8a55; font-weight: 400; }
-.missing, .modified { color: #d0293f; }"""
+img { max-width: 100%; background: #fff; }"""
 _PAGE = Environment(autoescape=True).from_string("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -45,49 +41,22 @@ style-src 'sha256-{{ policy }}'; base-uri 'none'; form-action 'none'">
 the nearest first. Files are as found on {{ now }} UTC. <i>audit verify</i> checks the
 records themselves, <i>audit trace --json</i> has all that they say.</p>
 {% if picture %}<img alt="" src="data:image/png;base64,{{ picture }}">{% endif %}
-{% for block in blocks %}
-<pre{% if block.step %} id="step-{{ block.step }}"{% endif %}>
-{%- for line in block.lines %}{{ "" if loop.first else "\n   " }}{{ line.text }}
-{%- if line.state %} · <b class="{{ line.state | replace(' ', '-') }}">{{ line.state }}</b>
-{%- endif %}{% for step in line.steps %} · <a href="#step-{{ step }}">step {{ step }}</a>
-{%- endfor %}{% endfor %}</pre>
-{%- if block.details %}
-<details><summary>its record and command</summary><pre>{{ block.details }}</pre></details>
-{%- endif %}
-{%- endfor %}
+<pre>
+{{ text }}</pre>
 </body>
 </html>
 """)
 
-
-class _Line(NamedTuple):
-    """A line, with the state that it tells and the steps that it refers to."""
-
-    text: str
-    state: str = ""
-    steps: Sequence[int] = ()
+Json = Mapping[str, Any]
 
 
-class _Block(NamedTuple):
-    """Lines that stand together, the title first; details are for the page alone, folded."""
-
-    lines: Sequence[_Line]
-    step: int = 0  # the number of it, if it is one
-    details: str = ""
-
-
-def as_text(found: dict[str, Any]) -> str:
+def as_text(found: Json) -> str:
     """Return a trace as lines for a terminal."""
-    lines: list[str] = []
-    for block in _blocks(_printable(found), _ON_TERMINAL):
-        for number, (text, state, steps) in enumerate(block.lines):
-            named = [f"step {', '.join(map(str, steps))}"] if steps else []
-            line = " · ".join(filter(None, (text, state, *named)))
-            lines += [f"   {line}"] if number else ["", line]
-    return "\n".join(map(_wrapped, lines[1:])) + "\n"
+    lines = (line for part in _parts(_printable(found), _ON_TERMINAL) for line in ("", *part))
+    return "\n".join(map(_wrapped, [*lines][1:])) + "\n"
 
 
-def as_page(found: dict[str, Any], picture: bytes, now: datetime) -> str:
+def as_page(found: Json, picture: bytes, now: datetime) -> str:
     """Return a trace, as of now, as a page of HTML that needs neither network nor server.
 
     The picture is its figure as PNG, or empty.
@@ -98,136 +67,124 @@ def as_page(found: dict[str, Any], picture: bytes, now: datetime) -> str:
         file=printable(found["file"]),
         now=f"{now:%Y-%m-%d %H:%M}",
         picture=base64.b64encode(picture).decode(),
-        blocks=_blocks(_printable(found), _ON_PAGE),
+        text="\n\n".join("\n".join(part) for part in _parts(_printable(found), _ON_PAGE)),
     )
 
 
-def _blocks(found: dict[str, Any], most: int) -> Iterator[_Block]:
-    """Yield a trace, made printable, as blocks with no more than so many rows, jobs and files."""
-    files: dict[str, dict[str, Any]] = found["files"]
-    stages: dict[str, dict[str, dict[str, Any]]] = {}
-    steps: dict[str, int] = {}
-    made: dict[str, list[str]] = {}
-    for key, job in found["jobs"].items():
-        stages.setdefault(job["stage"], {})[key] = job
-        steps[key] = list(stages).index(job["stage"]) + 1
-    for key, file in files.items():
-        made.setdefault(file["job"], []).append(key)
+def _parts(found: Json, most: int) -> Iterator[list[str]]:
+    """Yield a trace, made printable, as lines that stand together, the title first.
+
+    No part has more than so many rows, files or jobs.
+    """
+
+    def part(title: str, *listed: Sequence[str]) -> list[str]:
+        return [title, *(f"   {line}" for lines in listed for line in _first(lines, most))]
+
+    jobs, files = found["jobs"], found["files"]
     if rows := found["rows"]:
         asked = ", ".join(f"{name}={value}" for name, value in rows["conditions"].items())
         title = f"{found['file']}: {len(rows['chosen'])} of {rows['total']} rows have {asked}"
-        lines = _first([_Line(_facts(row)) for row in rows["chosen"]], most)
-        note = [_Line(f"({rows['note']})")] if rows["note"] else []
-        yield _Block([_Line(title), *lines, *note])
-    yield _Block([*_top(found)])
-    for number, (stage, jobs) in enumerate(stages.items(), 1):
-        lines = [*_groups("made", [key for job in jobs for key in made.get(job, [])], files, {})]
-        keys = [key for job in jobs.values() for key in job["inputs"]]
-        lines += _groups("from", keys, files, steps)
-        step = _step(f"{number}. {stage}", [*jobs.values()], lines, most, files)
-        yield _Block(step, number, _details(*jobs.values()) if len(jobs) == 1 else "")
-    for key, facts in {**found["environments"], **found["machines"]}.items():
-        kept = [files[name] for name in facts.pop("files", [])]
-        lines = [_Line(f"{file['role']} {file['sha256'][:12]}", file["state"]) for file in kept]
-        yield _Block([_Line(f"{key}: {_facts(facts)}"), *lines])
-    other = [_Line(file["name"], file["state"]) for file in files.values()]
-    if other := [line for line in other if line.state != RECORDED]:
-        yield _Block([_Line("not as recorded"), *_first(other, most)])
+        note = [f"({rows['note']})"] if rows["note"] else []
+        yield part(title, [_said(row) for row in rows["chosen"]], note)
+    yield part(*_top(found))
+    stages: dict[str, dict[str, Json]] = {}
+    for key, job in jobs.items():
+        stages.setdefault(job["stage"], {})[key] = job
+    steps = {key: n for n, of in enumerate(stages.values(), 1) for key in of}
+    facts = {key: _facts(job, files) for key, job in jobs.items()}
+    everywhere = _common(facts.values()) if len(stages) > 1 else {}
+    for number, (stage, of) in enumerate(stages.items(), 1):
+        made = [file for file in files.values() if file["job"] in of]
+        read = dict.fromkeys(name for job in of.values() for name in job["inputs"])
+        lines = _groups("made", made, {}) + _groups("from", [files[name] for name in read], steps)
+        common = _common(facts[key] for key in of)
+        if shared := _said(_without(common, everywhere)):
+            lines.append(f"with {shared}")
+        each = [_job(job, _without(facts[key], common)) for key, job in of.items()]
+        alone = len(each) == 1
+        title = f" {each[0]}" if alone else f": {len(each)} jobs"
+        yield part(f"{number}. {stage}{title}", lines, [] if alone else each)
+    if everywhere:
+        yield part("in all of these jobs", [_said(everywhere)])
+    other = [f"{f['name']} · {f['state']}" for f in files.values() if f["state"] != RECORDED]
+    if other:
+        yield part("not as recorded", other)
 
 
-def _top(found: dict[str, Any]) -> Iterator[_Line]:
-    """Yield what is said of the traced file itself."""
+def _top(found: Json) -> tuple[str, list[str]]:
+    """Return what is said of the traced file itself, the title first."""
     top, by = found["files"].get(found["root"]), found["found"]
-    yield _Line(found["file"], top["state"] if top and not by else "")
-    if by:
-        yield _Line(f"found by {by['by']} · recorded as {by['recorded as']}", by["bytes"])
+    lines = [f"found by {by['by']} · recorded as {by['recorded as']} · {by['bytes']}"] if by else []
     if top:
         there = f", found {top['found']}" if top["found"] else ""
-        yield _Line(f"sha256 {top['sha256']}{there}")
+        lines.append(f"sha256 {top['sha256']}{there}")
     counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
-    yield _Line(f"the study {found['study']}; files it comes from, as found now: {counts}")
+    lines.append(f"the study {found['study']}; files it comes from, as found now: {counts}")
+    state = f" · {top['state']}" if top and not by else ""
+    return f"{found['file']}{state}", lines
 
 
-def _step(
-    title: str,
-    jobs: Sequence[dict[str, Any]],
-    lines: list[_Line],
-    most: int,
-    files: Mapping[str, Any],
-) -> list[_Line]:
-    """Return the jobs of a stage: what they have in common, and a line for what each has alone."""
-    facts = []
-    for job in jobs:
-        seeds = {f"{name}.seed": seed for name, seed in job["seeds"].items()}
-        code = f"commit {job['commit'][:12]}" if job["commit"] else "no commit"
-        changes = "with uncommitted changes" if job["uncommitted"] else ""
-        source = [f"source {files[key]['sha256'][:12]}" for key in job["source"]]
-        source += [files[key]["state"] for key in job["source"] if files[key]["state"] != RECORDED]
-        where = (code, changes, *source, job["environment"], job["machine"])
-        within = {"ran in": ", ".join(filter(None, where))}
-        facts.append({**seeds, **job["parameters"], **job["conditions"], **within})
-    names = dict.fromkeys(name for values in facts for name in values)
-    alike = [n for n in names if all(values.get(n) == facts[0].get(n) for values in facts)]
-    if shared := _facts({n: facts[0].get(n) for n in alike if n != "ran in"}):
-        lines.append(_Line(f"with {shared}"))
-    if "ran in" in alike:
-        lines.append(_Line(f"in {facts[0]['ran in']}"))
-    each = []
-    for job, values in zip(jobs, facts, strict=True):
-        took = "?" if job["seconds"] is None else f"{job['seconds']:.1f} s"
-        ran = f"{str(job['started'])[:16].replace('T', ' ')} UTC, {took}"
-        own = _facts({name: v for name, v in values.items() if name not in alike})
-        state = "" if job["state"] == RECORDED else f"its record is {job['state']}"
-        each.append(_Line(" · ".join(filter(None, (Path(job["record"]).stem, ran, own))), state))
-    if len(jobs) > 1:
-        return [_Line(f"{title}: {len(jobs)} jobs"), *lines, *_first(each, most)]
-    return [_Line(f"{title} {each[0].text}", each[0].state), *lines]
+def _facts(job: Json, files: Json) -> dict[str, str]:
+    """Return what a job's record says, by a name that says its kind where it must."""
+    found: dict[str, str] = {}
+    for kind, values in job["facts"].items():
+        prefix = "" if kind in ("configuration", "machine", "host", "commit") else f"{kind} "
+        found |= {f"{prefix}{name.removeprefix('run.')}": short(v) for name, v in values.items()}
+    for key in job["kept"]:
+        file = files[key]
+        state = "" if file["state"] == RECORDED else f", {file['state']}"
+        found[file["role"]] = f"{short(file['sha256'])}{state}"
+    return found
 
 
-def _details(job: Mapping[str, Any]) -> str:
-    said = [f"record {job['record']}, line {job['line'] or 'none'} of the history"]
-    said += [f"run {job['invocation']}", f"definition {job['definition'] or 'none: by hand'}"]
-    return "\n".join([*said, " ".join(job["command"])[:4000]])
+def _common(facts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    first, *others = facts
+    return {n: v for n, v in first.items() if all(other.get(n) == v for other in others)}
 
 
-def _groups(
-    word: str, keys: Iterable[str], files: Mapping[str, Any], steps: Mapping[str, int]
-) -> Iterator[_Line]:
-    """Yield files, those of the same name in the folders of runs as one: runs/*/model.json."""
-    parts = {key: Path(files[key]["name"]).parts for key in dict.fromkeys(keys)}
-    beside = Counter(folders[:-1] for folders in parts.values())
-    patterns: dict[str, list[dict[str, Any]]] = {}
-    for key, (*folders, name) in parts.items():
-        if len(folders) > 1:
-            folders = [folders[0], *("*" for _ in folders[1:])]
-        elif beside[tuple(folders)] > _APART:
-            name = f"*{Path(name).suffix}"
-        patterns.setdefault("/".join((*folders, name)), []).append(files[key])
+def _without(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if name not in others}
+
+
+def _job(job: Json, own: Mapping[str, str]) -> str:
+    """Return what is said of one job of a stage, with the facts that are its own."""
+    took = "?" if job["seconds"] is None else f"{job['seconds']:.1f} s"
+    ran = f"{str(job['started'])[:16].replace('T', ' ')} UTC, {took}"
+    line = f"line {job['line']} of the history"
+    state = "" if job["state"] == RECORDED else f"its record is {job['state']}"
+    name = PurePosixPath(job["record"]).stem
+    return " · ".join(filter(None, (name, ran, line, _said(own), state)))
+
+
+def _groups(word: str, files: Iterable[Json], steps: Mapping[str, int]) -> list[str]:
+    """Return files, those of the same name in the folders of runs as one: runs/*/model.json."""
+    patterns: dict[str, list[Json]] = {}
+    for file in files:
+        *folders, name = file["name"].split("/")
+        pattern = "/".join([*folders[:1], *("*" for _ in folders[1:]), name])
+        patterns.setdefault(pattern, []).append(file)
+    lines = []
     for pattern, group in patterns.items():
         states = Counter(file["state"] for file in group)
         text, state = pattern, ", ".join(f"{count} {state}" for state, count in states.items())
         if len(group) == 1:
-            text, state = f"{group[0]['name']} {group[0]['sha256'][:12]}", group[0]["state"]
+            text, state = f"{group[0]['name']} {short(group[0]['sha256'])}", group[0]["state"]
         outside = ", not of the study" if group[0]["role"] == "external" else ""
         numbers = sorted({steps[file["job"]] for file in group if file["job"] in steps})
-        yield _Line(f"{word} {text}{outside}", state, numbers)
+        step = f" · step {', '.join(map(str, numbers))}" if numbers else ""
+        lines.append(f"{word} {text}{outside} · {state}{step}")
+    return lines
 
 
-def _first(lines: list[_Line], most: int) -> list[_Line]:
+def _first(lines: Sequence[str], most: int) -> list[str]:
     more = len(lines) - most
-    return lines[:most] + ([_Line(f"and {more} more (--json has all)")] if more > 0 else [])
+    return [*lines[:most], *([f"and {more} more (--json has all)"] if more > 0 else [])]
 
 
-def _facts(values: Mapping[str, Any]) -> str:
-    """Return named values as one line; those that say nothing are left out, long ones counted."""
-    words = []
-    for name, value in values.items():
-        if value not in (None, [], {}, ""):
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            if len(text) > _LONGEST and isinstance(value, list | dict):
-                text = f"{len(value)} entries"
-            words.append(f"{name.removeprefix('run.')} {text}")
-    return " · ".join(words)
+def _said(values: Mapping[str, str]) -> str:
+    """Return named values as one line; those that say nothing are left out."""
+    said = {name: value for name, value in values.items() if value not in ("", "null", "[]", "{}")}
+    return " · ".join(f"{name} {value}" for name, value in said.items())
 
 
 def _printable(value: Any) -> Any:

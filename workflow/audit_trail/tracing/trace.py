@@ -1,26 +1,31 @@
 """Tracing a file, or chosen rows of a table, back to all that it comes from."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import read_bytes, sha256_of
 from audit_trail.integrity import Mark, inputs_hash, read_mark
+from audit_trail.plain import facts
 from audit_trail.project import Narrowed, Project
-from audit_trail.records import Record
+from audit_trail.records import Record, Resource
 from audit_trail.study import StudyFolder, look_through, open_study, study_of
-from audit_trail.tracing.lineage import RECORDED, Lineage
 from audit_trail.tracing.rows import choose
 
 _FIGURES = (".pdf", ".png")
 _LARGEST = 256 << 20
 # A larger picture is left out, for a page is to stay below a megabyte.
 _PICTURE = 400_000
-_OTHER = "modified: not the recorded ones, or drawn by other versions of libraries"
+# States of a file as it is found now, from the best to the worst.
+RECORDED, MODIFIED = "as recorded", "modified"
+STATES = (RECORDED, "elsewhere", "withheld", "other version", "no record", "missing", MODIFIED)
+_OTHER = f"{MODIFIED}: not the recorded ones, or drawn by other versions of libraries"
 
+Json = dict[str, Any]
 # A study, the name of an output in it, and its recorded sha256.
 Recorded = tuple[StudyFolder, str, str]
 
@@ -40,7 +45,7 @@ class Tracer:
         self._checkout = checkout
         self._open: Callable[[Path], StudyFolder] = cache(open_study)
 
-    def trace(self, path: Path, row: str | None = None) -> dict[str, Any]:
+    def trace(self, path: Path, row: str | None = None) -> Json:
         """Return where a file comes from, as plain JSON, the same for the same files.
 
         Args:
@@ -49,8 +54,20 @@ class Tracer:
 
         Returns:
             "file" as given, folder of its "study", for a file from elsewhere how its record was
-            "found", the chosen "rows" (see ``choose``; "note" says what they rest on besides),
-            and what ``Lineage`` has.
+            "found", the chosen "rows" (see ``choose``; "note" says what they rest on besides), and
+            what the file comes from: "root" is the key of it in one of these:
+
+            "files": each has ``name`` (path from the folder of the study; of a file from elsewhere
+            as it was typed), ``sha256`` as recorded, ``role`` ("output", "external", "source",
+            "packages", "study", or "lock" with the file that it is a copy of), ``state`` (one of
+            STATES), ``found`` (sha256 of what is there now, where it is another) and ``job`` (key
+            of the one that made it; empty where none is known). How many are in each state is
+            "states".
+
+            "jobs": each has ``record``, ``line`` of the history that holds it, ``state`` of its
+            file, ``stage``, ``started``, ``seconds``, ``command``, ``definition``, ``invocation``,
+            ``facts`` by kind and name (see ``facts``; what is "unknown" is among them), and keys of
+            the files of its ``kept`` and its ``inputs``.
 
         Raises:
             AuditError: no such file, no record of it, or no such row.
@@ -66,7 +83,7 @@ class Tracer:
             study = None
         name = study.name_of(path) if study else ""
         sha256, rows, narrowed = "", None, Narrowed(lambda _record, _name: True)
-        found: dict[str, Any] = {}
+        found: Json = {}
         # Somebody may have put a figure into a study; its mark still says where it is from.
         known = study and (name in study.records or name in study.makers)
         if study is None or (not known and there and path.suffix in _FIGURES):
@@ -88,11 +105,10 @@ class Tracer:
             if self._project.narrow is not None:
                 narrowed = self._project.narrow(study, record, rows["chosen"])
             rows["note"] = narrowed.note
-        lineage = Lineage(study, self._checkout, narrowed.keeps).of(name, sha256)
         about = {"file": str(path), "study": str(study.folder), "found": found, "rows": rows}
-        return about | lineage
+        return about | _Lineage(study, self._checkout, narrowed.keeps).of(name, sha256)
 
-    def picture(self, found: dict[str, Any]) -> bytes:
+    def picture(self, found: Json) -> bytes:
         """Return the figure of a trace as PNG, if it is one of the study's and as recorded."""
         study = self._open(Path(found["study"]))
         name = str(Path(found["root"]).with_suffix(".png"))
@@ -102,7 +118,7 @@ class Tracer:
                 return read_bytes(study.path(name), study.folder, _PICTURE)
         return b""
 
-    def _elsewhere(self, path: Path) -> tuple[Recorded, dict[str, Any]]:
+    def _elsewhere(self, path: Path) -> tuple[Recorded, Json]:
         """Return what a file that lies in no study was recorded as, and how that was found.
 
         The newest records of all studies come before what their histories hold, and a record of
@@ -141,7 +157,114 @@ class Tracer:
             missing = f"{missing}, and there is no mark in its metadata"
             expected = f"{expected}, not a converted copy"
         where = f"{path}: no study below {self._folder} has {missing}"
-        raise AuditError(f"{where}; expected {expected}, or --in with the folder of its study")
+        raise AuditError(f"{where}; expected {expected}, and its study there")
+
+
+class _Lineage:
+    """Collects what an output comes from, the nearest first, within its study.
+
+    Args:
+        study: the output's own.
+        checkout: folder that files from elsewhere may lie in; None looks at none.
+        keeps: whether an input of a job counts, by its name.
+    """
+
+    def __init__(
+        self, study: StudyFolder, checkout: Path | None, keeps: Callable[[Record, str], bool]
+    ) -> None:
+        self._study, self._checkout, self._keeps = study, checkout, keeps
+        self._files: dict[str, Json] = {}
+        self._jobs: dict[str, Json] = {}
+        self._reached: list[tuple[Json, Record]] = []
+
+    def of(self, name: str, sha256: str) -> Json:
+        """Return the lineage of a record, or of a version of a file; the newest has no sha256."""
+        record = self._study.records.get(name)
+        root = self._file(name, sha256) if record is None else self._job(record)
+        # A record may claim to be its own ancestor; every job is filled once. The list grows.
+        for job, record in self._reached:
+            inputs = [r for r in record.inputs if self._keeps(record, r.name)]
+            job["inputs"] = [self._file(resource.name, resource.sha256) for resource in inputs]
+            job["inputs"] += [self._external(resource) for resource in record.external]
+        found = Counter(file["state"] for file in self._files.values())
+        states = {state: found[state] for state in STATES if state in found}
+        return {"states": states, "root": root, "files": self._files, "jobs": self._jobs}
+
+    def _file(self, name: str, sha256: str) -> str:
+        current = self._study.made.get(name)
+        sha256 = sha256 or current or ""
+        newest = current is not None and sha256 == current
+        key = name if newest else f"{name}@{sha256[:12]}"
+        if key not in self._files:
+            file = self._kept(Resource(name, sha256, "output"), key)
+            if newest:
+                file["job"] = self._job(self._study.makers[name])
+            else:
+                file["state"] = "no record" if current is None else "other version"
+                if (name, sha256) in self._earlier:
+                    file["job"] = self._job(*self._earlier[name, sha256])
+        return key
+
+    def _external(self, resource: Resource) -> str:
+        key = f"external:{resource.name}@{resource.sha256[:12]}"
+        state, found = "elsewhere", ""
+        # A name from elsewhere may lead anywhere.
+        if key not in self._files and self._checkout is not None:
+            with suppress(BadFileError):
+                found = sha256_of(self._checkout / resource.name, self._checkout)
+                state = RECORDED if found == resource.sha256 else MODIFIED
+        self._add(key, resource, state, found)
+        return key
+
+    def _kept(self, resource: Resource, key: str) -> Json:
+        """Add a file of the study."""
+        state = self._state(resource.name, resource.sha256)
+        return self._add(key, resource, state, self._study.hashed.get(resource.name, ""))
+
+    def _state(self, name: str, sha256: str) -> str:
+        kind, _ = self._study.compared(name, sha256)
+        return {"": RECORDED, "withheld": "withheld", "missing": "missing"}.get(kind, MODIFIED)
+
+    def _add(self, key: str, resource: Resource, state: str, found: str) -> Json:
+        of = resource.annotations.get("file", "") if resource.role == "lock" else ""
+        file = {"name": resource.name, "sha256": resource.sha256, "state": state, "job": ""}
+        file |= {"role": f"{resource.role} {of}".strip()}
+        file |= {"found": "" if found == resource.sha256 else found}
+        return self._files.setdefault(key, file)
+
+    def _job(self, record: Record, line: int = 0) -> str:
+        """Add the newest record of a name, or that in a line of the history."""
+        key = f"{record.name} (line {line} of the history)" if line else record.name
+        if key in self._jobs:
+            return key
+        said: Json = {kind: of for kind, of in facts(record).items() if of and kind != "input"}
+        if record.unknown:
+            said["unknown"] = record.unknown
+        for resource in record.kept:
+            self._kept(resource, resource.name)
+        invocation = record.statement["predicate"]["runDetails"]["metadata"].get("invocationId")
+        self._jobs[key] = {
+            "record": record.name,
+            "line": line or self._study.history.latest[record.name].number,
+            "state": RECORDED if line else self._state(record.name, record.sha256),
+            **{k: getattr(record, k) for k in ("stage", "started", "seconds", "definition")},
+            "command": list(record.command),
+            "invocation": str(invocation or ""),
+            "facts": said,
+            "kept": [resource.name for resource in record.kept],
+            "inputs": [],
+        }
+        self._reached.append((self._jobs[key], record))
+        return key
+
+    @cached_property
+    def _earlier(self) -> dict[tuple[str, str], tuple[Record, int]]:
+        """The newest record in the history that has made each version of each file."""
+        return {
+            (output.name, output.sha256): (record, entry.number)
+            for entry, record in self._study.history.parsed()
+            for output in record.outputs
+        }
 
 
 def _mark(record: Record) -> Mark:
