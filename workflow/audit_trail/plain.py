@@ -1,5 +1,7 @@
 """What records say as flat pairs of name and value."""
 
+import json
+from contextlib import suppress
 from typing import Any
 
 from audit_trail.files import canonical_json
@@ -51,8 +53,15 @@ def facts(record: Record) -> dict[str, dict[str, Plain]]:
 
 
 def short(value: Plain) -> str:
-    """Return a value for people: twelve digits of a hash, and no text of more than 48 letters."""
+    """Return a value for people: twelve digits of a hash, no text of more than 48 letters.
+
+    Of a longer list, how many entries it has.
+    """
     text = str(value)
     if len(text) in (40, 64) and set(text) <= set("0123456789abcdef"):
         return text[:12]
+    if len(text) > 48 and text.startswith("["):
+        # A text of somebody else's may only look like one.
+        with suppress(ValueError, RecursionError):
+            return f"{len(json.loads(text))} entries"
     return text if len(text) <= 48 else f"{text[:47]}…"
