@@ -12,9 +12,7 @@ is of real processes.
 """
 
 import argparse
-import builtins
 import importlib
-import io
 import itertools
 import json
 import os
@@ -24,7 +22,6 @@ import resource
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -41,137 +38,24 @@ from typing import Any
 
 import psutil
 
+from blows import SIGNALS, STAGES, VICTIMS, Blow, Case, watch
+from chaos_set_up import SetUp
 from checkout import TINY, Checkout, make_checkout
 from command_line import forked, jobs_here, logdepth_program, snakemake_program, take_source
-from logdepth.files import sha256_of
 
 # Trainings that last as long as other jobs.
 STUDY = TINY.replace("steps: 400", "steps: 100")
-# What is drawn, with its weight.
-SIGNALS = {"SIGKILL": 4, "SIGTERM": 2, "SIGINT": 2, "SIGHUP": 2, "SIGSTOP": 1}
-VICTIMS = {"itself": 2, "snakemake": 1, "all": 2}
 # From so many signals on, a case gets no more.
 MOST = 16
 REAL = 1 / 30
 # A process that has to wait for processors is alive; one that rests for so long hangs.
 HANGS = 300.0
 ROOT = Path(__file__).resolve().parent.parent
-# What each stage is reported as, and how far its process gets on this study: changes of files, and
-# CPU seconds. Only what is drawn depends on it. Snakemake: with all to do, and with nothing.
-STAGES = {
-    "train": ("training", 180, 0.8),
-    "data": ("evaluation", 40, 0.3),
-    "evaluate": ("evaluation", 36, 0.3),
-    "tabulate": ("tables", 46, 0.4),
-    "curves": ("tables", 42, 0.4),
-    "describe": ("tables", 120, 0.4),
-    "fit": ("tables", 46, 0.5),
-    "figure": ("figures", 62, 1.0),
-    "traces": ("pages of figures", 20, 0.1),
-    "snakemake": ("Snakemake", 1100, 1.0),
-    "idle": ("Snakemake", 120, 0.2),
-    "set-up": ("set-up", 95, 0.0),
-}
 SECOND = "another Snakemake is at work here"
 # In the environment of a command: its number, and what blows it gets.
 _VARIABLE = "CHAOS"
 # The job that has no record.
 PAGES = "traces/figures"
-
-
-@dataclass(frozen=True)
-class Blow:
-    """A signal, and when whom it hits.
-
-    Attributes:
-        role: the process whose progress it follows: snakemake, or the record of a job.
-        place: after so many changes of files by it, or
-        seconds: after so many CPU seconds of it; 0 where a place is given.
-        signum: name of the signal.
-        victim: itself, snakemake, or all processes of the command.
-        real: whether the command's processes are real ones.
-    """
-
-    role: str
-    place: int
-    seconds: float
-    signum: str
-    victim: str
-    real: bool = False
-
-    def strike(self, itself: int, group: int) -> None:
-        with suppress(ProcessLookupError):
-            if self.victim == "all":
-                os.killpg(group, signal.Signals[self.signum])
-            else:
-                process = itself if self.victim == "itself" else group
-                os.kill(process, signal.Signals[self.signum])
-
-
-def watch(role: str, tell: int, plan: str) -> None:
-    """Count what this process does to files, and strike at the planned places."""
-    number, blows = json.loads(plan)
-    planned = {blow["place"]: Blow(**blow) for blow in blows if blow["role"] == role}
-    done = 0
-
-    def say(place: str) -> None:
-        said = {"command": number, "role": role, "pid": os.getpid(), "place": place, "done": done}
-        os.write(tell, json.dumps(said).encode() + b"\n")
-
-    def change(place: str) -> None:
-        nonlocal done
-        done += 1
-        if blow := planned.get(done):
-            say(place)
-            blow.strike(os.getpid(), os.getpgrp())
-
-    def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        place = _EVENTS.get(event)
-        if place and (event != "open" or arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
-            change(place)
-
-    class Halved(io.FileIO):
-        """A file in the middle of each write of which is a place."""
-
-        def write(self, data: Any) -> int:
-            content = memoryview(data).cast("B")
-            half = len(content) // 2
-            written = super().write(content[:half]) or 0
-            change("in a write")
-            return written + (super().write(content[half:]) or 0)
-
-    plain, sync = builtins.open, os.fsync
-
-    def opened(file, mode="r", buffering=-1, *text, closefd=True, opener=None, **named):
-        if not set(mode) & set("wxa+") or not buffering:
-            return plain(file, mode, buffering, *text, closefd=closefd, opener=opener, **named)
-        raw = Halved(file, mode.replace("b", "").replace("t", ""), closefd, opener)
-        binary = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
-        if "b" in mode:
-            return binary
-        return io.TextIOWrapper(binary, *text, line_buffering=buffering == 1, **named)
-
-    def synced(descriptor: Any) -> None:
-        sync(descriptor)
-        change("after a sync")
-
-    sys.addaudithook(hear)
-    builtins.open = io.open = opened
-    os.fsync = synced
-    say("")
-
-
-_EVENTS = {
-    "open": "before a file is opened",
-    "os.rename": "before a file is renamed",
-    "os.remove": "before a file is removed",
-    "os.mkdir": "before a folder is made",
-    "os.rmdir": "before a folder is removed",
-    "os.chmod": "before a mode is set",
-    "fcntl.flock": "before a lock",
-    "subprocess.Popen": "before a process is started",
-    "os.posix_spawn": "before a process is started",
-}
 
 
 @dataclass
@@ -364,7 +248,7 @@ class Lane:
                 break
         return blows
 
-    def try_case(self, seed: int, index: int, pristine: Path) -> "Case":
+    def try_case(self, seed: int, index: int, pristine: Path) -> Case:
         """Disturb the study until a command ends well by itself, and look at what is there."""
         draw = random.Random(f"{seed}/{index}")
         self.restore(pristine)
@@ -380,9 +264,7 @@ class Lane:
         case.faults += given.faults
         if given.code:
             case.faults.append(f"the command ended with {given.code}: {given.said[-3000:]}")
-        found = self.study.hashes()
-        names = sorted(found.keys() | expected.keys())
-        case.differing = [name for name in names if found.get(name) != expected.get(name)]
+        case.compare(self.study.hashes(), expected)
         case.faults += self._litter() + self._verified()
         return case
 
@@ -399,33 +281,6 @@ class Lane:
             _, status = os.waitpid(child, 0)
             output.seek(0)
             return [output.read()] if status else []
-
-
-@dataclass
-class Case:
-    """A case that was tried.
-
-    Attributes:
-        index: its number.
-        kind: "set-up ", or empty.
-        blows: each with the place where it struck.
-        differing: outputs that have other bytes than undisturbed, or are missing.
-        faults: whatever else would need a hand.
-    """
-
-    index: int
-    kind: str = ""
-    blows: list[tuple[Blow, str]] = field(default_factory=list)
-    differing: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def show(self, before: int) -> None:
-        """Print that it was tried, after so many signals, and what is wrong, if anything is."""
-        print(f"{self.kind}case {self.index}: signals {before} to {before + len(self.blows)}")
-        if self.differing or self.faults:
-            differing = [f"differs: {name}" for name in self.differing]
-            print(*self.blows, *differing, *self.faults, sep="\n")
-        sys.stdout.flush()
 
 
 def _seconds(*processes: int) -> float:
@@ -455,129 +310,13 @@ def _real_job(process: int, role: str) -> dict[str, int]:
     return {}
 
 
-# Each command of each script of set-up is a place.
-_COUNTED = """\
-set -T
-trap 'echo >>"$CHAOS_DONE"; mapfile -t CHAOS_LINES <"$CHAOS_DONE"
-if [ ${#CHAOS_LINES[@]} = "$CHAOS_PLACE" ]; then
-    echo >>"$CHAOS_DONE"; kill -"$CHAOS_SIGNAL" $([ "$CHAOS_VICTIM" = all ] && echo 0 || echo $$)
-fi' DEBUG
-"""
-# A Python that installs copies of the locks, and may be stopped when that is half done.
-_INSTALLER = """\
-#!/bin/bash
-case "$*" in
--c*print*) echo 3.11 ;;
-"-m venv"*)
-    mkdir -p .venv/bin .venv/lib/python3.11/site-packages
-    touch .venv/half
-    cp "$0" .venv/bin/python
-    rm .venv/half
-    ;;
-"-m pip"*--editable*) pwd >.venv/lib/python3.11/site-packages/__editable__.logdepth-0.1.0.pth ;;
-"-m pip"*)
-    touch .venv/half
-    for word; do case $word in *.txt) cp "$word" .venv/lib/ ;; esac; done
-    rm .venv/half
-    ;;
-esac
-"""
-
-
-class SetUp:
-    """A clone in which ``make setup`` is disturbed; nothing is really installed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.counted, self.done = folder, folder / "counted", folder / "done"
-        folder.mkdir()
-        for name in ("envs", "config"):
-            shutil.copytree(ROOT / name, folder / name)
-        for name in ("Makefile", "pyproject.toml"):
-            shutil.copy(ROOT / name, folder)
-        (python := folder / "python").write_text(_INSTALLER)
-        python.chmod(0o755)
-        self.counted.write_text(_COUNTED)
-        assert not self.give("", 0, "").wait()
-        self.expected = self.installed()
-
-    def installed(self) -> dict[str, str]:
-        """Return the sha256 of each file of the environment."""
-        files = [path for path in (self.folder / ".venv").rglob("*") if path.is_file()]
-        return {str(path.relative_to(self.folder)): sha256_of(path) for path in files}
-
-    def struck(self) -> int:
-        return self.done.read_text().count("\n")
-
-    def give(self, signum: str, place: int, victim: str, *words: str) -> subprocess.Popen[bytes]:
-        """Start ``make setup``."""
-        self.done.write_text("")
-        variables = {"PLACE": place, "SIGNAL": signum, "VICTIM": victim, "DONE": self.done}
-        environment = os.environ | {f"CHAOS_{name}": str(v) for name, v in variables.items()}
-        return subprocess.Popen(
-            ["make", "setup", f"PYTHON={self.folder / 'python'}", "TORCH=cpu", *words],
-            cwd=self.folder,
-            env=environment | {"BASH_ENV": str(self.counted)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
-
-    def try_case(self, seed: int, index: int) -> "Case":
-        """Disturb a new environment, or one that gets new locks, until it is whole."""
-        draw = random.Random(f"{seed}/set-up/{index}")
-        case = Case(index, "set-up ")
-        if draw.random() < 0.5:
-            shutil.rmtree(self.folder / ".venv")
-        else:
-            os.utime(self.folder / "envs/cpu.txt")
-        for _ in range(draw.randint(1, 4)):
-            (signum,) = draw.choices(list(SIGNALS), list(SIGNALS.values()))
-            place, victim = draw.randint(1, STAGES["set-up"][1]), draw.choice(["itself", "all"])
-            process = self.give(signum, place, victim)
-            while process.poll() is None and not self._is_stopped(process):
-                time.sleep(0.01)
-            if process.returncode is None:
-                case.faults += self._second(process)
-            if self.struck() > place:
-                blow = Blow("set-up", place, 0.0, signum, victim)
-                case.blows.append((blow, "between two commands"))
-        if code := self.give("", 0, "").wait():
-            case.faults.append(f"make setup ended with {code}")
-        found = self.installed()
-        names = sorted(found.keys() | self.expected.keys())
-        case.differing = [name for name in names if found.get(name) != self.expected.get(name)]
-        if self.give("", 0, "", "--question").wait():
-            case.faults.append("make setup is not done")
-        return case
-
-    def _second(self, first: subprocess.Popen[bytes]) -> list[str]:
-        """Give the command a second time while the first is stopped: it waits, or is through."""
-        done = self.done.read_text()
-        second = self.give("", 0, "")
-        self.done.write_text(done)
-        while second.poll() is None and not any(
-            child.name() == "flock" for child in psutil.Process(second.pid).children(recursive=True)
-        ):
-            time.sleep(0.01)
-        os.killpg(first.pid, signal.SIGCONT)
-        codes = [process.wait() for process in (first, second)]
-        return [f"of two make setup one failed: {codes}"] if any(codes) else []
-
-    @staticmethod
-    def _is_stopped(process: subprocess.Popen[bytes]) -> bool:
-        with suppress(psutil.Error):
-            whole = psutil.Process(process.pid)
-            return any(p.status() == "stopped" for p in [whole, *whole.children(recursive=True)])
-        return False
-
-
 def campaign(
     kills: int, seed: int, lanes: int, only: int | None = None, study: Checkout | None = None
 ) -> bool:
     """Try cases until there were so many signals; print what came of it, and return whether well.
 
     Args:
-        kills: how many signals; a twenty-fifth of them to set-up.
+        kills: how many signals; a quarter of them to set-up, but 40 at most.
         seed: that of all cases.
         lanes: how many cases run at once.
         only: the one case to try, and none of set-up.
@@ -597,7 +336,7 @@ def campaign(
 
     if only is None:
         set_up = SetUp(folder / "set-up")
-        while struck() < kills / 25:
+        while struck() < min(kills // 4, 40):
             add(set_up.try_case(seed, len(cases)))
     print(f"{struck()} signals to set-up, {_used():.0f} CPU seconds", flush=True)
     if study is None:

@@ -184,6 +184,16 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path):
     assert f"skipped checkpoint {bad}: damaged" in done.stderr
 
 
+def test_what_was_killed_while_it_wrote_leaves_nothing_beside_a_finished_training(tmp_path):
+    files = "checkpoints/step-000000010.pt", "checkpoints/.step-000000010.pt.x7.part", ".m.y8.part"
+    for path in (left := [tmp_path / name for name in files]):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    done = logdepth_here("train", "--run", json.dumps(RUN), "--output", tmp_path, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in (*left, tmp_path / "checkpoints") if path.exists()]
+
+
 def data(output, *ks, stream="evaluation"):
     return logdepth_here(
         *("data", "--task", json.dumps(RUN["task"]), "--sequences", 8, "--seed", 0),

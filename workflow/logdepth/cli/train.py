@@ -54,6 +54,9 @@ def train(
     files = [output / f for f in ("model.safetensors", "run.json", "steps.csv", "by_k.csv")]
     for folder in (output, store.folder):
         remove_leftovers(folder)
+    # A checkpoint that had not got its whole name is none, and would stay for ever.
+    for nameless in store.folder.glob(f"step-{9 * '[0-9]'}.pt"):
+        nameless.unlink()
     asks_for_halves = spec.training.is_trained and spec.training.precision == "bfloat16"
     if where.type == "cpu" and asks_for_halves and (line := bfloat16_warning()):
         print(f"logdepth train: {line}", file=sys.stderr)
