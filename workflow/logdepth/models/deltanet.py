@@ -42,7 +42,7 @@ class Deltanet(Mixing):
 
         width, heads, taps = self.width, self.heads, self.convolution
 
-        class Layer(nn.Module):
+        class GatedDelta(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.input = nn.Linear(width, 4 * width + 2 * heads, bias=False)
@@ -71,7 +71,7 @@ class Deltanet(Mixing):
                 out: torch.Tensor = self.output(answer * F.silu(gate))
                 return out
 
-        return Layer()
+        return GatedDelta()
 
 
 def delta_rule(

@@ -45,7 +45,7 @@ class Mamba2(Mixing):
         width, heads, state = self.width, self.heads, self.state
         inner, taps = self.expand * width, self.convolution
 
-        class Layer(nn.Module):
+        class SelectiveStateSpace(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.input = nn.Linear(width, 2 * inner + 2 * state + heads, bias=False)
@@ -73,4 +73,4 @@ class Mamba2(Mixing):
                 out: torch.Tensor = self.output(self.norm(answer * F.silu(gate)))
                 return out
 
-        return Layer()
+        return SelectiveStateSpace()

@@ -30,7 +30,7 @@ class Recurrent(Mixing):
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[self.cell]
         width = self.width
 
-        class Layer(nn.Module):
+        class RecurrentLayer(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.recurrent = kind(width, width, batch_first=True)
@@ -40,7 +40,7 @@ class Recurrent(Mixing):
                 mixed: torch.Tensor = self.output(self.recurrent(x)[0])
                 return mixed
 
-        return Layer()
+        return RecurrentLayer()
 
     def label(self) -> str:
         """Return cell, depth and width."""

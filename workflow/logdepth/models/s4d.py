@@ -34,7 +34,7 @@ class S4d(Mixing):
 
         width, state = self.width, self.state
 
-        class Layer(nn.Module):
+        class DiagonalStateSpace(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
                 # What is no matrix has another number of axes, by which Muon knows it.
@@ -68,7 +68,7 @@ class S4d(Mixing):
                 powers = (rate[:, :, None] * times[:, None, :]).exp()
                 return 2 * torch.einsum("cs,csn->cn", scale, powers).real
 
-        return Layer()
+        return DiagonalStateSpace()
 
 
 def toeplitz(kernel: torch.Tensor) -> torch.Tensor:
