@@ -194,3 +194,26 @@ def test_a_clock_that_was_set_back_costs_the_finding_alone(clone, monkeypatch):
     # The chain of hashes went on; what is left is the history's line.
     assert found(clone) == {("broken chain", "time")}
     assert files.read_json(clone / "results/tiny" / ERRORS_RECORD)
+
+
+def test_what_a_killed_job_kept_for_its_record_is_no_foreign_file(
+    clone: Path, monkeypatch: Patch
+) -> None:
+    study = clone / "results/tiny"
+    monkeypatch.setattr(writer, "append_entry", fails(KeyboardInterrupt()))
+    monkeypatch.setattr(writer, "canonical_json", lambda value: f"{value} by other code")
+    monkeypatch.setattr(writer.json, "dumps", fails(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        work(clone, "experiment,k,error\nfast,1,0.25\n")
+    monkeypatch.undo()
+    monkeypatch.chdir(clone)
+    work(clone)
+    findings = verify(open_study(study), Checks(Repository(clone)))
+    assert not [p for name, of in findings.problems.items() if "/sources/" in name for p in of]
+    assert [note for note in findings.notes if "jobs that did not finish" in note]
+    # One with another content than its name says is.
+    kept = next((study / "provenance/sources").iterdir())
+    kept.with_stem("0" * 64).write_bytes(kept.read_bytes())
+    findings = verify(open_study(study), Checks(Repository(clone)))
+    (problem,) = findings.problems[f"provenance/sources/{'0' * 64}.json"]
+    assert problem.state.value == "foreign"

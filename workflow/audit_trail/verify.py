@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from audit_trail.chain import SECONDS, Chain, Checks
 from audit_trail.errors import BadFileError
@@ -157,6 +158,7 @@ def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> No
 def _check_others(study: StudyFolder, findings: Findings) -> None:
     """Add what is there and was not looked at: shared files, and what does not belong."""
     known = belonging(study)
+    left = 0
     for name, kind in files_below(study.folder):
         aside = name == LOCK or name.partition("/")[0] in current().unrecorded
         if aside or name in findings.problems:
@@ -164,6 +166,9 @@ def _check_others(study: StudyFolder, findings: Findings) -> None:
         sha256 = known.get(name) if name.startswith(_KEPT) else None
         if kind == "file" and sha256:
             findings.add(name, *_file_problems(study, name, sha256))
+        elif name.startswith(_KEPT) and not study.compared(name, PurePosixPath(name).stem)[0]:
+            # Kept under its own sha256 by a job that was killed before its record was written.
+            left += 1
         elif is_record(name):
             detail = "is not in the history"
             findings.add(name, Problem(State.RECORD_ALTERED, "history", detail))
@@ -171,3 +176,5 @@ def _check_others(study: StudyFolder, findings: Findings) -> None:
             reason = "link" if "link" in kind else "foreign"
             detail = "no record names it" if kind == "file" else f"is {kind}"
             findings.add(name, Problem(State.FOREIGN, reason, detail))
+    if left:
+        findings.notes.append(f"{left} files in provenance/ are of jobs that did not finish")
