@@ -200,9 +200,15 @@ def test_what_a_killed_job_kept_for_its_record_is_no_foreign_file(
     clone: Path, monkeypatch: Patch
 ) -> None:
     study = clone / "results/tiny"
-    monkeypatch.setattr(writer, "append_entry", fails(KeyboardInterrupt()))
+    write = writer.write_bytes
+
+    def killed(path: Path, content: bytes) -> None:
+        if path == study / ERRORS_RECORD:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    monkeypatch.setattr(writer, "write_bytes", killed)
     monkeypatch.setattr(writer, "canonical_json", lambda value: f"{value} by other code")
-    monkeypatch.setattr(writer.json, "dumps", fails(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         work(clone, "experiment,k,error\nfast,1,0.25\n")
     monkeypatch.undo()
