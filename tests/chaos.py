@@ -46,7 +46,7 @@ from command_line import forked, jobs_here, logdepth_program, snakemake_program,
 # Trainings that last as long as other jobs.
 STUDY = TINY.replace("steps: 400", "steps: 100")
 # From so many signals on, a case gets no more.
-MOST = 16
+MOST = 24
 REAL = 1 / 30
 # A process that has to wait for processors is alive; one that rests for so long hangs.
 HANGS = 300.0
@@ -241,7 +241,7 @@ class Lane:
             place = 1 + int(share * reach[0]) if at_a_place else 0
             # Real processes have to import what forks find.
             seconds = 0.0 if at_a_place else 0.01 + share * (reach[1] + 3 * real)
-            if n and (signum == "SIGSTOP" or draw.random() < 0.4):
+            if n and (signum == "SIGSTOP" or draw.random() < 0.2):
                 continue
             blows.append(Blow(role, place, seconds, signum, "itself" if n else victim, real))
             if real:

@@ -129,13 +129,16 @@ def _run(
     except BaseException as error:
         code = repr(error)
     finally:
-        if isinstance(code, str):
-            print(code, file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
         number = code if isinstance(code, int) else bool(code)
-        tell(number)
-        os._exit(number)
+        try:
+            if isinstance(code, str):
+                print(code, file=sys.stderr)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            tell(number)
+        finally:
+            # Whatever is raised now: what it was forked in is not its own to clear up.
+            os._exit(number)
 
 
 def take_source(folder: str) -> None:
