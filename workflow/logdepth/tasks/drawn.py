@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+from pydantic import model_validator
 
 from logdepth.tasks.base import Batch, Task
 
@@ -60,6 +62,12 @@ class Prefix(Drawn):
     context: int
     max_k: int
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.max_k > self.context:
+            raise ValueError(f"max_k is {self.max_k}, but a word has {self.context} elements")
+        return self
+
     @property
     def vocabulary(self) -> int:
         """Number of elements."""
@@ -83,10 +91,12 @@ class Prefix(Drawn):
         return Batch(elements, self.products(elements), counted=lengths == k[:, None], k=k)
 
 
-def check_word(task: Prefix) -> None:
-    """Raise a ValueError if a word is shorter than the longest product."""
-    if task.max_k > task.context:
-        raise ValueError(f"max_k is {task.max_k}, but a word has {task.context} elements")
+def check_half(task: Drawn) -> None:
+    """Raise a ValueError if the context is not more than twice the largest k."""
+    if 2 * task.max_k >= task.context:
+        raise ValueError(
+            f"context is {task.context}; expected more than twice max_k, which is {task.max_k}"
+        )
 
 
 def shuffled(bits: torch.Tensor) -> torch.Tensor:

@@ -6,11 +6,11 @@ is hard (Hahn, 2020); one state of one bit is enough for a recurrent network.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from logdepth.tasks.drawn import Prefix, check_word
+from logdepth.tasks.drawn import Prefix
 
 if TYPE_CHECKING:
     import torch
@@ -25,11 +25,6 @@ class Parity(Prefix):
     """Bits of a word."""
     max_k: int = Field(32, ge=1)
     """Most bits whose parity counts; at most those of a word."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        check_word(self)
-        return self
 
     @property
     def answers(self) -> range:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from logdepth.tasks.base import Batch
-from logdepth.tasks.drawn import Drawn, shuffled
+from logdepth.tasks.drawn import Drawn, check_half, shuffled
 
 if TYPE_CHECKING:
     import torch
@@ -32,10 +32,7 @@ class Recall(Drawn):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if 2 * self.max_k >= self.context:
-            raise ValueError(
-                f"context is {self.context}; expected more than twice max_k, which is {self.max_k}"
-            )
+        check_half(self)
         return self
 
     @property

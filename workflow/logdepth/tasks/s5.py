@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import permutations
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from logdepth.tasks.drawn import Prefix, check_word
+from logdepth.tasks.drawn import Prefix
 
 if TYPE_CHECKING:
     import torch
@@ -31,11 +31,6 @@ class S5(Prefix):
     """Length of a word."""
     max_k: int = Field(16, ge=1)
     """Longest product that counts; at most the length of a word."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        check_word(self)
-        return self
 
     @property
     def answers(self) -> range:
