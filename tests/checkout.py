@@ -123,9 +123,10 @@ class Checkout:
         files = [p for kind in kinds for p in (self.results / kind).rglob("*") if p.is_file()]
         return {p.relative_to(self.results).as_posix(): sha256_of(p) for p in sorted(files)}
 
-    def git(self, *arguments: str) -> None:
+    def git(self, *arguments: str) -> str:
         command = ["git", "-c", "user.name=test", "-c", "user.email=test", *arguments]
-        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+        done = subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
 
     def copy(self, folder: Path) -> "Checkout":
         """Return a copy with all times kept."""

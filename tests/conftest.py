@@ -14,6 +14,8 @@ import torch
 from filelock import FileLock
 from hypothesis import settings
 
+from audit_trail.project import use
+from logdepth.audited import PROJECT
 from logdepth.planning import count
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +26,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Else each process of the tests, and each checkout, would compile all of the source anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# As the command line does: what is audited are results of ours.
+use(PROJECT)
 # The same examples in every run, so that a failure is never a matter of luck.
 settings.register_profile("logdepth", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("logdepth")

@@ -125,8 +125,8 @@ def test_what_ran_in_the_image_is_verified_with_it_and_misses_it_without(
 ):
     checkout, _ = on_cluster
     study = [str(folder_of(checkout)), "--repository", str(checkout.folder)]
-    assert main([*study, "--image", str(image)]) == 0
-    assert main([*study, "--image", str(tmp_path / "none.sif")]) == 6
+    assert main(["verify", *study, "--image", str(image)]) == 0
+    assert main(["verify", *study, "--image", str(tmp_path / "none.sif")]) == 6
     assert "its image logdepth.sif" in capsys.readouterr().out
 
 

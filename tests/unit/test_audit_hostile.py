@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,15 @@ import pytest
 
 from audit_trail.__main__ import main
 from audit_trail.chain import Checks
-from audit_trail.commands import diff, export, history, publish, sign, trace
 from audit_trail.differences import differences, versions
 from audit_trail.errors import AuditError
-from audit_trail.project import use
 from audit_trail.repository import Repository
-from audit_trail.reproduction.rebuild import make_plan
+from audit_trail.reproduce import make_plan
 from audit_trail.study import StudyFolder, open_study
 from audit_trail.tracing.show import as_page, as_text
 from audit_trail.tracing.trace import Tracer
 from audit_trail.verify import verify
 from forgery import HISTORY, lines_of, write_history
-from logdepth.audited import PROJECT
 from small_study import ERRORS, ERRORS_RECORD, FIGURE, FIGURE_RECORD, RUN, TRAIN_RECORD, make_clone
 
 SECRET = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2hunter2\n"
@@ -52,7 +50,6 @@ def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "diary.txt").write_text(SECRET)
     monkeypatch.chdir(tmp_path / "clone")
-    use(PROJECT)
     return tmp_path / "clone"
 
 
@@ -135,20 +132,21 @@ def commands(clone: Path, out: Path) -> list[Callable[[], Any]]:
     """Return every command about a study; git is asked in the first one and in those that write."""
     study = clone / "results/tiny"
     figure, table = study / FIGURE, study / ERRORS
-    return [
-        lambda: main(["results", "--json"]),
-        lambda: main([str(figure)]),
-        lambda: main([str(study), "--at-least", "2"]),
-        lambda: trace([figure]),
-        lambda: trace([figure], row="k=1", as_json=True),
-        lambda: trace([figure], pages=out),
-        lambda: history(table),
-        lambda: history(study / ERRORS_RECORD),
-        lambda: diff(study, clone / "other"),
-        lambda: export(study, crate=out / "crate", repository=clone),
-        lambda: publish(study, out / "published"),
-        lambda: sign(study, out / "none"),
+    asked = [
+        ["verify", "results", "--json"],
+        ["verify", figure],
+        ["verify", study, "--at-least", "2"],
+        ["trace", figure],
+        ["trace", figure, "--row", "k=1", "--json"],
+        ["trace", figure, "--pages", out],
+        ["history", table],
+        ["history", study / ERRORS_RECORD],
+        ["diff", study, clone / "other"],
+        ["export", study, "--crate", out / "crate", "--repository", clone],
+        ["publish", study, "--to", out / "published"],
+        ["sign", study, "--key", out / "none"],
     ]
+    return [partial(main, [*map(str, words)]) for words in asked]
 
 
 # Commands that ask git about the clone that they are started from.
@@ -330,14 +328,14 @@ RECORDS = (ERRORS_RECORD, FIGURE_RECORD, TRAIN_RECORD)
 
 def everything(opened: StudyFolder) -> None:
     """Ask every reading command about outputs of a study; an error of one line is an answer."""
-    tracer, names = Tracer(opened.folder, PROJECT), list(opened.makers)
+    tracer, names = Tracer(opened.folder), list(opened.makers)
     for name in {FIGURE, ERRORS, *random.Random(0).sample(names, min(3, len(names)))}:
         with contextlib.suppress(AuditError):
             found = tracer.trace(opened.folder / name)
             json.dumps(found)
             as_text(found)
             as_page(found, tracer.picture(found), NOW)
-        for ask in (versions, lambda *of: make_plan(PROJECT, *of, deep=True)):
+        for ask in (versions, lambda *of: make_plan(*of, deep=True)):
             with contextlib.suppress(AuditError):
                 ask(opened, name)
     for one, other in itertools.pairwise(opened.records.values()):

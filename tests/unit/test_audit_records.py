@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_trail.errors import AuditError, printable
+from audit_trail.files import canonical_json
 from audit_trail.history import read_history
 from audit_trail.records import BadRecordError, check_name, parse_statement
 from audit_trail.study import look_through, open_study, study_of
@@ -87,7 +88,7 @@ def test_arbitrary_bytes_are_a_history_that_breaks(tmp_path_factory, content):
 def test_an_event_in_a_history_may_hold_anything(tmp_path, odd):
     path = tmp_path / "history.jsonl"
     event = {"event": odd, "previous": None, "sha256": odd, "time": "", "withheld": odd}
-    path.write_text(json.dumps(event) + "\n")
+    path.write_text(canonical_json(event) + "\n")
     history = read_history(path)
     assert (history.breaks, history.latest, history.withheld) == ([], {}, {})
     assert len(history.entries) == 1

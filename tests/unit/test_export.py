@@ -12,19 +12,16 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from audit_trail import environment
+from audit_trail.__main__ import main
 from audit_trail.citation import read_citation
-from audit_trail.commands import export
 from audit_trail.crate import write_crate
 from audit_trail.errors import AuditError
 from audit_trail.files import sha256_of, write_text
 from audit_trail.repository import Repository
 from audit_trail.study import open_study
 from audit_trail.writer import append_entry
-from logdepth.audited import PROJECT
 from logdepth.provenance.image import VARIABLE
 from logdepth.provenance.job import Job
 from logdepth.provenance.record import recorded
@@ -103,7 +100,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repository(original: Path) -> Repository:
-    return Repository(original / "checkout", PROJECT)
+    return Repository(original / "checkout")
 
 
 @pytest.fixture
@@ -151,17 +148,17 @@ def references(value: Any) -> list[str]:
     return []
 
 
-def command(*arguments: Any) -> Any:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    app.command()(export)
-    return CliRunner().invoke(app, ["export", *map(str, arguments)])
+def refused(*arguments: Any) -> str:
+    """Return why the command does not export a study."""
+    with pytest.raises(AuditError) as error:
+        main(["export", *map(str, arguments)])
+    return str(error.value)
 
 
 @pytest.fixture(scope="module")
 def crate(original: Path) -> Path:
-    repository = Repository(original / "checkout", PROJECT)
-    write_crate(open_study(original / "tiny"), repository, PROJECT, original / "crate")
+    repository = Repository(original / "checkout")
+    write_crate(open_study(original / "tiny"), repository, original / "crate")
     return original / "crate"
 
 
@@ -186,7 +183,7 @@ def test_each_file_of_the_crate_is_described_and_no_reference_leads_nowhere(crat
 
 
 def test_the_same_study_gives_the_same_bytes(crate, study, repository, tmp_path):
-    write_crate(open_study(study), repository, PROJECT, tmp_path / "again")
+    write_crate(open_study(study), repository, tmp_path / "again")
     metadata = "ro-crate-metadata.json"
     assert (crate / metadata).read_bytes() == (tmp_path / "again" / metadata).read_bytes()
     assert not list(tmp_path.glob(".*"))
@@ -257,35 +254,35 @@ def test_jobs_typed_by_hand_are_none_of_the_workflow(crate):
     assert "#job/data/a" in references(entities["./"]["mentions"])
 
 
-def test_outputs_withheld_when_a_study_was_published_are_described(study, repository, tmp_path):
+def test_outputs_withheld_when_a_study_was_published_are_described(
+    study, repository, tmp_path, capsys
+):
     path = study / "tables" / "c.csv"
     sha256 = sha256_of(path)
     append_entry(study, {"event": "published", "withheld": {"tables/c.csv": sha256}})
     path.unlink()
-    done = command(study, "--crate", tmp_path / "c", "--repository", repository.folder)
-    assert done.exit_code == 0, done.output
-    assert "2 withheld" in done.output
+    words = (study, "--crate", tmp_path / "c", "--repository", repository.folder)
+    assert main(["export", *map(str, words)]) == 0
+    assert "2 withheld" in capsys.readouterr().out
     assert graph(tmp_path / "c")[f"#withheld/{sha256}"]["name"] == "tables/c.csv"
 
 
 def test_an_altered_study_is_not_exported_and_nothing_is_overwritten(study, repository, tmp_path):
     (tmp_path / "out").write_text("mine")
     arguments = (study, "--crate", tmp_path / "out", "--repository", repository.folder)
-    assert "is there already" in str(command(*arguments).exception)
+    assert "is there already" in refused(*arguments)
     assert (tmp_path / "out").read_text() == "mine"
     (tmp_path / "out").unlink()
     (study / "tables" / "c.csv").write_text("altered")
-    done = command(*arguments)
-    assert isinstance(done.exception, AuditError)
-    assert "tables/c.csv: modified" in str(done.exception)
-    assert len(str(done.exception).splitlines()) == 1
+    assert "tables/c.csv: modified" in (said := refused(*arguments))
+    assert len(said.splitlines()) == 1
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".*"))
 
 
 def test_without_a_clone_there_is_nothing_to_export(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "outside of a clone" in str(command(study, "--crate", tmp_path / "c").exception)
+    assert "outside of a clone" in refused(study, "--crate", tmp_path / "c")
 
 
 # What does not belong to a study is left where it is, whatever refers to it and wherever it lies.
@@ -297,7 +294,7 @@ def test_nothing_but_what_records_name_is_exported(study, repository, tmp_path, 
     planted = study / "provenance" / where
     planted.parent.mkdir(exist_ok=True)
     planted.symlink_to(private) if linked else shutil.copy(private, planted)
-    write_crate(open_study(study), repository, PROJECT, tmp_path / "out" / "crate")
+    write_crate(open_study(study), repository, tmp_path / "out" / "crate")
     for path in (tmp_path / "out").rglob("*"):
         assert not path.is_symlink()
         assert path.name != planted.name
@@ -334,7 +331,7 @@ def test_a_citation_that_cannot_be_used_is_an_error_in_one_line(content, message
 
 def test_no_secret_of_the_environment_is_recorded_or_exported(study, repository, tmp_path):
     opened = open_study(study)
-    write_crate(opened, repository, PROJECT, tmp_path / "out" / "crate")
+    write_crate(opened, repository, tmp_path / "out" / "crate")
     files = [p for f in (study, tmp_path / "out") for p in f.rglob("*") if p.is_file()]
     assert {"history.jsonl", "ro-crate-metadata.json"} <= {p.name for p in files}
     # The lock is what somebody has installed from; the study itself and the crate keep it.

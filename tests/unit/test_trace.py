@@ -28,7 +28,6 @@ from audit_trail.tracing.show import as_page, as_text
 from audit_trail.tracing.trace import Tracer
 from audit_trail.writer import append_entry
 from forgery import HISTORY, lines_of, write_history
-from logdepth.audited import PROJECT
 from logdepth.provenance.job import Job
 from logdepth.provenance.record import recorded
 
@@ -169,7 +168,7 @@ def study(
 
 
 def trace(path: Path | str, row: str | None = None, folder: str = "results") -> dict[str, Any]:
-    return Tracer(Path(folder), PROJECT).trace(Path(path), row)
+    return Tracer(Path(folder)).trace(Path(path), row)
 
 
 def files(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -187,7 +186,7 @@ def stages(found: dict[str, Any]) -> dict[str, int]:
 
 
 def page(found: dict[str, Any]) -> str:
-    picture = Tracer(Path("results"), PROJECT).picture(found)
+    picture = Tracer(Path("results")).picture(found)
     return as_page(found, picture, datetime(2026, 1, 2, tzinfo=UTC))
 
 
@@ -233,7 +232,7 @@ def test_a_row_leads_to_its_own_runs_alone(study, words):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("k=7", "no row with {0}=7; expected {0} one of 1, 2"),
+        ("k=7", "no row with k=7; expected {0} one of 1, 2"),
         ("k=1,L=3", "depth one of 1, 2"),
         ("colour=red", "no column 'colour' .* one of experiment, depth, {2}, {0}, error"),
         ("k", "expected COLUMN=VALUE"),
@@ -400,11 +399,11 @@ def test_a_mailed_table_is_found_by_its_bytes(study, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.pdf", "%PDF nothing", "no mark in its metadata"),
+        ("a.pdf", "%PDF nothing", "no mark is in its metadata"),
         (
             "a.pdf",
             f"%PDF logdepth definition={'a' * 64} inputs={'b' * 64}",
-            "the record of its mark .definition aaaaaaaaaaaa, inputs bbbbbbbbbbbb.*its study there",
+            "a record of its mark .logdepth definition=aaaaaa.* inputs=bbbbbb.*, and its study",
         ),
         ("a.csv", "k\n1\n", "a record of its bytes"),
         ("results/tiny/a.csv", "k\n1\n", "says how it was made"),
@@ -662,8 +661,10 @@ def test_tracing_imports_neither_snakemake_nor_torch(study):
         "import sys; from datetime import datetime; from pathlib import Path\n"
         "from audit_trail.tracing.show import as_page\n"
         "from audit_trail.tracing.trace import Tracer\n"
+        "from audit_trail.project import use\n"
         "from logdepth.audited import PROJECT\n"
-        "tracer = Tracer(Path('results'), PROJECT)\n"
+        "use(PROJECT)\n"
+        "tracer = Tracer(Path('results'))\n"
         "found = tracer.trace(Path('results/tiny/figures/fig02.pdf'))\n"
         "as_page(found, tracer.picture(found), datetime.now())\n"
         "print({'snakemake', 'torch', 'rich', 'pandas', 'pydantic'} & set(sys.modules))"

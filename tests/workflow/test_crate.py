@@ -12,13 +12,12 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
-from audit_trail.__main__ import main as verify
+from audit_trail.__main__ import main
 from audit_trail.crate import write_crate
 from audit_trail.files import sha256_of
 from audit_trail.records import Resource
 from audit_trail.repository import Repository, git
 from audit_trail.study import StudyFolder, open_study
-from logdepth.audited import PROJECT
 from offline_validator import fill_cache, problems, validated
 
 # The validator builds graphs with a class of rdflib that rdflib is about to drop.
@@ -34,7 +33,7 @@ def crates(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a crate of each published study."""
     folder = tmp_path_factory.mktemp("crates")
     for name in STUDIES:
-        write_crate(open_study(PUBLISHED / name), Repository(root, PROJECT), PROJECT, folder / name)
+        write_crate(open_study(PUBLISHED / name), Repository(root), folder / name)
     return folder
 
 
@@ -140,7 +139,7 @@ def test_the_code_and_the_configuration_are_those_of_the_commit(crate, study, ro
 
 def test_the_study_in_a_crate_verifies(crate, root, capsys):
     options = ["--repository", str(root), "--allow", "stale"]
-    assert verify([str(crate / "results/laptop"), *options]) == 0, capsys.readouterr().out
+    assert main(["verify", str(crate / "results/laptop"), *options]) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", STUDIES)

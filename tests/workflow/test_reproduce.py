@@ -9,21 +9,39 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from audit_trail.reproduction.rebuild import make_plan
+from audit_trail import reproduce as rebuilding
+from audit_trail.reproduce import make_plan
 from audit_trail.study import open_study
 from checkout import Checkout
-from command_line import logdepth_here
+from command_line import logdepth_here, snakemake_here
 from forgery import alter, forge, forge_output, lines_of, write_history
-from logdepth.audited import PROJECT
 from logdepth.files import sha256_of
 from offline_validator import fill_cache, problems, validated
 
 ERRORS, ERRORS_RECORD = "tables/errors.csv", "provenance/tabulate/tables.json"
 FIGURE, FIGURE_RECORD = "figures/depth_law.png", "provenance/figure/depth_law.json"
+run_snakemake = rebuilding.run_snakemake
+
+
+@pytest.fixture(autouse=True)
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What Snakemake says; it runs in forks of this process, which spares it its imports."""
+    found: list[str] = []
+
+    def run(
+        python: Path, words: Sequence[str], folder: Path, environment: Mapping[str, str]
+    ) -> int:
+        done = snakemake_here(words, folder, environment)
+        found.append(done.stdout + done.stderr)
+        return done.returncode
+
+    monkeypatch.setattr(rebuilding, "run_snakemake", run)
+    return found
 
 
 def reproduce(
@@ -60,7 +78,8 @@ def build_of(statement):
 
 def test_a_figure_from_its_tables_whatever_the_code_is_now(finished, tmp_path):
     finished.edit("workflow/logdepth/figures/depth_law.py", 'color="C3"', 'color="C2"')
-    # The study is the one that the job read, not what it is now.
+    # Settings and what follows from them are those of the commit, not what they are now.
+    finished.edit("config/tiny.yaml", "title: fast", "title: quick")
     alter(finished.results / "study.json", '"title":"fast"', '"title":"quick"')
     done = reproduce(finished, FIGURE, "--keep", str(tmp_path / "kept"))
     assert "jobs to run 1, " in done.stdout
@@ -75,17 +94,15 @@ def test_what_is_not_there_is_made_again_too_and_all_of_it_if_asked(finished):
         model.unlink()
     found = sorted(finished.results.glob("runs/*/evaluation.csv"))[0]
     table = found.relative_to(finished.results).as_posix()
-    jobs, taken = make_plan(PROJECT, open_study(finished.results), table, deep=False)
-    assert [job.record.stage for job in jobs] == ["train", "evaluate"]
-    assert taken == 1, "the data"
+    jobs, taken = make_plan(open_study(finished.results), table, deep=False)
+    assert [job.stage for job in jobs] == ["evaluate", "train"]
+    assert [name.partition("/")[0] for name in taken] == ["data"]
     done = reproduce(finished, table, "--deep").stdout
     assert "verdict: identical" in done
     assert "inputs taken 0" in done
-    stages = re.findall(r"^  \d of 3: (\w+)/", done, re.M)
-    assert (sorted(stages), stages[-1]) == (["data", "evaluate", "train"], "evaluate")
-    said = [line.strip() for line in done.splitlines() if line.startswith("      ")]
-    assert sum(line.endswith(" s; the same bytes") for line in said) == 3
-    assert all(line.startswith("machine ") or line.endswith("same bytes") for line in said)
+    ran = re.findall(r"^  (\w+)/\S+: [\d.]+ s; the same bytes$", done, re.M)
+    assert (sorted(ran), ran[-1]) == (["data", "evaluate", "train"], "evaluate")
+    assert not [line for line in done.splitlines() if line.startswith("   ")], "nothing differs"
 
 
 def test_code_comes_from_the_callers_clone_alone(finished, root, tmp_path):
@@ -142,8 +159,7 @@ def test_a_training_does_not_go_on_from_what_was_sent(finished, tmp_path):
     record, honest = f"provenance/train/{run}.json", model.read_bytes()
     words = build_of(json.loads((finished.results / record).read_text()))["internalParameters"]
     train = words["command"][1 : words["command"].index("--record")]
-    train[train.index("--checkpoints") + 1] = "results/tiny/sent"
-    sent = finished.results / "sent"
+    sent = finished.results / "checkpoints" / run
     for program in (["-c", CHEAT], ["-m", "logdepth"]):
         # The second one, honest code, trains the last step, and clears the checkpoints.
         done = subprocess.run(
@@ -158,37 +174,35 @@ def test_a_training_does_not_go_on_from_what_was_sent(finished, tmp_path):
     assert model.read_bytes() != honest
     for path in ("model.safetensors", "steps.csv", "by_k.csv"):
         forge_output(finished.results, f"runs/{run}/{path}", record)
-
-    def go_on(statement):
-        words = build_of(statement)["internalParameters"]["command"]
-        words[words.index("--checkpoints") + 1] = "results/tiny/sent"
-
-    forge(finished.results, record, go_on)
     done = reproduce(finished, name, code=4)
     assert f"{name}: other bytes" in done.stdout
 
-    checkpoint = sorted(sent.iterdir())[-1]
+    checkpoint = sorted(sent.iterdir())[-1].relative_to(finished.results).as_posix()
+    digest = {"sha256": sha256_of(finished.results / checkpoint)}
 
     def declare(statement):
-        resource = {"name": f"sent/{checkpoint.name}", "annotations": {"role": "input"}}
-        resource["digest"] = {"sha256": sha256_of(checkpoint)}
+        resource = {"name": checkpoint, "annotations": {"role": "input"}, "digest": digest}
         build_of(statement)["resolvedDependencies"].append(resource)
 
-    forge(finished.results, record, declare)
-    refused(finished, name, "no option of it reads the input sent/step")
+    # Be there a record that explains it, or none.
+    other = sorted((finished.results / "provenance/evaluate").glob("*.json"))[-1]
+    made = {"name": checkpoint, "digest": digest}
+    for explain in (False, True):
+        forge(finished.results, record, declare)
+        if explain:
+            name_of_other = other.relative_to(finished.results).as_posix()
+            forge(finished.results, name_of_other, lambda s: s["subject"].append(made))
+        refused(finished, name, f"made from {checkpoint}")
 
 
 def test_a_record_that_cannot_be_followed_is_refused(finished):
-    def command(old, new):
-        def change(statement):
-            words = build_of(statement)["internalParameters"]["command"]
-            words[words.index(old)] = new
-
-        return change
-
     def uncommit(statement):
         (code,) = [d for d in build_of(statement)["resolvedDependencies"] if d["name"] == "code"]
         code["annotations"]["uncommittedSha256"] = "0" * 64
+
+    def lose_code(statement):
+        rest = [d for d in build_of(statement)["resolvedDependencies"] if d["name"] != "code"]
+        build_of(statement)["resolvedDependencies"] = rest
 
     def lose_input(statement):
         for resource in build_of(statement)["resolvedDependencies"]:
@@ -197,34 +211,44 @@ def test_a_record_that_cannot_be_followed_is_refused(finished):
 
     untouched = (finished.results / FIGURE_RECORD).read_bytes(), lines_of(finished.results)
     for change, message in (
-        (command("results/tiny/figures", "/tmp/elsewhere"), "does not explain '--output"),
-        (command("results/tiny/figures", "--output=/tmp/elsewhere"), "has no value"),
-        (command("figure", "audit"), "none of logdepth"),
-        (command("--record", "--other"), "does not name this record"),
         (uncommit, "made with uncommitted changes on"),
+        (lose_code, "made at no known commit"),
         (lose_input, "which no record explains"),
     ):
         forge(finished.results, FIGURE_RECORD, change)
         refused(finished, FIGURE, message)
         (finished.results / FIGURE_RECORD).write_bytes(untouched[0])
         write_history(finished.results, untouched[1])
-    assert not Path("/tmp/elsewhere").exists()
+    renamed = finished.copy(finished.folder.with_name("renamed"))
+    renamed.results.rename(renamed.results.with_name("other"))
+    with contextlib.chdir(renamed.folder):
+        done = logdepth_here("audit", "reproduce", f"results/other/{FIGURE}")
+    assert "its commit has no config/other.yaml" in done.stderr
     alter(finished.results / FIGURE_RECORD, '"cores": ', '"cores": 1')
     refused(finished, FIGURE, "not what its job wrote")
 
 
-def test_a_job_that_is_another_than_its_record_says_is_told(finished):
-    def change(statement):
-        for part in ("externalParameters", "internalParameters"):
-            build = build_of(statement)[part]
-            build.get("seeds", build)["bootstrap"] = 7
+def test_a_record_decides_nothing_of_what_runs_and_what_it_says_else_is_told(finished, tmp_path):
+    """Its command is not followed; other settings, seeds or inputs than it says are an error."""
 
+    def change(statement):
+        internal = build_of(statement)["internalParameters"]
+        internal["command"] = ["sh", "-c", f"touch {tmp_path}/ran"]
+        internal["seeds"]["bootstrap"] = 7
+        # It is of another study, and brought as such; the job reads none of it.
+        resource = {"name": "results/other/a.csv", "annotations": {"role": "external"}}
+        resource["digest"] = {"sha256": sha256_of(finished.folder / "results/other/a.csv")}
+        build_of(statement)["resolvedDependencies"].append(resource)
+
+    (finished.folder / "results/other").mkdir()
+    (finished.folder / "results/other/a.csv").write_text("k\n")
     forge(finished.results, FIGURE_RECORD, change)
     done = reproduce(finished, FIGURE, code=1)
-    assert "it had other parameters, seeds than its record says" in done.stderr
+    assert "its job had other seeds, inputs than its record says" in done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
-def test_an_environment_is_the_recorded_one_or_named(finished, tmp_path):
+def test_an_environment_is_the_recorded_one_or_named(finished, tmp_path, monkeypatch):
     lock = f"evil @ file://{tmp_path}/evil\n"
     digest = hashlib.sha256(lock.encode()).hexdigest()
     (finished.results / f"provenance/environments/{digest}.txt").write_text(lock)
@@ -250,61 +274,61 @@ def test_an_environment_is_the_recorded_one_or_named(finished, tmp_path):
     (finished.folder / "envs/cpu.txt").write_text(lock)
     finished.git("add", "envs")
     finished.git("commit", "-qm", "another lock")
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=finished.folder, capture_output=True, text=True
-    ).stdout.strip()
+    head = finished.git("rev-parse", "HEAD")
     forge(finished.results, FIGURE_RECORD, lambda statement: change(statement, head))
     assert f"git worktree add --detach ../again {head}" in refused(finished, FIGURE, "make setup")
     python = tmp_path / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.write_text(f'#!/bin/sh\ntouch {tmp_path}/ran\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     refused(finished, FIGURE, "it ran in another environment", "--python", str(python))
     (tmp_path / "env/locks").mkdir()
     (tmp_path / "env/locks/cpu.txt").write_text(lock)
+    # As users run it: a process of its own.
+    monkeypatch.setattr(rebuilding, "run_snakemake", run_snakemake)
     assert "verdict: identical" in reproduce(finished, FIGURE, "--python", str(python)).stdout
+    assert (tmp_path / "ran").exists()
 
 
-def test_an_input_from_elsewhere_stays_where_it_belongs(finished, tmp_path):
-    def add(name, digest):
-        def change(statement):
-            resource = {"name": name, "digest": {"sha256": digest}}
+def test_a_file_from_elsewhere_takes_the_place_of_no_code(finished, tmp_path):
+    untouched = (finished.results / FIGURE_RECORD).read_bytes(), lines_of(finished.results)
+    sent = tmp_path / "sent"
+    for name in (
+        *("workflow/logdepth/x.py", "results/tiny/tables/extra.csv", "Snakefile", "x.py"),
+        *("profiles/default/config.yaml", "../x.py", "results/other/../../x.py", "a" * 200),
+    ):
+        (sent / name).parent.mkdir(parents=True, exist_ok=True)
+        (sent / name).write_text("evil")
+
+        def add(statement, name=name):
+            resource = {"name": name, "digest": {"sha256": sha256_of(sent / name)}}
             resource["annotations"] = {"role": "external"}
             build_of(statement)["resolvedDependencies"].append(resource)
 
-        forge(finished.results, FIGURE_RECORD, change)
-
-    untouched = (finished.results / FIGURE_RECORD).read_bytes(), lines_of(finished.results)
-    # Not in the place of code or results.
-    for name in ("workflow/logdepth/x.py", "results/tiny/tables/errors.csv"):
-        add(name, "0" * 64)
-        refused(finished, FIGURE, "code and results belong there")
+        forge(finished.results, FIGURE_RECORD, add)
+        repository = ("--repository", str(finished.folder))
+        message = "no path within its study" if "other" in name else "which is not there"
+        refused(finished, FIGURE, message, *repository, cwd=sent)
         (finished.results / FIGURE_RECORD).write_bytes(untouched[0])
         write_history(finished.results, untouched[1])
-    # Nor out of the working folder; and the job does not say that it read it.
-    (tmp_path / "evil.csv").write_text("evil")
-    for name in ("../evil.csv", str(tmp_path / "evil.csv")):
-        add(name, sha256_of(tmp_path / "evil.csv"))
-    before = sorted(tmp_path.iterdir())
+
+
+def test_a_job_that_fails_is_told_and_leaves_nothing(finished, said):
+    finished.edit(
+        "workflow/logdepth/figures/depth_law.py", "def draw(", "raise SystemExit\ndef draw("
+    )
+    finished.git("commit", "-qam", "broken")
+    head = finished.git("rev-parse", "HEAD")
+
+    def at_head(statement):
+        for resource in build_of(statement)["resolvedDependencies"]:
+            if resource["name"] == "code":
+                resource["digest"]["gitCommit"] = head
+
+    forge(finished.results, FIGURE_RECORD, at_head)
     done = reproduce(finished, FIGURE, code=1)
-    assert "it had other inputs than its record says" in done.stderr
-    assert sorted([*before, tmp_path / "temporary"]) == sorted(tmp_path.iterdir())
-    (tmp_path / "evil.csv").unlink()
-    refused(finished, FIGURE, "which is not there")
-
-
-def test_a_job_that_fails_says_why_and_leaves_nothing(finished):
-    table = sorted(finished.results.glob("runs/*/evaluation.csv"))[0]
-    model = table.parent / "model.safetensors"
-    model.unlink()
-
-    def move(statement):
-        build_of(statement)["externalParameters"]["device"] = "nowhere"
-
-    forge(finished.results, f"provenance/train/{table.parent.name}.json", move)
-    done = reproduce(finished, model, code=1)
-    assert "the job failed: " in done.stderr
-    assert "nowhere" in done.stderr
+    assert "made again, its workflow failed, with exit code 1" in done.stderr
+    assert "figure_depth_law" in said[0]
 
 
 # The validator builds graphs with a class of rdflib that rdflib is about to drop.

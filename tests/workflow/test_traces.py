@@ -13,11 +13,10 @@ import pytest
 from audit_trail.files import sha256_of
 from audit_trail.tracing.trace import Tracer
 from checkout import FIGURES, Checkout
-from logdepth.audited import PROJECT
 
 
 def trace(finished: Checkout, name: str, row: str | None = None) -> dict[str, Any]:
-    return Tracer(finished.folder / "results", PROJECT).trace(finished.results / name, row)
+    return Tracer(finished.folder / "results").trace(finished.results / name, row)
 
 
 def runs(found: dict[str, Any]) -> set[str]:
@@ -104,7 +103,7 @@ def test_a_mailed_figure_leads_to_its_study(finished, tmp_path, kind):
     # What others have drawn on it since does not touch its mark.
     for content, state in ((b"", "as recorded"), (b" changed", "modified")):
         mailed.write_bytes(mailed.read_bytes() + content)
-        found = Tracer(finished.folder / "results", PROJECT).trace(mailed)
+        found = Tracer(finished.folder / "results").trace(mailed)
         assert found["found"]["bytes"].startswith(state)
         assert found["found"]["recorded as"].endswith(f"results/tiny/figures/depth_law.{kind}")
         assert len(runs(found)) == 3

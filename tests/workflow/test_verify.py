@@ -14,7 +14,7 @@ from audit_trail.__main__ import main
 from audit_trail.errors import AuditError
 from audit_trail.findings import REASONS
 from checkout import Checkout
-from command_line import logdepth, logdepth_here
+from command_line import logdepth_here
 from forgery import HISTORY, alter, forge, forge_output, lines_of, write_history
 
 EXITS = {
@@ -42,7 +42,7 @@ def verify(
     monkeypatch.chdir(finished.folder)
 
     def run(*arguments: str, path: Path | None = None) -> dict[str, Any]:
-        code = main([str(path or finished.results), "--json", *arguments])
+        code = main(["verify", str(path or finished.results), "--json", *arguments])
         report = json.loads(capsys.readouterr().out)
         assert code == report["exit"] == EXITS[report["verdict"]]
         (study,) = report["studies"]
@@ -58,7 +58,7 @@ def verify(
 
 def test_an_untouched_study_is_verified(finished, verify, capsys):
     assert verify() == {}
-    assert main([str(finished.results)]) == 0
+    assert main(["verify", str(finished.results)]) == 0
     assert capsys.readouterr().out.endswith("verdict: verified\n")
 
 
@@ -239,7 +239,7 @@ def test_an_output_of_uncommitted_code(uncommitted, verify, capsys, monkeypatch)
     outputs = {f"figures/depth_law.{kind}" for kind in ("pdf", "png", "csv")}
     assert found == dict.fromkeys(outputs, ("broken chain", {"uncommitted"}))
     assert verified("--allow", "uncommitted") == found, "what is allowed is still told"
-    assert main([str(uncommitted.results), "--allow", "uncommitted"]) == 0
+    assert main(["verify", str(uncommitted.results), "--allow", "uncommitted"]) == 0
     capsys.readouterr()
 
     def lie(statement: dict[str, Any]) -> None:
@@ -291,27 +291,6 @@ def test_code_that_changed_since_with_its_time_kept(finished, verify):
     assert verify() == {}, "a docstring is no code"
 
 
-def test_configuration_that_changed_since(finished):
-    command = ("audit", "verify", "results/tiny", "--json")
-    _, environment = finished.command()
-
-    def run() -> set[tuple[str, str, str]]:
-        done = logdepth(*command, cwd=finished.folder, env=environment)
-        (study,) = json.loads(done.stdout)["studies"]
-        assert not [note for note in study["notes"] if "not compared" in note]
-        return {
-            (a["name"].partition("/")[0], a["state"], p["reason"])
-            for a in study["artefacts"]
-            for p in a["problems"]
-        }
-
-    assert run() == set()
-    finished.edit("config/tiny.yaml", "[0.1, 0.05]", "[0.05, 0.1]")
-    assert run() == {("tables", "stale", "configuration")}
-    finished.edit("config/tiny.yaml", "depths: [1, 2]", "depths: [1]")
-    assert ("runs", "stale", "configuration") in run()
-
-
 def test_a_symbolic_link_in_place_of_a_file_or_folder(finished, verify, tmp_path):
     (finished.results / ERRORS).rename(tmp_path / "errors.csv")
     (finished.results / ERRORS).symlink_to(tmp_path / "errors.csv")
@@ -346,7 +325,7 @@ def test_a_copy_is_verified_with_nothing_but_python(finished, root, tmp_path):
         # No site packages, no environment: the standard library alone.
         code = "import sys, runpy; sys.path.insert(0, 'verifier'); sys.argv[0] = 'verify'; "
         code += "runpy.run_module('audit_trail', run_name='__main__')"
-        command = [sys.executable, "-I", "-S", "-c", code, "mailed", *arguments]
+        command = [sys.executable, "-I", "-S", "-c", code, "verify", "mailed", *arguments]
         return subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True)
 
     done = run()
@@ -378,7 +357,7 @@ def test_a_wrong_path_is_one_line(finished, monkeypatch, path, message):
 
 def test_a_word_that_allows_nothing_is_refused(finished):
     with pytest.raises(AuditError, match=r"--allow uncomitted: expected one of .*uncommitted"):
-        main([str(finished.results), "--allow", "uncomitted"])
+        main(["verify", str(finished.results), "--allow", "uncomitted"])
 
 
 def test_what_is_published_verifies_without_its_weights(finished, verify, tmp_path):
@@ -409,5 +388,5 @@ def test_what_is_published_verifies_without_its_weights(finished, verify, tmp_pa
 def test_what_this_project_has_published_verifies(root, capsys):
     # Code may have changed since, and a checkout may come without its commits; bytes may not.
     allowed = [word for reason in ("stale", "commit", "repository") for word in ("--allow", reason)]
-    code = main([str(root / "results/published"), *allowed])
+    code = main(["verify", str(root / "results/published"), *allowed])
     assert code == 0, capsys.readouterr().out

@@ -1,62 +1,182 @@
-"""``python -m audit_trail``: verify results with nothing but Python."""
+"""``python -m audit_trail COMMAND``: what is asked of results; ``verify`` needs Python alone.
 
-import argparse
+What one of the others needs is imported when it runs.
+"""
+
 import io
+import json
+import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from audit_trail.chain import Checks
 from audit_trail.errors import AuditError, printable
-from audit_trail.findings import EXIT_CODES, REASONS, Findings, Problem, State, report
+from audit_trail.files import write_text
+from audit_trail.findings import REASONS, Findings, Problem, State, report, require_intact
 from audit_trail.format import HISTORY
 from audit_trail.project import current
-from audit_trail.repository import Repository, find_repository
-from audit_trail.study import look_through, open_study, study_of
-from audit_trail.verify import verify
+from audit_trail.repository import find_repository
+from audit_trail.study import StudyFolder, look_through, open_study, study_of
+from audit_trail.verify import verify as verify_study
+
+_OUTCOMES = {"identical": 0, "close": 3, "different": 4}
 
 
 def main(arguments: Sequence[str] | None = None, name: str = "python -m audit_trail") -> int:
-    """Verify studies, or files of studies; print what was found and return the exit code.
+    """Run a command; return its exit code.
 
     Raises:
-        AuditError: a path that is no study and no output of one.
+        AuditError: what the user has to mend.
     """
-    print_anything()
+    for stream in (sys.stdout, sys.stderr):
+        # Output goes on where the terminal's encoding lacks a character.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser(name).parse_args(arguments)
-    allowed = frozenset(options.allow)
+    code: int = options.run(options)
+    return code
+
+
+def verify(options: Namespace) -> int:
+    """Say of every artefact whether it is what its job wrote, and its way back is whole.
+
+    The exit code is that of the worst finding; docs/audit.md has the list.
+    """
     known = [*(state.value for state in State), *REASONS]
-    for word in sorted(allowed - set(known)):
+    for word in sorted({*options.allow} - {*known}):
         raise AuditError(f"--allow {word}: expected one of {', '.join(known)}")
     repository = find_repository(options.repository, options.image)
-    findings = [f for path in options.paths for f in _verify_path(path, repository, options)]
-    code, text = report(findings, allowed, options.json)
+    checks = Checks(repository, options.signers, options.at_least)
+    findings = [found for path in options.paths for found in _verify_path(path, checks)]
+    code, text = report(findings, frozenset(options.allow), options.json)
     print(text)
     return code
 
 
-def print_anything() -> None:
-    """Let output go on where the terminal's encoding lacks a character."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def trace(options: Namespace) -> int:
+    """Show where a file comes from: runs, models, data, seeds, code, environment and machine."""
+    from audit_trail.tracing.show import as_page, as_text
+    from audit_trail.tracing.trace import Tracer
+
+    files, pages = [*dict.fromkeys(options.files)], options.pages
+    if (pages is None and len(options.files) > 1) or (pages is not None and options.json):
+        raise AuditError("expected one FILE, or --pages FOLDER for several and no --json")
+    # Some systems take upper and lower case for the same.
+    if pages and len({file.stem.casefold() for file in files}) < len(files):
+        raise AuditError(f"--pages {pages}: expected files of different names, for a page each")
+    repository = find_repository()
+    tracer = Tracer(Path("results"), repository.folder if repository else None)
+    for file in files:
+        found = tracer.trace(file, options.row)
+        if pages:
+            page = as_page(found, tracer.picture(found), datetime.now(UTC))
+            write_text(pages / f"{file.stem}.html", page)
+            _say(f"{pages / file.stem}.html: {file}")
+        else:
+            print(f"{json.dumps(found, indent=1)}\n" if options.json else as_text(found), end="")
+    return 0
 
 
-def _verify_path(
-    path: Path, repository: Repository | None, options: argparse.Namespace
-) -> list[Findings]:
-    gone = [] if repository is None or path.is_file() else repository.studies(path)
+def reproduce(options: Namespace) -> int:
+    """Make an output again, in an empty checkout of its commit, and compare.
+
+    0: the same bytes, 3: nearly the same numbers, 4: another result.
+    """
+    from audit_trail.reproduce import make_plan, outcomes, rebuild, told
+
+    file, keep = options.file, options.keep
+    study, clone = open_study(study_of(file)), find_repository(options.repository, options.image)
+    if clone is None or clone.problem:
+        reason = clone.problem if clone else f"{Path.cwd()}: no clone of {current().name}"
+        raise AuditError(f"{reason}; expected to be called in one, or --repository with one")
+    if keep is not None and keep.exists():
+        raise AuditError(f"{keep}: is there already; expected a new folder for --keep")
+    jobs, taken = make_plan(study, study.name_of(file), options.deep)
+    took = f"{sum(job.seconds or 0.0 for job in jobs):.0f} s when recorded"
+    _say(f"{file}: jobs to run {len(jobs)}, {took}; inputs taken {len(taken)}")
+    _say(f"  the code is that of {clone.folder}")
+    with tempfile.TemporaryDirectory(prefix=f"{current().name}-reproduce-") as name:
+        folder, python = Path(name).resolve(), options.python.absolute()
+        made = rebuild(study, jobs, taken, clone, folder, python, options.here)
+        _say(*(f"  {line}" for job in jobs[::-1] for line in told(study, made, job)))
+        found = outcomes(study, made, jobs[0])
+        if keep is not None:
+            shutil.copytree(made.folder, keep, symlinks=True)
+    verdict = max((state for state, _ in found), key=[*_OUTCOMES].index, default="different")
+    _say(*(f"  {detail}" for _, detail in found), f"verdict: {verdict}")
+    return _OUTCOMES[verdict]
+
+
+def diff(options: Namespace) -> int:
+    """Say what differs: the likeliest cause first, then the numbers."""
+    from audit_trail.differences import compare, open_side
+
+    for title, listed in compare(open_side(options.before), open_side(options.after)).items():
+        _say(title, *(f"  {line}" for line in listed))
+    return 0
+
+
+def history(options: Namespace) -> int:
+    """List every version that ever stood there, and what had changed."""
+    from audit_trail.differences import versions
+
+    folder = study_of(options.file)
+    name = StudyFolder(folder).name_of(options.file)
+    _say(*versions(open_study(folder, name), name))
+    return 0
+
+
+def export(options: Namespace) -> int:
+    """Write an intact study as a Workflow Run RO-Crate."""
+    from audit_trail.crate import write_crate
+
+    crate = options.crate
+    if crate.exists() or crate.is_symlink():
+        raise AuditError(f"{crate}: is there already; expected a new name")
+    study = _intact(options.study)
+    if (clone := find_repository(options.repository)) is None:
+        raise AuditError(f"{study.folder}: is outside of a clone; expected --repository with one")
+    counts = write_crate(study, clone, crate).items()
+    _say(f"{crate}: {', '.join(f'{n} {what}' for what, n in counts)}; code of {clone.folder}")
+    return 0
+
+
+def sign(options: Namespace) -> int:
+    """Sign the history's newest line with an SSH key, once the bytes of the study are verified."""
+    from audit_trail.signature import sign as sign_head
+
+    _say(str(sign_head(_intact(options.study), options.key.expanduser())))
+    return 0
+
+
+def publish(options: Namespace) -> int:
+    """Copy a finished, intact study without its large files; the copy verifies by itself."""
+    from audit_trail.publish import publish as copy
+
+    left_out = copy(options.study, options.to, current().withheld)
+    _say(f"{options.to}: {left_out} outputs withheld, their sha256 is in the history")
+    return 0
+
+
+def _verify_path(path: Path, checks: Checks) -> list[Findings]:
+    """Return what is found in each study at or below a path, or of one output."""
+    gone = [] if checks.repository is None or path.is_file() else checks.repository.studies(path)
     if not path.exists() and not path.is_symlink() and not gone:
         raise AuditError(f"{path}: no such file or folder")
     if path.exists() and not path.is_dir():
-        return [_verify_study(study_of(path), path, repository, options)]
+        study = open_study(study_of(path))
+        return [verify_study(study, checks, study.name_of(path))]
     there = look_through(path)
     found: list[Findings] = []
     for folder in dict.fromkeys((*there, *gone)):
         match there.get(folder):
             case "study":
-                found.append(_verify_study(folder, None, repository, options))
+                found.append(verify_study(open_study(folder), checks))
             case "link":
                 detail = "is a symbolic link to a folder; expected its path among those to verify"
                 problem = Problem(State.NOT_CHECKED, "link", detail)
@@ -71,47 +191,72 @@ def _verify_path(
     return found
 
 
-def _verify_study(
-    folder: Path, file: Path | None, repository: Repository | None, options: argparse.Namespace
-) -> Findings:
-    study, expected, notes = open_study(folder), None, []
-    if repository is not None:
-        notes.append(f"commits and code are those of {repository.folder}")
-        try:
-            expected = current().expected(study, repository)
-        except AuditError as error:
-            notes.append(f"configuration not compared: {error}")
-    checks = Checks(repository, expected, options.signers, options.at_least)
-    findings = verify(study, checks, None if file is None else study.name_of(file))
-    findings.notes += notes
-    return findings
+def _intact(study: Path) -> StudyFolder:
+    opened = open_study(study)
+    require_intact(verify_study(opened, Checks()))
+    return opened
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
-    exits = ", ".join(f"{code} {state}" for state, code in EXIT_CODES.items())
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description="Say of every artefact whether it is what its job wrote, and whether the way "
-        "back to what made it is whole.",
-        epilog=f"Exit codes, by the worst finding: {exits}; 1 and 2 for a wrong call.",
-    )
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(printable(line), flush=True)
 
-    def add(option: str, text: str, **settings: Any) -> None:
-        parser.add_argument(option, help=text, **settings)
 
-    paths = "a study, a folder of studies, or an output: then it and what it was made from"
-    add("paths", paths, nargs="*", type=Path, default=[Path("results")], metavar="PATH")
-    add("--json", "print JSON, with every artefact", action="store_true")
-    allow = "a state or a reason that does not count, such as stale or uncommitted; repeatable"
-    add("--allow", allow, action="append", default=[], metavar="WORD")
-    signers = "ask that the newest line of the history is signed by one of those in FILE, which "
-    add("--signers", f"{signers}comes from you and not with the results", type=Path, metavar="FILE")
-    least = "lines that the history is known to have had: fewer were cut, signed or not"
-    add("--at-least", least, type=int, default=0, metavar="LINES")
-    image = "the container image, if not in containers/ of the clone"
-    add("--image", image, type=Path, metavar="FILE")
-    clone = "the clone to compare with; by default the one that this is started from"
-    add("--repository", clone, type=Path, metavar="FOLDER")
+_PATH: dict[str, Any] = {"type": Path, "metavar": "PATH"}
+_NEEDED: dict[str, Any] = {**_PATH, "required": True}
+_FLAG: dict[str, Any] = {"action": "store_true"}
+_WORDS: dict[str, Any] = {"action": "append", "default": [], "metavar": "WORD"}
+_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
+    "paths": (
+        {**_PATH, "nargs": "*", "default": [Path("results")]},
+        "studies, folders of studies, or outputs: each with what it was made from",
+    ),
+    "files": ({**_PATH, "nargs": "+"}, "a file of a study; or a PDF, PNG or CSV from anywhere"),
+    "file": (_PATH, "an output, such as results/laptop/tables/errors.csv"),
+    "study": (_PATH, "folder of a study, such as results/laptop"),
+    "before": (_PATH, "a study, results/<study>/runs/<run>, or a file"),
+    "after": (_PATH, "another of these"),
+    "--json": (_FLAG, "print JSON, which has everything"),
+    "--allow": (_WORDS, "a state or a reason that does not count, such as stale; repeatable"),
+    "--signers": (_PATH, "who may have signed the newest line: a file of yours, not of theirs"),
+    "--at-least": ({"type": int, "default": 0}, "lines that the history is known to have had"),
+    "--image": (_PATH, "the container image, if not in containers/ of the clone"),
+    "--repository": (_PATH, "the clone to compare with; by default the one you are in"),
+    "--row": ({}, "only the runs behind rows: k=8,depth=4 (columns, or k, L, H, m)"),
+    "--pages": (_PATH, "folder for a page of each file: <name>.html"),
+    "--deep": (_FLAG, "make every input again, from nothing"),
+    "--keep": (_PATH, "folder to leave the new results in"),
+    "--python": (
+        {**_PATH, "default": Path(sys.executable)},
+        "interpreter of its environment, if that is another",
+    ),
+    "--here": (_FLAG, "use this environment, be it another"),
+    "--crate": (_NEEDED, "folder to write; it must not exist"),
+    "--key": (_NEEDED, "SSH key, such as ~/.ssh/id_ed25519"),
+    "--to": (_NEEDED, "a new folder, or an earlier copy of the same study"),
+}
+_COMMANDS: tuple[tuple[Callable[[Namespace], int], str], ...] = (
+    (verify, "paths --json --allow --signers --at-least --image --repository"),
+    (trace, "files --row --json --pages"),
+    (reproduce, "file --deep --keep --image --python --here --repository"),
+    (diff, "before after"),
+    (history, "file"),
+    (export, "study --crate --repository"),
+    (sign, "study --key"),
+    (publish, "study --to"),
+)
+
+
+def _parser(name: str) -> ArgumentParser:
+    parser = ArgumentParser(name, description="Where an output comes from, and who touched it.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for run, arguments in _COMMANDS:
+        said = str(run.__doc__)
+        command = commands.add_parser(run.__name__, help=said.partition("\n")[0], description=said)
+        command.set_defaults(run=run)
+        for argument in arguments.split():
+            settings, text = _ARGUMENTS[argument]
+            command.add_argument(argument, help=text, **settings)
     return parser
 
 

@@ -1,7 +1,7 @@
 """The way from an output back to what made it: whether it is whole, and whether it is still so."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -26,9 +26,6 @@ class Checks:
 
     # The clone whose code, commits and images to look at; None looks at none.
     repository: Repository | None = None
-    # Gives the definition that a job should have now; None where that is unknown, and "" for a
-    # job that the configuration does not have any more.
-    expected: Callable[[Record], str | None] | None = None
     signers: Path | None = None  # who may sign the history; None asks for no signature
     least: int = 0  # lines that the history has at least
 
@@ -48,21 +45,16 @@ class Chain:
 
     def stale(self, record: Record) -> list[Problem]:
         """Return what has changed since, so that the job would give something else now."""
-        details: list[tuple[str, str]] = []
-        repository, expected = self._checks.repository, self._checks.expected
+        repository, found = self._checks.repository, []
         if repository is not None:
             if changed := repository.other_code(self._study.listed(record, "source")):
-                details.append(("code", f"its code has changed since: {', '.join(changed)}"))
+                detail = f"its code has changed since: {', '.join(changed)}"
+                found.append(Problem(State.STALE, "code", detail))
             for name, sha256 in ((r.name, r.sha256) for r in record.external):
                 with suppress(BadFileError):
                     if self._hash(repository.folder / name, repository.folder) != sha256:
-                        details.append(("external", f"{name} has changed since"))
-        definition = expected(record) if expected and not details else None
-        if definition is not None and definition != record.definition:
-            changed_ = "its configuration has changed since"
-            gone = "the configuration has no such job any more"
-            details.append(("configuration", changed_ if definition else gone))
-        return [Problem(State.STALE, reason, detail) for reason, detail in details]
+                        found.append(Problem(State.STALE, "external", f"{name} has changed since"))
+        return found
 
     def _inputs(self, record: Record) -> Iterator[Problem]:
         made = self._study.made
@@ -91,12 +83,8 @@ class Chain:
         for resource in record.kept:
             kind, reason = self._study.compared(resource.name, resource.sha256)
             reason = {"missing": "is gone", "bytes": "was altered"}.get(kind, reason)
-            if (
-                not reason
-                and resource.role == "source"
-                and not self._study.listed(record, "source")
-            ):
-                reason = "names no code"
+            code = resource.role != "source" or self._study.listed(record, "source")
+            reason = reason or ("" if code else "names no code")
             if reason and kind != "withheld":
                 what = f"its {resource.role} {resource.annotations.get('file', '')}".strip()
                 yield _broken(resource.role, f"{what} {reason} ({resource.name})")

@@ -15,7 +15,7 @@ from audit_trail.citation import FILE, read_citation
 from audit_trail.errors import AuditError
 from audit_trail.files import digest, read_bytes
 from audit_trail.plain import facts
-from audit_trail.project import Project
+from audit_trail.project import current
 from audit_trail.publish import copy_study, new_folder
 from audit_trail.records import Record, Resource
 from audit_trail.repository import Repository
@@ -36,15 +36,12 @@ _FORMATS.add_type("application/octet-stream", ".safetensors")
 Entity = dict[str, Any]
 
 
-def write_crate(
-    study: StudyFolder, repository: Repository, project: Project, target: Path
-) -> dict[str, int]:
+def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dict[str, int]:
     """Write a study as a crate; the same study gives the same bytes.
 
     Args:
         study: that was verified.
         repository: clone with the commit of the study; people are those of its CITATION.cff.
-        project: that the study is of.
         target: folder to write; must not exist.
 
     Returns:
@@ -54,7 +51,7 @@ def write_crate(
         AuditError: the clone lacks CITATION.cff or the commit, or the workflow ran no job.
     """
     with new_folder(target) as folder:
-        described = _Study(study, repository, project.name, folder)
+        described = _Study(study, repository, current().name, folder)
         crate = ROCrate(version="1.1")
         crate.metadata.extra_contexts.append(f"{_RUN}/context")
         root = described.properties()

@@ -9,6 +9,7 @@ from audit_trail.errors import AuditError
 from audit_trail.format import HISTORY
 from audit_trail.numbers import compare_files
 from audit_trail.plain import facts, short
+from audit_trail.project import current
 from audit_trail.records import Record, Resource
 from audit_trail.study import StudyFolder, is_study, open_study, study_of
 
@@ -90,12 +91,12 @@ def open_side(path: Path) -> Side:
     return study, jobs
 
 
-def compare(before: Side, after: Side, tolerance: float) -> dict[str, list[str]]:
+def compare(before: Side, after: Side) -> dict[str, list[str]]:
     """Compare the jobs of two sides, each with the one of the same name on the other side.
 
     Returns:
         Lines by their title: jobs of one side alone, what differs between jobs of both (the
-        likeliest cause first), and how far their tables are apart; titles that have none are there.
+        likeliest cause first), and how far their tables are apart.
     """
     (first, jobs), (second, others) = before, after
     pairs = {name: (jobs[name], others[name]) for name in jobs if name in others}
@@ -110,21 +111,21 @@ def compare(before: Side, after: Side, tolerance: float) -> dict[str, list[str]]
         for old, new in zip(one.outputs, other.outputs, strict=False):
             if old.name.endswith(".csv") and old.sha256 != new.sha256:
                 sides = (first.path(old.name), first.folder), (second.path(new.name), second.folder)
-                detail = compare_files(sides, tolerance)[1]
+                detail = compare_files(sides, current().tolerance)[1]
                 tables.append(f"{name}: {Path(old.name).name}: {detail}")
     equal = sum(same_outputs(*pair) for pair in pairs.values())
     counted = "1 job" if len(pairs) == 1 else f"{len(pairs)} jobs"
+    first_line = f"{counted} on both sides; {equal} of them wrote the same bytes"
     sections: dict[str, list[str]] = {
-        f"{counted} on both sides; {equal} of them wrote the same bytes": [],
-        "only in the first": sorted(jobs.keys() - pairs.keys()),
-        "only in the second": sorted(others.keys() - pairs.keys()),
+        "only in the first:": sorted(jobs.keys() - pairs.keys()),
+        "only in the second:": sorted(others.keys() - pairs.keys()),
     }
     for cause in sorted(causes, key=lambda d: (KINDS.index(d.kind), -causes[d].total(), d.name)):
         of = ", ".join(f"{number} {stage}" for stage, number in sorted(causes[cause].items()))
-        sections.setdefault(f"different {cause.kind}", []).append(f"{cause.text}  ({of})")
-    if not causes:
-        sections["no difference in what their records say"] = []
-    return sections | {"different numbers": tables}
+        sections.setdefault(f"different {cause.kind}:", []).append(f"{cause.text}  ({of})")
+    sections["different numbers:"] = tables
+    listed = {first_line: [], **{title: of for title, of in sections.items() if of}}
+    return listed if causes else listed | {"no difference in what their records say": []}
 
 
 def versions(study: StudyFolder, name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What an audit says of artefacts: the state of each, and a report of all."""
 
 import json
+import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -34,7 +35,7 @@ REASONS = (
     *("history", "signature", "time"),
     *("input", "source", "packages", "study", "lock", "image", "commit", "uncommitted"),
     "machine",
-    *("code", "configuration", "external", "repository"),
+    *("code", "external", "repository"),
 )
 # Lines for each state, and letters of what is wrong in each.
 _LINES, _WIDE = 20, 200
@@ -117,9 +118,8 @@ def _lines(found: Findings) -> list[str]:
         alike: dict[str, list[str]] = {}
         for name in names:
             details = dict.fromkeys(p.detail for p in found.problems[name] if p.state is state)
-            text = "; ".join(details)
-            short = text if len(text) <= _WIDE else f"{text[:_WIDE].rpartition(' ')[0]} …"
-            alike.setdefault(short, []).append(name)
+            text = textwrap.shorten("; ".join(details), _WIDE, placeholder=" …")
+            alike.setdefault(text, []).append(name)
         for detail, (first, *others) in list(alike.items())[:_LINES]:
             more = f" and {len(others)} more" if others else ""
             lines.append(f"  {state:<14}  {first}{more}: {detail}")

@@ -6,7 +6,6 @@ read again when it is asked for.
 
 import hashlib
 import io
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,13 +16,6 @@ from typing import Any
 from audit_trail.errors import BadFileError
 from audit_trail.files import MAX_BYTES, MAX_TEXT, canonical_json, open_file, parse_json
 from audit_trail.records import BadRecordError, Record, is_record, parse_statement
-
-# The lines of records, as they are written. What such a line says of itself is taken from here; its
-# statement is read when it is asked for, by what is strict about all of the line.
-_LINE = re.compile(
-    rb'\{"previous":(?:null|"([0-9a-f]{64})"),"record":"([!-~]{1,2048}?)","sha256":"([0-9a-f]{64})",'
-    rb'"statement":\{.*\},"time":"([!-~]{1,40})"\}'
-)
 
 
 @dataclass(frozen=True)
@@ -40,24 +32,21 @@ class Entry:
 
     @property
     def content(self) -> dict[str, Any]:
-        """All that the line holds.
-
-        Raises:
-            BadRecordError: the line is not what it seemed to be.
-            BadFileError: the history is not what it was when it was read.
-        """
+        """All that the line holds; a BadFileError where the history has changed since."""
         with open_file(*self.file, MAX_BYTES) as file:
             file.seek(self.place[0])
             text = file.read(self.place[1])
         if hashlib.sha256(text).hexdigest() != self.sha256:
             raise BadFileError(self.file[0], "has changed while it was read")
-        content = _content(text)
-        if content is None or content.get("record") != self.record:
-            raise BadRecordError(f"cannot be read from line {self.number} of the history")
-        return content
+        return dict(parse_json(text))
 
     def parsed(self) -> Record:
-        """Return the record that the line holds; errors of ``content``, also where it has none."""
+        """Return the record that the line holds.
+
+        Raises:
+            BadRecordError: it holds none, or one that cannot be used.
+            BadFileError: the history is not what it was when it was read.
+        """
         content = self.content
         if self.record is None or "statement" not in content:
             raise BadRecordError("is not in this line of the history")
@@ -115,45 +104,36 @@ def read_history(path: Path, within: Path | None = None, about: str | None = Non
     history = History()
     # As names are written: plain ASCII. A line with any escape is looked at as a whole.
     needle = b"" if about is None else canonical_json(about).encode()
-    previous: str | None = None
-    unread = position = number = 0
+    previous = "null"
+    unread = position = 0
     with open_file(path, within, MAX_BYTES) as file, io.BufferedReader(file, 1 << 18) as lines:  # type: ignore[type-var]
         while line := lines.readline(2 * MAX_TEXT):
-            number += 1
-            text = line.removesuffix(b"\n")
-            sha256 = hashlib.sha256(text).hexdigest()
-            history.hashes.append(sha256)
-            found = _head(text)
-            if unread and found is not None and found[0] == previous:
+            text, number = line.removesuffix(b"\n"), len(history.hashes) + 1
+            asked = needle in text or b"\\" in text
+            content = _content(text) if asked else None
+            readable = content is not None or not asked
+            # Wherever it stands, the line depends on that hash.
+            linked = f'"previous":{previous}'.encode() in text
+            if unread and readable and linked:
                 # Forgiven, for this line has its hash: it was cut short by a crash.
                 history.torn.append(unread)
             elif unread:
                 history.breaks.append(f"line {unread} cannot be read")
-            unread = number if found is None else 0
-            if found is not None:
-                if found[0] != previous:
-                    before = "no line" if number == 1 else f"line {number - 1}"
-                    history.breaks.append(f"line {number} does not follow on {before} as it is now")
-                if needle in text or b"\\" in text:
-                    place = (position, len(text))
-                    entry = Entry(number, sha256, *found[1:], (path, within), place)
-                    history.entries.append(entry)
+            unread = 0 if readable else number
+            if readable and not linked:
+                before = "no line" if number == 1 else f"line {number - 1}"
+                history.breaks.append(f"line {number} does not follow on {before} as it is now")
+            sha256 = hashlib.sha256(text).hexdigest()
+            if content is not None:
+                about_ = content["time"], content.get("record"), content.get("sha256", "")
+                place = (position, len(text))
+                history.entries.append(Entry(number, sha256, *about_, (path, within), place))
+            history.hashes.append(sha256)
             position += len(line)
-            previous = sha256
+            previous = f'"{sha256}"'
     if unread:
         history.breaks.append(f"line {unread}, the last one, cannot be read")
     return history
-
-
-def _head(text: bytes) -> tuple[Any, str, str | None, str] | None:
-    """Return the link of a line, its time, and name and sha256 of the record that it holds."""
-    if (line := _LINE.fullmatch(text)) and b"\\" not in text:
-        link, record, sha256, time = (part.decode() for part in line.groups(b""))
-        return (link or None, time, record, sha256) if is_record(record) else None
-    if (found := _content(text)) is None:
-        return None
-    name = found.get("record")
-    return found.get("previous"), found["time"], name, found["sha256"] if name else ""
 
 
 def _content(text: bytes) -> dict[str, Any] | None:

@@ -10,14 +10,13 @@ drawn and the same in every clone: the job's definition, and a hash over the dig
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import digest, read_json, sha256_of
 from audit_trail.format import PROVENANCE
 
-_PATTERN = re.compile(rb"logdepth definition=([0-9a-f]{64}|none) inputs=([0-9a-f]{64})")
+_MARK = re.compile(rb"logdepth definition=(?:[0-9a-f]{64}|none) inputs=[0-9a-f]{64}")
 
 
 def hash_of(definition: str) -> str:
@@ -62,26 +61,12 @@ def study_folder(record: Path) -> Path:
     raise AuditError(f"{record}: a record lies below <study>/{PROVENANCE}/, not elsewhere")
 
 
-@dataclass(frozen=True)
-class Mark:
-    """What identifies the job that drew a figure."""
-
-    definition: str | None  # of the job, without its count; None for a figure drawn by hand
-    inputs: str  # sha256 over the digests of its inputs
-
-    def __str__(self) -> str:
-        return f"logdepth definition={self.definition or 'none'} inputs={self.inputs}"
+def mark_of(definition: str, inputs: Iterable[str]) -> str:
+    """Return the mark of a job, by its definition (empty: by hand) and the sha256 of its inputs."""
+    return f"logdepth definition={hash_of(definition) or 'none'} inputs={digest(sorted(inputs))}"
 
 
-def inputs_hash(digests: Iterable[str]) -> str:
-    """Return the sha256 over the sha256 of each input, in no particular order."""
-    return digest(sorted(digests))
-
-
-def read_mark(content: bytes) -> Mark | None:
-    """Return the mark in the bytes of a PDF or PNG; None if there is none."""
-    found = _PATTERN.search(content)
-    if found is None:
-        return None
-    definition, inputs = (part.decode() for part in found.groups())
-    return Mark(None if definition == "none" else definition, inputs)
+def read_mark(content: bytes) -> str:
+    """Return the mark in the bytes of a PDF or PNG; empty if there is none."""
+    found = _MARK.search(content)
+    return found[0].decode() if found else ""

@@ -30,25 +30,24 @@ def facts(record: Record) -> dict[str, dict[str, Plain]]:
     """
     settings = dict(record.parameters)
     # The device is where it ran, not what was asked of it.
-    machine = {"device": settings.pop("device", None), **record.machine, **record.interpreter}
-    machine = {name: value for name, value in machine.items() if value is not None}
-    commit = {"commit": record.commit, "uncommitted": record.uncommitted}
-    parts: dict[str, dict[str, Any]] = {
+    machine = flat({"device": settings.pop("device", None), **record.machine, **record.interpreter})
+    kinds: dict[str, dict[str, Any]] = {
         "configuration": settings,
         "seed": record.seeds,
         "input": {r.name: r.sha256 for r in (*record.inputs, *record.external)},
         "image": {"sha256": record.image.sha256} if record.image else {},
-        "machine": {name: v for name, v in machine.items() if name not in _HOST},
+        "machine": {n: v for n, v in machine.items() if n.partition(".")[0] not in _HOST},
         "lock": {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")},
-        "commit": {name: value for name, value in commit.items() if value is not None},
-        "host": {name: v for name, v in machine.items() if name in _HOST},
+        "commit": {"commit": record.commit, "uncommitted": record.uncommitted},
+        "host": {n: v for n, v in machine.items() if n.partition(".")[0] in _HOST},
     }
     return {
         kind: {
             name: value if isinstance(value, str | bool | int | float) else canonical_json(value)
             for name, value in sorted(flat(values).items())
+            if value is not None or kind in ("configuration", "seed")
         }
-        for kind, values in parts.items()
+        for kind, values in kinds.items()
     }
 
 

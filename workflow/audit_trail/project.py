@@ -4,43 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from audit_trail.errors import AuditError
-
 if TYPE_CHECKING:
     from audit_trail.records import Record
-    from audit_trail.repository import Repository
     from audit_trail.study import StudyFolder
 
-    Expected = Callable[[StudyFolder, Repository], Callable[[Record], str | None]]
-    Narrow = Callable[[StudyFolder, Record, Sequence[Mapping[str, str]]], "Narrowed"]
-
-
-@dataclass(frozen=True)
-class Narrowed:
-    """What chosen rows of a table come from."""
-
-    # Whether an input of a job, by its name, is behind these rows.
-    keeps: "Callable[[Record, str], bool]"
-    note: str = ""  # what of the rows rests on more than that; empty for nothing
-
-
-@dataclass(frozen=True)
-class Rebuilding:
-    """How the recorded commands of a project are run again."""
-
-    stages: frozenset[str] = frozenset()  # commands that make outputs; no other is ever run
-    reads: frozenset[str] = frozenset()  # options that name files, or folders of files, to read
-    # Options that are given what the record keeps elsewhere, such as the device; one whose value
-    # is None is left out, as that of a folder for scratch files must be.
-    instead: Mapping[str, "Callable[[Record], object]"] = field(default_factory=dict)
-    # Gives the arguments of a stage for a record and the folder of its study, where these do not
-    # follow from the command.
-    build: Mapping[str, "Callable[[Record, str], list[str]]"] = field(default_factory=dict)
-    locks: frozenset[str] = frozenset()  # lock files of a checkout that decide about results
-
-
-def _expect_nothing(*_: object) -> "Callable[[Record], None]":
-    raise AuditError("nobody has said how the configuration is read")
+    Row = Mapping[str, str]
+    Keeps = Callable[[Record, str], bool]
 
 
 @dataclass(frozen=True)
@@ -49,9 +18,7 @@ class Project:
 
     name: str = "logdepth"  # of its command and of its package
     sources: str = "workflow"  # folder of a checkout that holds the package
-    # Gives for a study, in a checkout, what gives the definition that a job should have now: ""
-    # for one that is no longer wanted, None where that is unknown. An AuditError says why not.
-    expected: "Expected" = _expect_nothing
+    locks: tuple[str, ...] = ("envs/cpu.txt", "envs/cuda.txt")  # those that decide about results
     # Of a study, one of which makes a folder one; no stage is named so.
     folders: tuple[str, ...] = ("runs", "tables", "figures")
     # What lies in the folder of a study and is no result, by its name there; the second line is
@@ -63,12 +30,11 @@ class Project:
     # Columns by the letters that are used for them in print.
     letters: Mapping[str, str] = field(default_factory=dict)
     withheld: tuple[str, ...] = ()  # patterns of outputs that are too large to publish
-    # Gives for rows, by column, of a table that a job of a study made, what they come from; by
-    # default every row comes from all inputs.
-    narrow: "Narrow | None" = None
+    # Gives for rows of a table that a job made, whether an input of a job is behind them, and what
+    # of the rows rests on more; by default every row comes from all inputs.
+    narrow: "Callable[[StudyFolder, Record, Sequence[Row]], tuple[Keeps, str]] | None" = None
     # How far apart two numbers may be that are nearly the same, as a share of the larger one.
     tolerance: float = 1e-3
-    rebuilding: Rebuilding = Rebuilding()
 
 
 _used = [Project()]

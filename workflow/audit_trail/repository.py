@@ -15,7 +15,7 @@ from pathlib import Path
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import MAX_TEXT, read_bytes
 from audit_trail.format import HISTORY
-from audit_trail.project import Project, current
+from audit_trail.project import current
 from audit_trail.records import Resource
 from audit_trail.source import code_hash
 
@@ -82,12 +82,9 @@ def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
 class Repository:
     """A clone of the project, by its root."""
 
-    def __init__(
-        self, folder: Path, project: Project | None = None, image: Path | None = None
-    ) -> None:
+    def __init__(self, folder: Path, image: Path | None = None) -> None:
         self.folder = folder
         self._image = image
-        self._sources = (project or current()).sources
         self._objects: dict[str, bytes | None] = {}
         self._hashes: dict[tuple[str, str | None], tuple[str, ...]] = {}
 
@@ -187,7 +184,7 @@ class Repository:
     def _paths(self, module: str) -> tuple[str, ...]:
         if not _MODULE.fullmatch(module):
             return ()
-        base = f"{self._sources}/{module.replace('.', '/')}"
+        base = f"{current().sources}/{module.replace('.', '/')}"
         return f"{base}.py", f"{base}/__init__.py"
 
 
@@ -204,7 +201,7 @@ def find_repository(named: Path | None = None, image: Path | None = None) -> Rep
     package = f"{project.sources}/{project.name}"
     for folder in (here, *here.parents) if named is None else (named,):
         if (folder / ".git").exists() and (folder / package).is_dir():
-            return Repository(folder, project, image)
+            return Repository(folder, image)
     if named is None:
         return None
     expected = f"expected a folder with .git and {package}"

@@ -71,10 +71,9 @@ class StudyFolder:
             raise AuditError(f"{self.path(name)}: this record {self.bad[name]}")
         record = self.records.get(name) or self.makers.get(name)
         if record is None:
-            raise AuditError(
-                f"{self.path(name)}: no record below {self.folder / PROVENANCE} says how it was "
-                "made; expected an output of the workflow, such as figures/depth_law.pdf"
-            )
+            where = f"no record below {self.folder / PROVENANCE} says how it was made"
+            expected = "expected an output of the workflow, such as figures/depth_law.pdf"
+            raise AuditError(f"{self.path(name)}: {where}; {expected}")
         return record
 
     def compared(self, name: str, sha256: str) -> tuple[str, str]:
@@ -96,7 +95,7 @@ class StudyFolder:
 
     def listed(self, record: Record, role: str) -> dict[str, str]:
         """Return a list that a record keeps ("packages", "source"); empty if lost or altered."""
-        for resource in record.kept_as(role):
+        for resource in record.kept_as(role)[:1]:
             if (name := resource.name) not in self._lists:
                 found: Any = None
                 if not self.compared(name, resource.sha256)[0]:
@@ -108,37 +107,28 @@ class StudyFolder:
         return {}
 
 
-def open_study(folder: Path) -> StudyFolder:
-    """Read the history of a study and its newest records; what cannot be read is listed there.
+def open_study(folder: Path, about: str | None = None) -> StudyFolder:
+    """Read the history of a study and its newest records, or of one of its files alone.
 
-    Raises:
-        AuditError: no folder of a study.
-    """
-    study = open_history(folder)
-    for name, entry in sorted(study.history.latest.items(), key=lambda item: item[1].number):
-        try:
-            study.records[name] = entry.parsed()
-        except AuditError as error:
-            study.bad[name] = str(error)
-    return study
-
-
-def open_history(folder: Path, about: str | None = None) -> StudyFolder:
-    """Read the history of a study alone, or of one of its files; see ``read_history``.
+    What cannot be read is listed there.
 
     Raises:
         AuditError: no folder of a study.
     """
     if not is_study(folder):
-        raise AuditError(
-            f"{folder}: no study, it has no {HISTORY}; expected a folder such as results/laptop"
-        )
+        expected = "expected a folder such as results/laptop"
+        raise AuditError(f"{folder}: no study, it has no {HISTORY}; {expected}")
     study = StudyFolder(folder)
     try:
         study.history = read_history(folder / HISTORY, folder, about)
     except BadFileError as error:
         if error.kind != "missing":
             study.history.breaks.append(error.reason)
+    for name, entry in sorted(study.history.latest.items(), key=lambda item: item[1].number):
+        try:
+            study.records[name] = entry.parsed()
+        except AuditError as error:
+            study.bad[name] = str(error)
     return study
 
 

@@ -124,6 +124,7 @@ def _check_repository(checks: Checks, findings: Findings) -> None:
     detail = "neither commits, code nor images looked at: started outside of a clone"
     if checks.repository is not None:
         detail = f"no commit was looked at: {checks.repository.problem}"
+        findings.notes.append(f"commits and code are those of {checks.repository.folder}")
     if checks.repository is None or checks.repository.problem is not None:
         findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
 

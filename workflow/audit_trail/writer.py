@@ -29,7 +29,7 @@ from audit_trail import environment
 from audit_trail.errors import AuditError, printable
 from audit_trail.files import canonical_json, read_bytes, sha256_of, sync, write_bytes
 from audit_trail.format import BUILD_TYPE, BUILDER, HISTORY, PREDICATE, STATEMENT, kept_name
-from audit_trail.integrity import Mark, hash_of, inputs_hash, study_folder
+from audit_trail.integrity import mark_of, study_folder
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def recorded(
     outputs: Sequence[Path],
     record: Path | None,
     study: Path | None = None,
-) -> Iterator[Mark]:
+) -> Iterator[str]:
     """Run the block as the job; write its record when it succeeds, after its outputs.
 
     Args:
@@ -81,7 +81,7 @@ def recorded(
         raise FileNotFoundError(f"{lost[0]}: this input of '{command}' does not exist")
     # Hashed before the work, so that the record states what was read.
     hashes = [sha256_of(path) for path in inputs]
-    mark = Mark(hash_of(work.definition) or None, inputs_hash(hashes))
+    mark = mark_of(work.definition, hashes)
     if record is None:
         yield mark
         return

@@ -1,6 +1,6 @@
 """Which runs are behind chosen rows of a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 from audit_trail.errors import BadFileError
 from audit_trail.files import read_json
 from audit_trail.plain import flat
-from audit_trail.project import Narrowed
 from audit_trail.records import Record
 from audit_trail.study import StudyFolder
 from audit_trail.tracing.rows import same
@@ -24,8 +23,10 @@ _SETTINGS = {
 _VERDICTS = "z and verdict rest on the spread of seeds and the number of cells of all rows, too"
 
 
-def narrow(study: StudyFolder, record: Record, rows: Sequence[Mapping[str, str]]) -> Narrowed:
-    """Return which runs are behind rows of a table that a job made.
+def narrow(
+    study: StudyFolder, record: Record, rows: Sequence[Mapping[str, str]]
+) -> tuple[Callable[[Record, str], bool], str]:
+    """Return which inputs are behind rows of a table that a job made, and what rests on more.
 
     Jobs about experiments read a file of each run; those of runs count that agree with one of the
     rows in all that both say. Everything else that a job read counts.
@@ -59,7 +60,7 @@ def narrow(study: StudyFolder, record: Record, rows: Sequence[Mapping[str, str]]
             for row in rows
         )
 
-    return Narrowed(keeps, _VERDICTS if record.stage == "compare" else "")
+    return keeps, _VERDICTS if record.stage == "compare" else ""
 
 
 def _settings(study: StudyFolder, run: str) -> dict[str, str]:

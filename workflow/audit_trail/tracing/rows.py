@@ -43,9 +43,9 @@ def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> 
     rows = [dict(zip(columns, row, strict=True)) for row in listed]
     chosen = [row for row in rows if all(same(row[c], v) for c, v in conditions.items())]
     if not chosen:
-        wanted = ", ".join(f"{name}={value}" for name, value in conditions.items())
-        there = "; ".join(f"{name} one of {_values(rows, name)}" for name in conditions)
-        raise AuditError(f"{path}: no row with {wanted}; expected {there}, as rows have them")
+        values = {c: list(dict.fromkeys(row[c] for row in rows)) for c in conditions}
+        there = "; ".join(f"{c} one of {', '.join(v[:_SHOWN])}" for c, v in values.items())
+        raise AuditError(f"{path}: no row with {asked}; expected {there}, as rows have them")
     return {"conditions": conditions, "total": len(rows), "chosen": chosen}
 
 
@@ -55,9 +55,3 @@ def same(one: str, other: str) -> bool:
         return one == other or float(one) == float(other)
     except ValueError:
         return False
-
-
-def _values(rows: list[dict[str, str]], column: str) -> str:
-    values = list(dict.fromkeys(row[column] for row in rows))
-    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return ", ".join(repr(v) if not v or "," in v else v for v in values[:_SHOWN]) + more

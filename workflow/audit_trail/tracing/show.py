@@ -1,7 +1,7 @@
 """A trace for people: its jobs as numbered steps, on a terminal and as a page of HTML.
 
 Both show the same lines, made from the trace's JSON. Records are files from somebody else: each
-text of theirs is made printable before, and escaped on the page, which runs no script.
+line is made printable, and escaped on the page, which runs no script.
 """
 
 import base64
@@ -47,12 +47,16 @@ records themselves, <i>audit trace --json</i> has all that they say.</p>
 </html>
 """)
 
+# What says nothing.
+_NOTHING = ("", "null", "[]", "{}")
+
 Json = Mapping[str, Any]
+Facts = Mapping[str, str]
 
 
 def as_text(found: Json) -> str:
     """Return a trace as lines for a terminal."""
-    lines = (line for part in _parts(_printable(found), _ON_TERMINAL) for line in ("", *part))
+    lines = (line for part in _parts(found, _ON_TERMINAL) for line in ("", *part))
     return "\n".join(map(_wrapped, [*lines][1:])) + "\n"
 
 
@@ -67,47 +71,46 @@ def as_page(found: Json, picture: bytes, now: datetime) -> str:
         file=printable(found["file"]),
         now=f"{now:%Y-%m-%d %H:%M}",
         picture=base64.b64encode(picture).decode(),
-        text="\n\n".join("\n".join(part) for part in _parts(_printable(found), _ON_PAGE)),
+        text="\n\n".join("\n".join(map(printable, part)) for part in _parts(found, _ON_PAGE)),
     )
 
 
 def _parts(found: Json, most: int) -> Iterator[list[str]]:
-    """Yield a trace, made printable, as lines that stand together, the title first.
-
-    No part has more than so many rows, files or jobs.
-    """
+    """Yield lines that stand together, the title first, with so many files and jobs at most."""
 
     def part(title: str, *listed: Sequence[str]) -> list[str]:
-        return [title, *(f"   {line}" for lines in listed for line in _first(lines, most))]
+        more = [[f"and {len(of) - most} more (--json has all)"] * (len(of) > most) for of in listed]
+        lines = (
+            line for of, rest in zip(listed, more, strict=True) for line in (*of[:most], *rest)
+        )
+        return [title, *(f"   {line}" for line in lines)]
 
     jobs, files = found["jobs"], found["files"]
     if rows := found["rows"]:
         asked = ", ".join(f"{name}={value}" for name, value in rows["conditions"].items())
         title = f"{found['file']}: {len(rows['chosen'])} of {rows['total']} rows have {asked}"
-        note = [f"({rows['note']})"] if rows["note"] else []
+        note = [f"({rows['note']})"] * bool(rows["note"])
         yield part(title, [_said(row) for row in rows["chosen"]], note)
     yield part(*_top(found))
-    stages: dict[str, dict[str, Json]] = {}
+    stages: dict[str, list[str]] = {}
     for key, job in jobs.items():
-        stages.setdefault(job["stage"], {})[key] = job
-    steps = {key: n for n, of in enumerate(stages.values(), 1) for key in of}
+        stages.setdefault(job["stage"], []).append(key)
+    steps = {key: number for number, of in enumerate(stages.values(), 1) for key in of}
     facts = {key: _facts(job, files) for key, job in jobs.items()}
     everywhere = _common(facts.values()) if len(stages) > 1 else {}
     for number, (stage, of) in enumerate(stages.items(), 1):
-        made = [file for file in files.values() if file["job"] in of]
-        read = dict.fromkeys(name for job in of.values() for name in job["inputs"])
-        lines = _groups("made", made, {}) + _groups("from", [files[name] for name in read], steps)
         common = _common(facts[key] for key in of)
-        if shared := _said(_without(common, everywhere)):
+        read = dict.fromkeys(name for key in of for name in jobs[key]["inputs"])
+        lines = _groups("made", [file for file in files.values() if file["job"] in of], {})
+        lines += _groups("from", [files[name] for name in read], steps)
+        if shared := _said(common, everywhere):
             lines.append(f"with {shared}")
-        each = [_job(job, _without(facts[key], common)) for key, job in of.items()]
-        alone = len(each) == 1
-        title = f" {each[0]}" if alone else f": {len(each)} jobs"
-        yield part(f"{number}. {stage}{title}", lines, [] if alone else each)
+        each = [_job(jobs[key], _said(facts[key], common)) for key in of]
+        title = f" {each[0]}" if len(of) == 1 else f": {len(of)} jobs"
+        yield part(f"{number}. {stage}{title}", lines, each if len(of) > 1 else [])
     if everywhere:
         yield part("in all of these jobs", [_said(everywhere)])
-    other = [f"{f['name']} · {f['state']}" for f in files.values() if f["state"] != RECORDED]
-    if other:
+    if other := [f"{f['name']} · {f['state']}" for f in files.values() if f["state"] != RECORDED]:
         yield part("not as recorded", other)
 
 
@@ -120,40 +123,33 @@ def _top(found: Json) -> tuple[str, list[str]]:
         lines.append(f"sha256 {top['sha256']}{there}")
     counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
     lines.append(f"the study {found['study']}; files it comes from, as found now: {counts}")
-    state = f" · {top['state']}" if top and not by else ""
-    return f"{found['file']}{state}", lines
+    return found["file"] + (f" · {top['state']}" if top and not by else ""), lines
 
 
-def _facts(job: Json, files: Json) -> dict[str, str]:
+def _facts(job: Json, files: Json) -> Facts:
     """Return what a job's record says, by a name that says its kind where it must."""
     found: dict[str, str] = {}
     for kind, values in job["facts"].items():
         prefix = "" if kind in ("configuration", "machine", "host", "commit") else f"{kind} "
         found |= {f"{prefix}{name.removeprefix('run.')}": short(v) for name, v in values.items()}
-    for key in job["kept"]:
-        file = files[key]
+    for file in (files[key] for key in job["kept"]):
         state = "" if file["state"] == RECORDED else f", {file['state']}"
         found[file["role"]] = f"{short(file['sha256'])}{state}"
     return found
 
 
-def _common(facts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def _common(facts: Iterable[Facts]) -> Facts:
     first, *others = facts
     return {n: v for n, v in first.items() if all(other.get(n) == v for other in others)}
 
 
-def _without(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in facts.items() if name not in others}
-
-
-def _job(job: Json, own: Mapping[str, str]) -> str:
+def _job(job: Json, own: str) -> str:
     """Return what is said of one job of a stage, with the facts that are its own."""
     took = "?" if job["seconds"] is None else f"{job['seconds']:.1f} s"
     ran = f"{str(job['started'])[:16].replace('T', ' ')} UTC, {took}"
     line = f"line {job['line']} of the history"
     state = "" if job["state"] == RECORDED else f"its record is {job['state']}"
-    name = PurePosixPath(job["record"]).stem
-    return " · ".join(filter(None, (name, ran, line, _said(own), state)))
+    return " · ".join(filter(None, (PurePosixPath(job["record"]).stem, ran, line, own, state)))
 
 
 def _groups(word: str, files: Iterable[Json], steps: Mapping[str, int]) -> list[str]:
@@ -164,37 +160,25 @@ def _groups(word: str, files: Iterable[Json], steps: Mapping[str, int]) -> list[
         pattern = "/".join([*folders[:1], *("*" for _ in folders[1:]), name])
         patterns.setdefault(pattern, []).append(file)
     lines = []
-    for pattern, group in patterns.items():
-        states = Counter(file["state"] for file in group)
+    for pattern, (first, *others) in patterns.items():
+        states = Counter(file["state"] for file in (first, *others))
         text, state = pattern, ", ".join(f"{count} {state}" for state, count in states.items())
-        if len(group) == 1:
-            text, state = f"{group[0]['name']} {short(group[0]['sha256'])}", group[0]["state"]
-        outside = ", not of the study" if group[0]["role"] == "external" else ""
-        numbers = sorted({steps[file["job"]] for file in group if file["job"] in steps})
+        if not others:
+            text, state = f"{first['name']} {short(first['sha256'])}", first["state"]
+        outside = ", not of the study" if first["role"] == "external" else ""
+        numbers = sorted({steps[f["job"]] for f in (first, *others) if f["job"] in steps})
         step = f" · step {', '.join(map(str, numbers))}" if numbers else ""
         lines.append(f"{word} {text}{outside} · {state}{step}")
     return lines
 
 
-def _first(lines: Sequence[str], most: int) -> list[str]:
-    more = len(lines) - most
-    return [*lines[:most], *([f"and {more} more (--json has all)"] if more > 0 else [])]
-
-
-def _said(values: Mapping[str, str]) -> str:
+def _said(values: Facts, without: Facts | tuple[()] = ()) -> str:
     """Return named values as one line; those that say nothing are left out."""
-    said = {name: value for name, value in values.items() if value not in ("", "null", "[]", "{}")}
+    said = {n: v for n, v in values.items() if n not in without and v not in _NOTHING}
     return " · ".join(f"{name} {value}" for name, value in said.items())
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {printable(str(key)): _printable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_printable(item) for item in value]
-    return printable(value) if isinstance(value, str) else value
 
 
 def _wrapped(line: str) -> str:
     indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.fill(line, _WIDTH, subsequent_indent=indent, break_long_words=False)
+    shown = printable(line)
+    return textwrap.fill(shown, _WIDTH, subsequent_indent=indent, break_long_words=False)

@@ -42,4 +42,4 @@ def figure(
         tables = {kind: read_table(kind, path) for kind, path in kinds.items()}
         shown = style.Shown(summary.titles, jobs.reach(summary))
         data = module.prepare(select(tables, spec), shown)
-        style.save(module.draw(data), data, *files, mark=str(mark))
+        style.save(module.draw(data), data, *files, mark=mark)

@@ -19,6 +19,16 @@ for _path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
     import_module(f"logdepth.cli.{_path.stem}")
 
 
+def _audit(context: typer.Context) -> None:
+    """Where an output comes from, and whether it was touched since (--help has the commands)."""
+    from audit_trail.__main__ import main as audit
+    from audit_trail.project import use
+    from logdepth.audited import PROJECT
+
+    use(PROJECT)
+    sys.exit(audit(context.args, "logdepth audit"))
+
+
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 1."""
     environment.settle()
@@ -34,11 +44,9 @@ def main() -> None:
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in [asked] if asked in COMMANDS else sorted(COMMANDS):
         app.command(name)(COMMANDS[name])
-    if asked not in COMMANDS:
-        from audit_trail import commands
-        from logdepth.audited import PROJECT
-
-        commands.register(app, PROJECT)
+    # Its options stand where they need nothing but Python.
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("audit", context_settings=settings, add_help_option=False)(_audit)
     try:
         app(prog_name="logdepth")
     except (AuditError, UserError, OSError) as error:

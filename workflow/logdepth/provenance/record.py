@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from audit_trail import writer
-from audit_trail.integrity import Mark, hash_of
+from audit_trail.integrity import hash_of
 from logdepth.provenance.definition import source
 from logdepth.provenance.image import running_image
 from logdepth.provenance.job import Job
@@ -25,7 +25,7 @@ def recorded(
     definition: str,
     device: str = "",
     study: Path | None = None,
-) -> AbstractContextManager[Mark]:
+) -> AbstractContextManager[str]:
     """Return the context in which a job runs: ``audit_trail.writer.recorded``, told of ours.
 
     ``definition`` is what the workflow asked for, and empty when run by hand. Recorded is the job's

@@ -1,0 +1,252 @@
+"""Making an output again: by the workflow of its commit, in an empty checkout.
+
+Nothing runs that came with results. Code, configuration and workflow are those of the recorded
+commit, from the caller's clone. Of the results Snakemake finds there the declared inputs alone, and
+makes what is missing. Each job that runs is recorded, and must say what its record here says.
+"""
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audit_trail.differences import differences, same_outputs
+from audit_trail.errors import AuditError, BadFileError
+from audit_trail.files import copy, sha256_of
+from audit_trail.numbers import compare_files
+from audit_trail.project import current
+from audit_trail.records import Record, Resource, check_name
+from audit_trail.repository import Repository, git
+from audit_trail.study import StudyFolder, open_study
+
+# What says nothing about what ran.
+_ASIDE = ("commit", "host", "input", "lock")
+
+
+def make_plan(study: StudyFolder, name: str, deep: bool) -> tuple[list[Record], dict[str, str]]:
+    """Return the jobs to run for an output, its own first, and the sha256 of inputs to take.
+
+    Inputs that are there with the recorded bytes are taken, unless all is made again (``deep``).
+
+    Raises:
+        AuditError: a record that is altered, or made from what no record explains.
+    """
+    jobs: dict[str, Record] = {}
+    taken: dict[str, str] = {}
+    waiting = [study.record_for(name)]
+    for record in waiting:
+        path = study.path(record.name)
+        if record.name in jobs:
+            continue
+        jobs[record.name] = record
+        if study.history.breaks or study.compared(record.name, record.sha256)[0]:
+            raise AuditError(f"{path}: not what its job wrote; expected a study that verifies")
+        for resource in record.inputs:
+            # A training would go on from a checkpoint that was sent.
+            aside = resource.name.partition("/")[0] in current().unrecorded
+            if aside or study.made.get(resource.name) != resource.sha256:
+                wanted = f"{resource.name} ({resource.sha256[:12]})"
+                raise AuditError(f"{path}: made from {wanted}, which no record explains")
+            if deep or study.compared(resource.name, resource.sha256)[0]:
+                waiting.append(study.makers[resource.name])
+            else:
+                taken[resource.name] = resource.sha256
+    again = {output.name for record in jobs.values() for output in record.outputs}
+    return [*jobs.values()], {name: taken[name] for name in taken.keys() - again}
+
+
+def rebuild(
+    study: StudyFolder,
+    jobs: Sequence[Record],
+    taken: Mapping[str, str],
+    clone: Repository,
+    folder: Path,
+    python: Path,
+    anyway: bool,
+) -> StudyFolder:
+    """Run the jobs of a plan again in an empty folder; return the study there.
+
+    Args:
+        study: that has their records, and inputs.
+        jobs: to run, the one whose outputs are wanted first.
+        taken: sha256 of the inputs to take, by name.
+        clone: with the commit.
+        folder: to work in.
+        python: interpreter of the environment to use.
+        anyway: whether to use it even where it is not the recorded one.
+
+    Raises:
+        AuditError: commit, environment or an input is not to be had; a job fails, or is another
+            than its record says.
+    """
+    path = study.path(jobs[0].name)
+    _check_out(path, jobs[0], clone, folder)
+    if not (folder / f"config/{study.name}.yaml").is_file():
+        raise AuditError(f"{path}: its commit has no config/{study.name}.yaml, which it ran with")
+    place = folder / "results" / study.name
+    shutil.rmtree(place, ignore_errors=True)
+    images: list[str] = []
+    for job in jobs:
+        if job.image is not None and not anyway:
+            images = _place_image(job, job.image, clone, folder)
+        elif not anyway:
+            _check_environment(path, job, folder, python)
+        for resource in job.external:
+            if not _place_external(resource, study.name, clone, folder):
+                made = f"made from {resource.name} ({resource.sha256[:12]}), which is not there"
+                raise AuditError(f"{path}: {made}, at its commit or in {clone.folder}")
+    now = time.time()
+    for name, sha256 in taken.items():
+        if copy(study.path(name), place / name, study.folder) != sha256:
+            raise AuditError(f"{study.path(name)}: has changed while it was read")
+        # None is newer than another, or Snakemake would make it again.
+        os.utime(place / name, (now, now))
+    target = f"results/{study.name}/{jobs[0].name}"
+    words = ["--cores", "all", "--configfile", f"config/{study.name}.yaml", *images, "--", target]
+    # Exactly this code and its settings: nothing that was set for another checkout.
+    others = (f"{current().name.upper()}_", "PYTHON", "GIT_", "SNAKEMAKE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+    safe = {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    sources = {"PYTHONPATH": str(folder / current().sources)}
+    if code := run_snakemake(python, words, folder, kept | safe | sources):
+        raise AuditError(f"{path}: made again, its workflow failed, with exit code {code}")
+    made_again = open_study(place)
+    for job in jobs:
+        again = made_again.records.get(job.name)
+        then, now_ = _facts(job), _facts(again) if again else {}
+        if other := ", ".join(what for what in then if then[what] != now_.get(what)):
+            told = f"made again, its job had other {other} than its record says"
+            raise AuditError(f"{study.path(job.name)}: {told}")
+    return made_again
+
+
+def told(study: StudyFolder, made: StudyFolder, job: Record) -> list[str]:
+    """Return lines about a job that was run again: its bytes, and what else was different."""
+    again = made.records[job.name]
+    # What is there besides, such as a package, changes nothing; inputs were compared.
+    found = [d for d in differences(job, again, study, made) if d.before and d.kind not in _ASIDE]
+    same = "the same" if same_outputs(job, again) else "other"
+    first = f"{job.title}: {again.seconds or 0.0:.1f} s; {same} bytes"
+    return [first, *(f"    {d.kind} {d.text}" for d in found)]
+
+
+def outcomes(study: StudyFolder, made: StudyFolder, job: Record) -> list[tuple[str, str]]:
+    """Compare every output of a job with the one that was made again.
+
+    Each has a state ("identical" bytes, "close" numbers, or "different") and a line about it.
+    """
+    found = []
+    for output in job.outputs:
+        state, detail = "identical", "identical bytes"
+        if sha256_of(made.path(output.name), made.folder) != output.sha256:
+            close, detail = False, "other bytes; the recorded ones are not here to compare with"
+            if study.compared(output.name, output.sha256)[0] == "":
+                one, other = ((s.path(output.name), s.folder) for s in (study, made))
+                close, detail = compare_files((one, other), current().tolerance)
+            state = "close" if close else "different"
+        found.append((state, f"{output.name}: {detail}"))
+    return found
+
+
+def run_snakemake(
+    python: Path, words: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> int:
+    """Run Snakemake; return its exit code. What it says goes to the terminal, as errors."""
+    command = [str(python), "-m", "snakemake", *words]
+    return subprocess.run(command, cwd=folder, env=environment, stdout=2).returncode
+
+
+def _check_out(path: Path, record: Record, clone: Repository, folder: Path) -> None:
+    """Write the files of a record's commit to a folder.
+
+    No worktree: that would run hooks, and be left in the clone where this is killed.
+    """
+    commit = record.commit
+    if commit is None:
+        raise AuditError(f"{path}: made at no known commit, so that nobody has its code")
+    if record.uncommitted is not None:
+        changed = f"made with uncommitted changes on {commit[:12]}"
+        raise AuditError(f"{path}: {changed}; nobody has that code")
+    if clone.time_of(commit) is None:
+        gone = f"{clone.folder}: has no commit {commit[:12]}, which the record names"
+        raise AuditError(f"{gone}; expected --repository with a clone that has it")
+    content = git(clone.folder, "archive", "--format=tar", commit)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise AuditError(f"{clone.folder}: commit {commit[:12]}: {error}") from error
+
+
+def _check_environment(path: Path, record: Record, code: Path, python: Path) -> None:
+    """Check that an environment was installed from the locks of a record.
+
+    None is made here. A lock found in results may hold any line, and installing it would run that;
+    who has no such environment is told how to make it from a clone, whose lock is compared first.
+    """
+    # The locks that decide about results; others add tools on top.
+    locks = {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")}
+    locks = {file: locks[file] for file in locks if file in current().locks}
+    prefix = python.parent.parent
+    if locks and all(_digest(prefix / "locks" / Path(f).name) == locks[f] for f in locks):
+        return
+    other = [file for file in locks if _digest(code / file) != locks[file]] if locks else ["lock"]
+    clone = f"git worktree add --detach ../again {record.commit}; cd ../again; make setup"
+    way_out = f"expected --python with that of its commit ({clone})"
+    if other:
+        way_out = f"its {other[0]} is not that of its commit, so that nobody vouches for it"
+    reason = f"it ran in another environment than {prefix}, with another lock"
+    raise AuditError(f"{path}: {reason}; {way_out}, or --here")
+
+
+def _place_image(job: Record, image: Resource, clone: Repository, folder: Path) -> list[str]:
+    """Put the image of a job where the workflow looks for it; return Snakemake's options."""
+    path = clone.image(image)
+    if _digest(path) != image.sha256:
+        raise AuditError(f"{path}: not the image of the job; expected that, or --here")
+    place = folder / "containers" / Path(image.name).name
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(path.resolve())
+    place.with_name(f"{place.name}.sha256").write_text(f"{image.sha256}\n")
+    gpu = ["--apptainer-args=--nv"] if "cuda" in str(job.parameters.get("device")) else []
+    return ["--software-deployment-method", "apptainer", *gpu]
+
+
+def _place_external(resource: Resource, study: str, clone: Repository, folder: Path) -> bool:
+    """Return whether a checkout has a file from elsewhere; results of other studies are brought."""
+    name = resource.name
+    target = folder / name
+    if _digest(target) == resource.sha256:
+        return True
+    # Nothing that came with results may take the place of code.
+    if not name.startswith("results/") or name.startswith(f"results/{study}/"):
+        return False
+    check_name(name)
+    for source in (Path.cwd() / name, clone.folder / name):
+        target.unlink(missing_ok=True)
+        try:
+            if copy(source, target, None) == resource.sha256:
+                return True
+        except BadFileError:
+            continue
+    return False
+
+
+def _digest(path: Path) -> str:
+    return sha256_of(path) if path.is_file() else ""
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    """Return what makes a job the same job, whatever it ran on."""
+    return {
+        "outputs": {output.name for output in record.outputs},
+        "parameters": {k: v for k, v in record.parameters.items() if k != "device"},
+        "seeds": record.seeds,
+        "inputs": {resource.name for resource in (*record.inputs, *record.external)},
+    }

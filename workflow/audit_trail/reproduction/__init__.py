@@ -1,1 +1,0 @@
-"""Making an output again from its record alone, and measuring how close the result comes."""
