@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from audit_trail.files import canonical_json, write_text
+from audit_trail.files import canonical_json
 from audit_trail.study import open_study
 from logdepth import jobs
 from logdepth.config.run import Run
+from logdepth.files import write_text
 from logdepth.models.softmax import Softmax
 from logdepth.provenance.record import recorded
 from logdepth.recipes.muon import MuonRecipe

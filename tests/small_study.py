@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from audit_trail.files import write_text
 from audit_trail.source import code_hash
 from audit_trail.writer import Work, recorded
+from logdepth.files import write_text
 
 CODE = "SCALE = 2\n\n\ndef double(x):\n    return SCALE * x\n"
 RUN = "fast-L1-0123abcd"

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from audit_trail.chain import Chain, Checks
 from audit_trail.repository import code_hashes, find_repository
 from audit_trail.study import open_study
+from audit_trail.verify import Chain
 from logdepth.canonical import canonical_json
 from logdepth.files import sha256_of, write_text
 from logdepth.provenance.job import Job
@@ -33,14 +33,14 @@ def study(tmp_path, image):
     return open_study(folder)
 
 
-def reasons(study, checks):
+def reasons(study, repository):
     record = study.record_for("tables/out.csv")
-    return {p.reason: p.detail for p in Chain(study, checks).broken(record)}
+    return {p.reason: p.detail for p in Chain(study, repository).broken(record)}
 
 
 def test_the_image_is_compared_by_its_bytes(study, image, root):
     def found(*named):
-        return reasons(study, Checks(find_repository(root, *named))).get("image")
+        return reasons(study, find_repository(root, *named)).get("image")
 
     record = study.record_for("tables/out.csv")
     assert record.image.sha256 == sha256_of(image)
@@ -66,7 +66,7 @@ def test_code_is_stale_when_neither_hash_that_a_record_may_have_is_of_it(study, 
         write_text(study.path(listed), text)
         source = replace(kept, name=listed, sha256=sha256_of(study.path(listed)))
         written = replace(record, kept=(source,))
-        chain = Chain(study, Checks(repository=repository))
+        chain = Chain(study, repository)
         assert [problem.reason for problem in chain.stale(written)] == reasons
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from audit_trail.chain import Checks
 from audit_trail.errors import AuditError
 from audit_trail.findings import EXIT_CODES, State
 from audit_trail.format import SIGNATURES
@@ -19,7 +18,7 @@ from audit_trail.publish import publish
 from audit_trail.repository import Repository
 from audit_trail.signature import sign
 from audit_trail.study import open_study
-from audit_trail.verify import verify
+from audit_trail.verify import Checks, verify
 from command_line import logdepth_here
 from forgery import HISTORY, forge, lines_of, write_history
 from small_study import ERRORS, ERRORS_RECORD, RUN, TRAIN_RECORD, git, make_clone, train

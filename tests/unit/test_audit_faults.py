@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from audit_trail import environment, files, writer
-from audit_trail.chain import Checks
 from audit_trail.errors import AuditError
 from audit_trail.repository import Repository
 from audit_trail.study import open_study
-from audit_trail.verify import verify
+from audit_trail.verify import Checks, verify
 from forgery import HISTORY
 from small_study import ERRORS, ERRORS_RECORD, RUN, git, job, make_clone
 

@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from audit_trail.__main__ import main
-from audit_trail.chain import Checks
 from audit_trail.differences import differences, versions
 from audit_trail.errors import AuditError
 from audit_trail.repository import Repository
@@ -29,7 +28,7 @@ from audit_trail.reproduce import make_plan
 from audit_trail.study import StudyFolder, open_study
 from audit_trail.tracing.show import as_page, as_text
 from audit_trail.tracing.trace import Tracer
-from audit_trail.verify import verify
+from audit_trail.verify import Checks, verify
 from forgery import HISTORY, lines_of, write_history
 from small_study import ERRORS, ERRORS_RECORD, FIGURE, FIGURE_RECORD, RUN, TRAIN_RECORD, make_clone
 
@@ -334,7 +333,7 @@ def everything(opened: StudyFolder) -> None:
             found = tracer.trace(opened.folder / name)
             json.dumps(found)
             as_text(found)
-            as_page(found, tracer.picture(found), NOW)
+            as_page(found, NOW)
         for ask in (versions, lambda *of: make_plan(*of, deep=True)):
             with contextlib.suppress(AuditError):
                 ask(opened, name)

@@ -18,10 +18,11 @@ from audit_trail.__main__ import main
 from audit_trail.citation import read_citation
 from audit_trail.crate import write_crate
 from audit_trail.errors import AuditError
-from audit_trail.files import sha256_of, write_text
+from audit_trail.files import sha256_of
 from audit_trail.repository import Repository
 from audit_trail.study import open_study
 from audit_trail.writer import append_entry
+from logdepth.files import write_text
 from logdepth.provenance.image import VARIABLE
 from logdepth.provenance.job import Job
 from logdepth.provenance.record import recorded

@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from audit_trail.errors import AuditError
-from audit_trail.files import canonical_json, write_text
-from audit_trail.tracing.rows import choose
+from audit_trail.files import canonical_json
 from audit_trail.tracing.show import as_page, as_text
-from audit_trail.tracing.trace import Tracer
+from audit_trail.tracing.trace import Tracer, choose
 from audit_trail.writer import append_entry
 from forgery import HISTORY, lines_of, write_history
+from logdepth.files import write_text
 from logdepth.provenance.job import Job
 from logdepth.provenance.record import recorded
 
@@ -57,14 +57,14 @@ HOSTILE = (
 def job(
     folder: Path, stage: str, name: str, inputs: list[Path], outputs: dict[str, str], **more: Any
 ):
-    """Run a job that writes texts; {mark} in one of them becomes the mark."""
+    """Run a job that writes texts."""
     record = folder / "provenance" / stage / f"{name}.json"
     paths = [folder / output for output in outputs]
     made = Job(stage, ("logdepth.files",), more.pop("parameters", {}), more.pop("seeds", {}))
     files: dict[str, Any] = {"inputs": inputs, "outputs": paths, "record": record}
-    with recorded(made, **files, definition=made.definition(), **more) as mark:
+    with recorded(made, **files, definition=made.definition(), **more):
         for path, text in zip(paths, outputs.values(), strict=True):
-            write_text(path, text.replace("{mark}", str(mark)))
+            write_text(path, text)
 
 
 def run_name(depth: int, seed: int) -> str:
@@ -118,8 +118,8 @@ def draw(
     rows = [f"fast,{d},{words.eval},{k},0.1" for d in (1, 2) for k in KS[1:]]
     head = f"experiment,depth,{words.mode},{words.k},error"
     outputs = {
-        f"figures/{name}.pdf": "%PDF {mark} drawn",
-        f"figures/{name}.png": "PNG {mark} drawn",
+        f"figures/{name}.pdf": f"%PDF {name} of {table}",
+        f"figures/{name}.png": f"PNG {name} of {table}",
         f"figures/{name}.csv": "\n".join([head, *rows]) + "\n",
     }
     inputs = [study / f"tables/{table}.csv"]
@@ -172,7 +172,11 @@ def trace(path: Path | str, row: str | None = None, folder: str = "results") -> 
 
 
 def files(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {file["name"]: file for file in found["files"].values()}
+    """Return each file of a trace by its name, with the key of the job that made it."""
+    jobs = found["jobs"].items()
+    listed = [f for _, job in jobs for kind in ("from", "with") for f in job[kind]]
+    made = [f | {"job": key} for key, job in jobs for f in job["made"]]
+    return {file["name"]: file for file in (*listed, *made)}
 
 
 def runs(found: dict[str, Any]) -> list[str]:
@@ -186,30 +190,30 @@ def stages(found: dict[str, Any]) -> dict[str, int]:
 
 
 def page(found: dict[str, Any]) -> str:
-    picture = Tracer(Path("results")).picture(found)
-    return as_page(found, picture, datetime(2026, 1, 2, tzinfo=UTC))
+    return as_page(found, datetime(2026, 1, 2, tzinfo=UTC))
 
 
 def test_a_figure_leads_to_runs_models_data_and_surroundings(study):
     found = trace(study / "figures/fig02.pdf")
-    assert found["files"][found["root"]]["name"] == "figures/fig02.pdf"
+    assert found["root"]["name"] == "figures/fig02.pdf"
     names = files(found)
     assert "data/evaluation.safetensors" in names
     assert {f"runs/{run_name(*run)}/model.safetensors" for run in RUNS} <= set(names)
     assert {file["state"] for file in names.values()} == {"as recorded"}
     assert runs(found) == sorted(run_name(*run) for run in RUNS)
     assert stages(found) == {"figure": 1, "tabulate": 1, "evaluate": 4, "train": 4, "data": 1}
-    kept = {file["role"].split()[0] for file in names.values()} - {"output"}
+    kept = {file["role"].split()[0] for file in names.values()} - {"input", "output"}
     assert kept == {"source", "packages", "lock", "study"}
     job = found["jobs"][f"provenance/train/{run_name(2, 1)}.json"]
     assert job["facts"]["seed"] == {"run": 1}
     assert job["facts"]["configuration"]["run.training.steps"] == 30
-    assert {"source", "packages"} <= {found["files"][key]["role"].split()[0] for key in job["kept"]}
+    assert {"source", "packages"} <= {file["role"].split()[0] for file in job["with"]}
 
 
 def test_a_record_and_a_file_of_a_run_can_be_traced(study):
     record = "provenance/tabulate/tables.json"
-    assert trace(study / record)["root"] == record
+    found = trace(study / record)
+    assert (found["root"], next(iter(found["jobs"]))) == (None, record)
     found = trace(study / "runs/fast-L1-seed0/evaluation.csv")
     assert runs(found) == ["fast-L1-seed0"]
     assert set(files(found)) >= {"runs/fast-L1-seed0/model.safetensors"}
@@ -225,7 +229,7 @@ def test_a_row_leads_to_its_own_runs_alone(study, words):
     # A row of a figure is one of the table that was made with it; numbers are equal as numbers.
     for path, row in (("figures/fig02.pdf", "k=2,L=2"), ("figures/fig02.csv", "k=2.0,depth=02")):
         again = trace(study / path, row)
-        assert all(again[part] == found[part] for part in ("file", "files", "jobs"))
+        assert all(again[part] == found[part] for part in ("file", "states", "jobs"))
     assert runs(trace(study / "tables/errors.csv", "k=1")) == sorted(run_name(*r) for r in RUNS)
 
 
@@ -358,19 +362,17 @@ def test_a_record_that_was_edited_is_said_to_be(study):
 
 
 @pytest.mark.parametrize("kind", ["pdf", "png"])
-def test_a_mailed_figure_is_found_by_its_mark_wherever_it_lies(study, tmp_path, kind):
+def test_a_mailed_figure_is_found_wherever_it_lies(study, tmp_path, kind):
     mailed = tmp_path / "elsewhere" / f"attachment (1).{kind}"
     mailed.parent.mkdir()
     (study / f"figures/fig02.{kind}").rename(mailed)
     found = trace(mailed)
-    assert found["found"]["bytes"] == "as recorded"
-    assert found["found"]["recorded as"] == f"results/tiny/figures/fig02.{kind}"
+    assert found["found"] == f"results/tiny/figures/fig02.{kind}"
+    assert "found by its bytes" in as_text(found)
     assert runs(found) == sorted(run_name(*run) for run in RUNS)
-    mailed.write_bytes(mailed.read_bytes() + b" and a little more")
-    found = trace(mailed)
-    assert found["found"]["by"] == "the mark in its metadata"
-    assert found["found"]["bytes"].startswith("modified")
-    assert "found by the mark in its metadata" in re.sub(r"\s+", " ", as_text(found))
+    # Be it in the folder of another study, or of this one.
+    shutil.copy(mailed, study / f"figures/other.{kind}")
+    assert trace(study / f"figures/other.{kind}")["found"] == found["found"]
 
 
 def test_a_mailed_figure_that_was_drawn_again_since_is_found_in_the_history(study, tmp_path):
@@ -379,35 +381,28 @@ def test_a_mailed_figure_that_was_drawn_again_since_is_found_in_the_history(stud
     write_text(study / "tables/other.csv", "experiment\nfast\n")
     draw(study, table="other")
     found = trace(mailed)
-    assert found["found"]["bytes"] == "as recorded"
-    assert found["files"][found["root"]]["state"] == "other version"
+    assert found["root"]["state"] == "other version"
     assert "tables/errors.csv" in files(found)
 
 
 def test_a_mailed_table_is_found_by_its_bytes(study, tmp_path):
     mailed = tmp_path / "numbers.csv"
     mailed.write_bytes((study / "tables/errors.csv").read_bytes())
-    assert trace(mailed)["found"]["by"] == "its bytes"
+    assert trace(mailed)["found"] == "results/tiny/tables/errors.csv"
     assert runs(trace(mailed, "k=1,L=2")) == ["fast-L2-seed0", "fast-L2-seed1"]
-    # Rows of an altered figure need not be those of the table made with the recorded one.
-    altered = tmp_path / "altered.pdf"
-    altered.write_bytes((study / "figures/fig02.pdf").read_bytes() + b"altered")
-    with pytest.raises(AuditError, match=r"not the same as results/tiny/figures/fig02\.pdf"):
-        trace(altered, "k=1")
+    # Rows of a table that was altered since need not be those of the one that was mailed.
+    (study / "tables/errors.csv").write_bytes(mailed.read_bytes() + b"\n")
+    with pytest.raises(AuditError, match=r"results/tiny/tables/errors\.csv is another now"):
+        trace(mailed, "k=1")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.pdf", "%PDF nothing", "no mark is in its metadata"),
-        (
-            "a.pdf",
-            f"%PDF logdepth definition={'a' * 64} inputs={'b' * 64}",
-            "a record of its mark .logdepth definition=aaaaaa.* inputs=bbbbbb.*, and its study",
-        ),
+        ("a.pdf", "%PDF nothing", "a record of its bytes"),
         ("a.csv", "k\n1\n", "a record of its bytes"),
-        ("results/tiny/a.csv", "k\n1\n", "says how it was made"),
-        ("a.png", None, "no such file"),
+        ("results/tiny/a.csv", "k\n1\n", "a record of its bytes"),
+        ("a.png", None, "no folder above it is a study"),
         ("results/tiny/a.png", None, "says how it was made"),
         ("results/tiny", None, "a folder; expected a file"),
     ],
@@ -424,19 +419,17 @@ def test_a_file_that_nothing_tells_of_is_one_line(study, tmp_path, name, content
 def test_json_is_complete_and_the_same_each_time(study):
     one, other = (trace(study / "figures/fig02.pdf") for _ in range(2))
     assert json.dumps(one) == json.dumps(other)
-    assert one["root"] in one["files"]
     for name, found in one["jobs"].items():
         statement = json.loads((study / name).read_text())
         build = statement["predicate"]["buildDefinition"]
-        assert {*found["inputs"], *found["kept"]} <= set(one["files"])
         assert found["facts"]["host"]["host"]
         assert found["command"] == build["internalParameters"]["command"]
         made = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
-        listed = {n: f["sha256"] for n, f in one["files"].items() if f["job"] == name}
+        listed = {file["name"]: file["sha256"] for file in found["made"]}
         assert listed
         assert listed.items() <= made.items()
         inputs = [r for r in build["resolvedDependencies"] if r["annotations"]["role"] == "input"]
-        assert [one["files"][key]["sha256"] for key in found["inputs"]] == [
+        assert [file["sha256"] for file in found["from"]] == [
             resource["digest"]["sha256"] for resource in inputs
         ]
 
@@ -460,15 +453,13 @@ class Page(HTMLParser):
 
 def test_a_page_runs_no_script_and_needs_nothing_from_elsewhere(study):
     shown = Page(page(trace(study / "figures/fig02.pdf")))
-    assert "img" in {tag for tag, _ in shown.tags}
     for tag, attributes in shown.tags:
         assert tag not in ("script", "link", "iframe", "object", "base", "form")
         assert not [a for a in attributes if a.startswith("on") or a == "style"]
-        assert (attributes.get("src") or "data:").startswith("data:")
-        assert "href" not in attributes
+        assert not {"href", "src"} & set(attributes)
     policy = next(a["content"] for _, a in shown.tags if "http-equiv" in a)
     assert policy is not None
-    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
 
 
@@ -564,7 +555,7 @@ def test_a_chain_of_2000_jobs_is_traced_to_its_start(study, monkeypatch):
     synthetic(study, steps, "provenance/tabulate/tables.json")
     found = trace(study / "tables/t1999.csv")
     assert len(found["jobs"]) == 2000
-    assert found["states"] == {"as recorded": len(found["files"])}
+    assert found["states"] == {"as recorded": len(files(found))}
     assert "2000 jobs" in as_text(found)
     assert len(page(found)) < 1_000_000
 
@@ -580,7 +571,6 @@ def test_a_page_of_300_runs_is_below_a_megabyte(study):
     synthetic(study, steps, f"provenance/train/{run_name(1, 0)}.json")
     found = trace(study / "tables/all.csv")
     assert len(found["jobs"]) == 601
-    # A picture takes half a megabyte at most.
     assert len(page(found)) < 500_000
 
 
@@ -648,7 +638,7 @@ def test_the_command_prints_steps_and_json_and_writes_a_page(study, tmp_path):
         assert len(re.findall(once, done.stdout)) == 1
     assert len(re.findall(r"^\d\. ", done.stdout, re.M)) == 5
     done = logdepth(study, "trace", "results/tiny/figures/fig02.pdf", "--json")
-    assert json.loads(done.stdout)["root"] == "figures/fig02.pdf"
+    assert json.loads(done.stdout)["root"]["name"] == "figures/fig02.pdf"
     figure = "results/tiny/figures/fig02.png"
     assert logdepth(study, "trace", figure, "--pages", ".").returncode == 0
     assert "fig02.png" in (tmp_path / "fig02.html").read_text()
@@ -666,7 +656,7 @@ def test_tracing_imports_neither_snakemake_nor_torch(study):
         "use(PROJECT)\n"
         "tracer = Tracer(Path('results'))\n"
         "found = tracer.trace(Path('results/tiny/figures/fig02.pdf'))\n"
-        "as_page(found, tracer.picture(found), datetime.now())\n"
+        "as_page(found, datetime.now())\n"
         "print({'snakemake', 'torch', 'rich', 'pandas', 'pydantic'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

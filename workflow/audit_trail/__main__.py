@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from audit_trail.chain import Checks
 from audit_trail.errors import AuditError, printable
-from audit_trail.files import write_text
+from audit_trail.files import write_bytes
 from audit_trail.findings import REASONS, Findings, Problem, State, report, require_intact
 from audit_trail.format import HISTORY
 from audit_trail.project import current
-from audit_trail.repository import find_repository
+from audit_trail.repository import find_repository, needed_repository
 from audit_trail.study import StudyFolder, look_through, open_study, study_of
+from audit_trail.verify import Checks
 from audit_trail.verify import verify as verify_study
 
 _OUTCOMES = {"identical": 0, "close": 3, "different": 4}
@@ -38,8 +38,7 @@ def main(arguments: Sequence[str] | None = None, name: str = "python -m audit_tr
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     options = _parser(name).parse_args(arguments)
-    code: int = options.run(options)
-    return code
+    return options.run(options) or 0
 
 
 def verify(options: Namespace) -> int:
@@ -47,18 +46,15 @@ def verify(options: Namespace) -> int:
 
     The exit code is that of the worst finding; docs/audit.md has the list.
     """
-    known = [*(state.value for state in State), *REASONS]
-    for word in sorted({*options.allow} - {*known}):
-        raise AuditError(f"--allow {word}: expected one of {', '.join(known)}")
     repository = find_repository(options.repository, options.image)
     checks = Checks(repository, options.signers, options.at_least)
     findings = [found for path in options.paths for found in _verify_path(path, checks)]
-    code, text = report(findings, frozenset(options.allow), options.json)
+    code, text = report(findings, options.allow, options.json)
     print(text)
     return code
 
 
-def trace(options: Namespace) -> int:
+def trace(options: Namespace) -> None:
     """Show where a file comes from: runs, models, data, seeds, code, environment and machine."""
     from audit_trail.tracing.show import as_page, as_text
     from audit_trail.tracing.trace import Tracer
@@ -74,12 +70,11 @@ def trace(options: Namespace) -> int:
     for file in files:
         found = tracer.trace(file, options.row)
         if pages:
-            page = as_page(found, tracer.picture(found), datetime.now(UTC))
-            write_text(pages / f"{file.stem}.html", page)
+            page = as_page(found, datetime.now(UTC)).encode()
+            write_bytes(pages / f"{file.stem}.html", page)
             _say(f"{pages / file.stem}.html: {file}")
         else:
             print(f"{json.dumps(found, indent=1)}\n" if options.json else as_text(found), end="")
-    return 0
 
 
 def reproduce(options: Namespace) -> int:
@@ -87,13 +82,11 @@ def reproduce(options: Namespace) -> int:
 
     0: the same bytes, 3: nearly the same numbers, 4: another result.
     """
-    from audit_trail.reproduce import make_plan, outcomes, rebuild, told
+    from audit_trail.differences import compare
+    from audit_trail.reproduce import make_plan, outcomes, rebuild
 
     file, keep = options.file, options.keep
-    study, clone = open_study(study_of(file)), find_repository(options.repository, options.image)
-    if clone is None or clone.problem:
-        reason = clone.problem if clone else f"{Path.cwd()}: no clone of {current().name}"
-        raise AuditError(f"{reason}; expected to be called in one, or --repository with one")
+    study, clone = open_study(study_of(file)), needed_repository(options.repository, options.image)
     if keep is not None and keep.exists():
         raise AuditError(f"{keep}: is there already; expected a new folder for --keep")
     jobs, taken = make_plan(study, study.name_of(file), options.deep)
@@ -103,7 +96,9 @@ def reproduce(options: Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix=f"{current().name}-reproduce-") as name:
         folder, python = Path(name).resolve(), options.python.absolute()
         made = rebuild(study, jobs, taken, clone, folder, python, options.here)
-        _say(*(f"  {line}" for job in jobs[::-1] for line in told(study, made, job)))
+        before = study, {job.title: job for job in jobs}
+        after = made, {job.title: made.records[job.name] for job in jobs}
+        _list(compare(before, after, aside=("commit", "host", "lock")))
         found = outcomes(study, made, jobs[0])
         if keep is not None:
             shutil.copytree(made.folder, keep, symlinks=True)
@@ -112,55 +107,47 @@ def reproduce(options: Namespace) -> int:
     return _OUTCOMES[verdict]
 
 
-def diff(options: Namespace) -> int:
+def diff(options: Namespace) -> None:
     """Say what differs: the likeliest cause first, then the numbers."""
     from audit_trail.differences import compare, open_side
 
-    for title, listed in compare(open_side(options.before), open_side(options.after)).items():
-        _say(title, *(f"  {line}" for line in listed))
-    return 0
+    _list(compare(open_side(options.before), open_side(options.after)))
 
 
-def history(options: Namespace) -> int:
+def history(options: Namespace) -> None:
     """List every version that ever stood there, and what had changed."""
     from audit_trail.differences import versions
 
     folder = study_of(options.file)
     name = StudyFolder(folder).name_of(options.file)
     _say(*versions(open_study(folder, name), name))
-    return 0
 
 
-def export(options: Namespace) -> int:
+def export(options: Namespace) -> None:
     """Write an intact study as a Workflow Run RO-Crate."""
     from audit_trail.crate import write_crate
 
     crate = options.crate
     if crate.exists() or crate.is_symlink():
         raise AuditError(f"{crate}: is there already; expected a new name")
-    study = _intact(options.study)
-    if (clone := find_repository(options.repository)) is None:
-        raise AuditError(f"{study.folder}: is outside of a clone; expected --repository with one")
+    study, clone = _intact(options.study), needed_repository(options.repository)
     counts = write_crate(study, clone, crate).items()
     _say(f"{crate}: {', '.join(f'{n} {what}' for what, n in counts)}; code of {clone.folder}")
-    return 0
 
 
-def sign(options: Namespace) -> int:
+def sign(options: Namespace) -> None:
     """Sign the history's newest line with an SSH key, once the bytes of the study are verified."""
     from audit_trail.signature import sign as sign_head
 
     _say(str(sign_head(_intact(options.study), options.key.expanduser())))
-    return 0
 
 
-def publish(options: Namespace) -> int:
+def publish(options: Namespace) -> None:
     """Copy a finished, intact study without its large files; the copy verifies by itself."""
     from audit_trail.publish import publish as copy
 
     left_out = copy(options.study, options.to, current().withheld)
     _say(f"{options.to}: {left_out} outputs withheld, their sha256 is in the history")
-    return 0
 
 
 def _verify_path(path: Path, checks: Checks) -> list[Findings]:
@@ -197,6 +184,11 @@ def _intact(study: Path) -> StudyFolder:
     return opened
 
 
+def _list(sections: dict[str, list[str]]) -> None:
+    for title, lines in sections.items():
+        _say(title, *(f"  {line}" for line in lines))
+
+
 def _say(*lines: str) -> None:
     for line in lines:
         print(printable(line), flush=True)
@@ -206,6 +198,7 @@ _PATH: dict[str, Any] = {"type": Path, "metavar": "PATH"}
 _NEEDED: dict[str, Any] = {**_PATH, "required": True}
 _FLAG: dict[str, Any] = {"action": "store_true"}
 _WORDS: dict[str, Any] = {"action": "append", "default": [], "metavar": "WORD"}
+_WORDS["choices"] = [*(state.value for state in State), *REASONS]
 _ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "paths": (
         {**_PATH, "nargs": "*", "default": [Path("results")]},
@@ -235,7 +228,7 @@ _ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "--key": (_NEEDED, "SSH key, such as ~/.ssh/id_ed25519"),
     "--to": (_NEEDED, "a new folder, or an earlier copy of the same study"),
 }
-_COMMANDS: tuple[tuple[Callable[[Namespace], int], str], ...] = (
+_COMMANDS: tuple[tuple[Callable[[Namespace], int | None], str], ...] = (
     (verify, "paths --json --allow --signers --at-least --image --repository"),
     (trace, "files --row --json --pages"),
     (reproduce, "file --deep --keep --image --python --here --repository"),

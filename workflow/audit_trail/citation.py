@@ -39,23 +39,23 @@ def read_citation(content: bytes) -> Citation:
     """Return what the file says.
 
     Raises:
-        AuditError: no YAML without aliases, by which a few lines become millions of values; or
+        AuditError: no YAML, or with aliases, by which a few lines become millions of values; or
             without a title, a licence, or authors with names.
     """
-    expected = "expected a file of cff-version 1.2"
-    if len(content) > _LARGEST:
-        raise AuditError(f"{FILE}: has {len(content)} bytes; {expected} of {_LARGEST} at most")
     try:
-        text = content.decode("utf-8")
-        if any(isinstance(token, AliasToken) for token in YAML(pure=True).scan(text)):
-            raise AuditError(f"{FILE}: has an alias; expected every value written out")
-        citation = Citation.model_validate(YAML(typ="safe", pure=True).load(text))
+        text = content[:_LARGEST].decode("utf-8")
+        if len(content) > _LARGEST:
+            reason = f"has {len(content)} bytes"
+        elif any(isinstance(token, AliasToken) for token in YAML(pure=True).scan(text)):
+            reason = "has an alias"
+        else:
+            citation = Citation.model_validate(YAML(typ="safe", pure=True).load(text))
+            if all(author.name for author in citation.authors):
+                return citation
+            reason = "authors: one has no name"
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "all of it"
-        raise AuditError(f"{FILE}: {place}: {first['msg'].lower()}; {expected}") from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise AuditError(f"{FILE}: is no YAML; {expected}") from error
-    if not all(author.name for author in citation.authors):
-        raise AuditError(f"{FILE}: authors: one has no name; {expected}")
-    return citation
+        reason = f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg'].lower()}"
+    except (YAMLError, ValueError, RecursionError):
+        reason = "is no YAML"
+    raise AuditError(f"{FILE}: {reason}; expected a file of cff-version 1.2, every value written")

@@ -13,11 +13,10 @@ from rocrate.rocrate import ROCrate
 
 from audit_trail.citation import FILE, read_citation
 from audit_trail.errors import AuditError
-from audit_trail.files import digest, read_bytes
-from audit_trail.plain import facts
+from audit_trail.files import digest
 from audit_trail.project import current
 from audit_trail.publish import copy_study, new_folder
-from audit_trail.records import Record, Resource
+from audit_trail.records import Record, Resource, facts
 from audit_trail.repository import Repository
 from audit_trail.study import StudyFolder
 
@@ -41,11 +40,11 @@ def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dic
 
     Args:
         study: that was verified.
-        repository: clone with the commit of the study; people are those of its CITATION.cff.
+        repository: clone with the commit of the study; people are those of CITATION.cff there.
         target: folder to write; must not exist.
 
     Returns:
-        How many jobs, files, entities and withheld files there are.
+        How many jobs, files and withheld files there are.
 
     Raises:
         AuditError: the clone lacks CITATION.cff or the commit, or the workflow ran no job.
@@ -65,8 +64,7 @@ def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dic
         metadata = json.dumps(crate.metadata.generate(), indent=4, sort_keys=True)
         (folder / "ro-crate-metadata.json").write_text(metadata)
     withheld = sum(name.startswith("#withheld/") for name in described.entities)
-    counts = {"jobs": len(study.records), "files": len(described.files)}
-    return counts | {"entities": len(described.entities), "withheld": withheld}
+    return {"jobs": len(study.records), "files": len(described.files), "withheld": withheld}
 
 
 class _Study:
@@ -89,14 +87,12 @@ class _Study:
         self._newest = max(self._records, key=lambda record: (record.finished, record.name))
         self._commit = self._newest.commit or "of any"
         if self._newest.commit is None or repository.time_of(self._commit) is None:
-            raise AuditError(
-                f"{repository.folder}: does not have the commit {self._commit} of {study.folder}; "
-                "expected --repository with a clone that does"
-            )
+            lacks = f"does not have the commit {self._commit} of {study.folder}"
+            expected = "expected --repository with a clone that does"
+            raise AuditError(f"{repository.folder}: {lacks}; {expected}")
         self.entities: dict[str, Entity] = {}
         self.files: dict[str, tuple[str, Entity]] = {}
-        people = read_bytes(repository.folder / FILE, repository.folder)
-        self._citation = read_citation(people)
+        self._citation = read_citation(repository.read(self._commit, FILE) or b"")
         self._authors = [
             self._add(
                 "Organization" if author.group else "Person",
@@ -106,8 +102,7 @@ class _Study:
             for author in self._citation.authors
         ]
         licence = self._citation.license
-        address = f"https://spdx.org/licenses/{licence}"
-        self._licence = self._add("CreativeWork", address, licence)
+        self._licence = self._add("CreativeWork", f"https://spdx.org/licenses/{licence}", licence)
         for name, sha256 in copy_study(study, folder / "results" / study.name).items():
             self._add_file(folder, f"results/{study.name}/{name}", sha256)
         self._configuration = f"config/{study.name}.yaml"
@@ -116,7 +111,7 @@ class _Study:
         for name in (*own, *repository.names(self._commit, "workflow/rules"), *external):
             if name in self.files or not {"", ".", ".."}.isdisjoint(name.split("/")):
                 continue
-            content = people if name == FILE else repository.read(self._commit, name)
+            content = repository.read(self._commit, name)
             sha256 = hashlib.sha256(content or b"").hexdigest()
             if content is not None and external.get(name, sha256) == sha256:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -2,15 +2,15 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from audit_trail.errors import AuditError
 from audit_trail.format import HISTORY
 from audit_trail.numbers import compare_files
-from audit_trail.plain import facts, short
 from audit_trail.project import current
-from audit_trail.records import Record, Resource
+from audit_trail.records import Record, facts, short
 from audit_trail.study import StudyFolder, is_study, open_study, study_of
 
 # The order is that of likelihood: what is meant to change results before what may.
@@ -44,11 +44,11 @@ def differences(
     one, other = (
         # Runs go by their label: what their hash stands for is told by the runs themselves.
         {
-            (k, n): _label(str(v)) if k == "configuration" else str(v)
-            for k in of
-            for n, v in of[k].items()
+            (kind, name): _label(str(value)) if kind == "configuration" else str(value)
+            for kind, values in facts(record).items()
+            for name, value in values.items()
         }
-        for of in (facts(before), facts(after))
+        for record in (before, after)
     )
     for role, kind in (("source", "code"), ("packages", "package")):
         lists = first.listed(before, role), second.listed(after, role)
@@ -74,7 +74,7 @@ def open_side(path: Path) -> Side:
 
     Of a run in runs/<run>, or of an output, only the jobs about it; an AuditError for other paths.
     """
-    study = open_study(path if is_study(path) else study_of(path))
+    study = open_study(study_of(path))
     titles = {r.title: r for r in study.records.values()}
     if is_study(path):
         uses = Counter(map(_label, titles))
@@ -84,19 +84,18 @@ def open_side(path: Path) -> Side:
         record = study.record_for(study.name_of(path))
         return study, {record.stage: record}
     run = path.resolve().name
-    jobs = {r.stage: r for title, r in titles.items() if title.partition("/")[2] == run}
-    if not jobs:
-        expected = "expected a study, an output, or results/<study>/runs/<run>"
-        raise AuditError(f"{path}: no record is about it; {expected}")
-    return study, jobs
+    if jobs := {r.stage: r for title, r in titles.items() if title.partition("/")[2] == run}:
+        return study, jobs
+    expected = "expected a study, an output, or results/<study>/runs/<run>"
+    raise AuditError(f"{path}: no record is about it; {expected}")
 
 
-def compare(before: Side, after: Side) -> dict[str, list[str]]:
+def compare(before: Side, after: Side, aside: Collection[str] = ()) -> dict[str, list[str]]:
     """Compare the jobs of two sides, each with the one of the same name on the other side.
 
     Returns:
         Lines by their title: jobs of one side alone, what differs between jobs of both (the
-        likeliest cause first), and how far their tables are apart.
+        likeliest cause first, the kinds ``aside`` left out), and how far their tables are apart.
     """
     (first, jobs), (second, others) = before, after
     pairs = {name: (jobs[name], others[name]) for name in jobs if name in others}
@@ -106,7 +105,7 @@ def compare(before: Side, after: Side) -> dict[str, list[str]]:
     for name, (one, other) in pairs.items():
         for found in differences(one, other, first, second):
             # What another job of the comparison made is an effect, not a cause.
-            if found.kind != "input" or found.name not in made:
+            if found.kind not in aside and (found.kind != "input" or found.name not in made):
                 causes.setdefault(found, Counter())[one.stage] += 1
         for old, new in zip(one.outputs, other.outputs, strict=False):
             if old.name.endswith(".csv") and old.sha256 != new.sha256:
@@ -115,7 +114,6 @@ def compare(before: Side, after: Side) -> dict[str, list[str]]:
                 tables.append(f"{name}: {Path(old.name).name}: {detail}")
     equal = sum(same_outputs(*pair) for pair in pairs.values())
     counted = "1 job" if len(pairs) == 1 else f"{len(pairs)} jobs"
-    first_line = f"{counted} on both sides; {equal} of them wrote the same bytes"
     sections: dict[str, list[str]] = {
         "only in the first:": sorted(jobs.keys() - pairs.keys()),
         "only in the second:": sorted(others.keys() - pairs.keys()),
@@ -123,9 +121,10 @@ def compare(before: Side, after: Side) -> dict[str, list[str]]:
     for cause in sorted(causes, key=lambda d: (KINDS.index(d.kind), -causes[d].total(), d.name)):
         of = ", ".join(f"{number} {stage}" for stage, number in sorted(causes[cause].items()))
         sections.setdefault(f"different {cause.kind}:", []).append(f"{cause.text}  ({of})")
-    sections["different numbers:"] = tables
-    listed = {first_line: [], **{title: of for title, of in sections.items() if of}}
-    return listed if causes else listed | {"no difference in what their records say": []}
+    listed = {title: of for title, of in (sections | {"different numbers:": tables}).items() if of}
+    if not causes:
+        listed["no difference in what their records say"] = []
+    return {f"{counted} on both sides; {equal} of them wrote the same bytes": []} | listed
 
 
 def versions(study: StudyFolder, name: str) -> list[str]:
@@ -138,10 +137,10 @@ def versions(study: StudyFolder, name: str) -> list[str]:
     before: Record | None = None
     older, sha256 = 0, ""
     for entry, record in study.history.parsed():
-        made = {output.name: output.sha256 for output in (*record.outputs, _own(record))}
-        if name not in made:
+        made = {output.name: output.sha256 for output in record.outputs}
+        if name not in made and name != record.name:
             continue
-        sha256 = made[name]
+        sha256 = made.get(name, record.sha256)
         if study.compared(name, sha256)[0] == "":
             older = entry.number
         commit = f"{(record.commit or 'none')[:12]}{' + changes' if record.uncommitted else ''}"
@@ -153,19 +152,14 @@ def versions(study: StudyFolder, name: str) -> list[str]:
         expected = "expected an output of the workflow, or its record"
         raise AuditError(f"{study.path(name)}: {study.path(HISTORY)} has never seen it; {expected}")
     kind, reason = study.compared(name, sha256)
-    state = reason if kind == "withheld" else f"{kind}: {reason}"
-    if kind == "":
-        state = "the newest version is there"
-    elif older:
-        state = f"an older version is there, from line {older} of the history"
-    elif kind == "bytes":
-        state = "modified: what is there now is none of these versions"
-    count = len(lines) // 2
-    return [f"{study.path(name)}: {count} version{'s' if count > 1 else ''}; {state}", *lines]
-
-
-def _own(record: Record) -> Resource:
-    return Resource(record.name, record.sha256, "output")
+    states = {
+        "": "the newest version is there",
+        "bytes": f"an older version is there, from line {older} of the history"
+        if older
+        else "modified: what is there now is none of these versions",
+    }
+    count = f"{len(lines) // 2} version{'s' if before and len(lines) > 2 else ''}"
+    return [f"{study.path(name)}: {count}; {states.get(kind, f'{kind}: {reason}')}", *lines]
 
 
 def _changes(before: Record, after: Record, study: StudyFolder) -> str:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,11 @@ def packages() -> dict[str, str]:
             places = [_OURS, own] if own else known
             if not folder.startswith(tuple(f"{place}/" for place in places)):
                 stands_in[name] = str(getattr(module, "__version__", "unknown"))
-    if stands_in:
-        # Slow, and so asked for only now: which distribution each module should be of.
-        distributions = importlib.metadata.packages_distributions()
-        for module_name, version in stands_in.items():
-            for name in distributions.get(module_name, ()):
-                found[_normal(name)] = f"{version} (not the installed one)"
+    # Slow, and so asked for only if needed: which distribution each module should be of.
+    distributions = importlib.metadata.packages_distributions() if stands_in else {}
+    for module_name, version in stands_in.items():
+        for name in distributions.get(module_name, ()):
+            found[_normal(name)] = f"{version} (not the installed one)"
     return dict(sorted(found.items()))
 
 
@@ -85,11 +85,11 @@ def interpreter() -> dict[str, str]:
 def machine() -> dict[str, Any]:
     """Return host, processor, and (where torch is in use) threads, device and flags."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    facts: dict[str, Any] = {
-        "host": socket.gethostname(),
-        "processor": _processor(),
-        "cores": cores,
-    }
+    facts: dict[str, Any] = {"host": socket.gethostname(), "cores": cores}
+    facts["processor"] = platform.processor()
+    with suppress(OSError):
+        named = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
+        facts["processor"] = named[1].strip() if named else facts["processor"]
     names = (f"SLURM_{name}" for name in _SLURM)
     if slurm := {name: os.environ[name] for name in names if name in os.environ}:
         facts["slurm"] = slurm
@@ -105,7 +105,9 @@ def machine() -> dict[str, Any]:
         if torch.cuda.is_available():
             known |= {"gpu": torch.cuda.get_device_name(), "cudnn": torch.backends.cudnn.version()}
             query = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-            facts["driver"] = _output(*query)
+            with suppress(OSError, subprocess.SubprocessError):
+                done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30)
+                facts["driver"] = done.stdout.strip()
     return facts
 
 
@@ -137,17 +139,3 @@ def commit(root: Path) -> Commit:
         return Commit(sha, changes.hexdigest())
     except AuditError as error:
         return Commit(unknown=str(error))
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.*)", info.read_text(), re.M) if info.exists() else None
-    return named[1].strip() if named else platform.processor()
-
-
-def _output(*command: str) -> str | None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        return done.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import stat
 import uuid
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ MAX_BYTES = 64 << 30
 # A larger file that has less than an eighth of its bytes on a disk was made with holes, so that a
 # few bytes sent become hours of reading.
 _HOLES_FROM = 256 << 20
-_MAX_DEPTH = 100
+_MAX_DEPTH, _PART = 100, 1 << 18
 
 Name = Path | str
 
@@ -102,7 +101,7 @@ def sha256_of(path: Name, within: Name | None = None) -> str:
     """Return the sha256 of a file's bytes, as 64 hexadecimal digits; errors of ``open_file``."""
     found = hashlib.sha256()
     with open_file(path, within, MAX_BYTES) as file:
-        while part := file.read(1 << 18):
+        while part := file.read(_PART):
             found.update(part)
     return found.hexdigest()
 
@@ -112,11 +111,14 @@ def copy(source: Path, target: Path, within: Path | None) -> str:
 
     Errors are those of ``open_file`` for the source, and an OSError where the target is there.
     """
+    found = hashlib.sha256()
     with open_file(source, within, MAX_BYTES) as file:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as written:
-            shutil.copyfileobj(file, written, 1 << 18)
-    return sha256_of(target)
+            while part := file.read(_PART):
+                found.update(part)
+                written.write(part)
+    return found.hexdigest()
 
 
 def canonical_json(value: Any) -> str:
@@ -152,11 +154,6 @@ def sync(file: IO[bytes]) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
             raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, as ``write_bytes`` does."""
-    write_bytes(path, text.encode())
 
 
 def _open(path: Name, within: Name | None) -> int:
@@ -215,8 +212,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
+    if not math.isfinite(value := float(text)):
         raise ValueError(f"{text[:20]} is no number of JSON")
     return value
 

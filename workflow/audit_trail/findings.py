@@ -72,7 +72,7 @@ class Findings:
         return {state: names for state, names in found.items() if names}
 
 
-def worst(problems: Sequence[Problem], allowed: frozenset[str] = frozenset()) -> State:
+def worst(problems: Sequence[Problem], allowed: Collection[str] = ()) -> State:
     """Return the worst state among problems, those aside whose state or reason is allowed."""
     counted = [p.state for p in problems if p.state not in allowed and p.reason not in allowed]
     return max(counted, key=_RANKS.__getitem__, default=State.VERIFIED)
@@ -81,42 +81,43 @@ def worst(problems: Sequence[Problem], allowed: frozenset[str] = frozenset()) ->
 def require_intact(findings: Findings, besides: Collection[State] = ()) -> None:
     """Check that bytes, records and history are what they should be, and no state besides is found.
 
-    Code or configuration that has changed since, and a way back that is lost, are no objection.
+    Code that has changed since, and a way back that is lost, are no objection.
 
     Raises:
         AuditError: they are not; the message names the worst artefact.
     """
     hurt = {State.MISSING, State.RECORD_MISSING, State.RECORD_ALTERED, State.MODIFIED, *besides}
-    found = [(_RANKS[p.state], name, p) for name, of in findings.problems.items() for p in of]
-    for _, name, problem in sorted(found, key=lambda one: -one[0]):
+    found = [(-_RANKS[p.state], name, p) for name, of in findings.problems.items() for p in of]
+    for _, name, problem in sorted(found, key=lambda one: one[0]):
         if problem.state in hurt or problem.reason in ("history", "signature"):
             said = f"{findings.folder}/{name}: {problem.state}: {problem.detail}"
             raise AuditError(f"{said}; expected a study that logdepth audit verify finds intact")
 
 
-def report(findings: Sequence[Findings], allowed: frozenset[str], as_json: bool) -> tuple[int, str]:
+def report(
+    findings: Sequence[Findings], allowed: Collection[str], as_json: bool
+) -> tuple[int, str]:
     """Return the exit code, and the findings: as JSON, or as lines with the verdict at the end."""
     every = [problem for found in findings for of in found.problems.values() for problem in of]
     verdict = worst(every, allowed)
-    code = EXIT_CODES[verdict]
+    code, aside = EXIT_CODES[verdict], sorted({*allowed})
     if as_json:
         studies = [_plain(found) for found in findings]
-        whole = {"verdict": verdict, "exit": code, "allowed": sorted(allowed), "studies": studies}
+        whole = {"verdict": verdict, "exit": code, "allowed": aside, "studies": studies}
         return code, json.dumps(whole, indent=1)
-    aside = f" (allowed: {', '.join(sorted(allowed))})" if allowed else ""
     lines = [line for found in findings for line in _lines(found)]
-    return code, "\n".join(map(printable, [*lines, f"verdict: {verdict}{aside}"]))
+    lines.append(f"verdict: {verdict}" + (f" (allowed: {', '.join(aside)})" if aside else ""))
+    return code, "\n".join(map(printable, lines))
 
 
 def _lines(found: Findings) -> list[str]:
     states = found.by_state()
     counts = ", ".join(f"{len(names)} {state}" for state, names in states.items())
     lines = [f"{found.folder}: {counts}; a history of {len(found.history)} lines"]
-    states.pop(State.VERIFIED, None)
     for state, names in reversed(states.items()):
         # What is wrong with several in the same way is said once.
         alike: dict[str, list[str]] = {}
-        for name in names:
+        for name in names if state is not State.VERIFIED else ():
             details = dict.fromkeys(p.detail for p in found.problems[name] if p.state is state)
             text = textwrap.shorten("; ".join(details), _WIDE, placeholder=" …")
             alike.setdefault(text, []).append(name)

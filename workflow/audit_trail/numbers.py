@@ -45,14 +45,12 @@ def compare_files(files: Files, tolerance: float) -> tuple[bool, str]:
         for column, a, b in zip(columns, *pair, strict=True)
         if a != b
     ]
-    far = sum(found[0] > tolerance for found in cells)
     if not cells:
         return True, "the same cells, written otherwise"
+    far = sum(found[0] > tolerance for found in cells)
     share, row, column, a, b = max(cells, key=lambda found: found[0])
     # Tables begin with what a row is about.
-    about = ", ".join(
-        f"{name}={cell}" for name, cell in zip(columns[:_ABOUT], one[row], strict=False)
-    )
+    about = ", ".join(map("=".join, zip(columns[:_ABOUT], one[row], strict=False)))
     cell = f"most {column} in row {row + 1} ({about}): {a or 'nothing'} → {b or 'nothing'}"
     worst = f"{cell}, {share:.3g} of the larger" if math.isfinite(share) else cell
     all_ = len(one) * len(columns)

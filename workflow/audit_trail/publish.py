@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-from audit_trail.chain import Checks
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import copy
 from audit_trail.findings import State, require_intact
 from audit_trail.format import LOCK
-from audit_trail.repository import find_repository
+from audit_trail.repository import needed_repository
 from audit_trail.signature import signatures
 from audit_trail.study import StudyFolder, look_through, open_study
-from audit_trail.verify import belonging, verify
+from audit_trail.verify import Checks, belonging, verify
 from audit_trail.writer import append_entry
 
 
@@ -58,17 +57,10 @@ def copy_study(study: StudyFolder, target: Path, without: Collection[str] = ()) 
 
 
 def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
-    """Copy a study; its history then says which outputs were withheld, with their sha256.
+    """Copy a study without the outputs of some patterns; return how many were withheld.
 
-    An earlier copy of the same study is replaced once the new one is complete; nothing else is.
-
-    Args:
-        source: folder of the study.
-        target: folder to write.
-        withhold: patterns of outputs to leave out, such as "*.safetensors".
-
-    Returns:
-        How many outputs were withheld.
+    Its history then says which, with their sha256. An earlier copy of the same study is replaced
+    once the new one is complete; nothing else is.
 
     Raises:
         AuditError: the study is not intact, was made with uncommitted code, or lost its way back;
@@ -76,11 +68,9 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     """
     study = open_study(source)
     _check_target(study, target)
-    repository = find_repository()
-    if repository is None:
-        raise AuditError(f"{source}: expected to be published from within its clone")
     # What is published comes from a commit that was looked at.
-    require_intact(verify(study, Checks(repository)), (State.BROKEN_CHAIN, State.NOT_CHECKED))
+    checks = Checks(needed_repository())
+    require_intact(verify(study, checks), (State.BROKEN_CHAIN, State.NOT_CHECKED))
     large = [name for name in study.made if any(fnmatch(name, pattern) for pattern in withhold)]
     with new_folder(target) as made:
         copy_study(study, made, large)

@@ -1,10 +1,13 @@
 """Reading the records of jobs, without trust in what they hold."""
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from audit_trail.errors import AuditError
+from audit_trail.files import canonical_json
 from audit_trail.format import KEPT, KEPT_FOLDERS, PREDICATE, PROVENANCE, STATEMENT, kept_name
 
 UNKNOWN = ("commit", "packages", "lock", "machine")
@@ -13,14 +16,29 @@ _ROLES = ("input", "external", "image", "code", *KEPT)
 # Bytes of a name and of a part of it, and parts: a system cannot look for more.
 _LONGEST_NAME, _LONGEST_PART, MAX_PARTS = 2048, 255, 64
 _HEXADECIMAL = frozenset("0123456789abcdef")
-_BUILD, _RUN = "predicate.buildDefinition", "predicate.runDetails"
-_FIELDS = {
-    "parameters": (f"{_BUILD}.externalParameters", dict),
-    "internal": (f"{_BUILD}.internalParameters", dict),
-    "interpreter": (f"{_RUN}.builder.version", dict),
-    "started": (f"{_RUN}.metadata.startedOn", str),
-    "finished": (f"{_RUN}.metadata.finishedOn", str),
+_HOST = ("host", "platform", "slurm")
+_RESOURCE = {"name": str, "digest": dict, "annotations?": dict}
+_INTERNAL = {"definition": str, "seeds": dict, "command": [str], "unknown?": dict}
+# What is read of a statement: of a mapping these keys, of a list each item.
+_SHAPE = {
+    "_type": str,
+    "predicateType": str,
+    "subject": [_RESOURCE],
+    "predicate": {
+        "buildDefinition": {
+            "externalParameters": {"stage": str},
+            "internalParameters": _INTERNAL,
+            "resolvedDependencies": [_RESOURCE],
+        },
+        "runDetails": {
+            "builder": {"version": dict},
+            "metadata": {"startedOn": str, "finishedOn": str},
+            "byproducts": [{"name": str, "annotations": dict}],
+        },
+    },
 }
+
+Plain = str | int | float | bool
 
 
 class BadRecordError(AuditError):
@@ -93,40 +111,38 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     Raises:
         BadRecordError: not a record, or with a name that leaves the study.
     """
-    if [_get(statement, key, str) for key in ("_type", "predicateType")] != [STATEMENT, PREDICATE]:
+    _check(statement, _SHAPE, "statement")
+    if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
         raise BadRecordError(f"is no in-toto statement {STATEMENT} with a predicate {PREDICATE}")
+    build, run = (statement["predicate"][part] for part in ("buildDefinition", "runDetails"))
     by_role: dict[str, list[Resource]] = {role: [] for role in _ROLES}
-    for found in _get(statement, f"{_BUILD}.resolvedDependencies", list):
+    for found in build["resolvedDependencies"]:
         resource = _resource(found)
         by_role[resource.role].append(resource)
     if max(len(by_role["code"]), len(by_role["image"])) > 1:
         raise BadRecordError("names more than one code or image")
     code, image = (next(iter(by_role[role]), None) for role in ("code", "image"))
-    outputs = tuple(_resource(found, "output") for found in _get(statement, "subject", list))
+    outputs = tuple(_resource(found, "output") for found in statement["subject"])
     if len({output.name for output in outputs}) < len(outputs):
         raise BadRecordError("names an output twice")
-    machines = [
-        _get(found, "annotations", dict)
-        for found in _get(statement, f"{_RUN}.byproducts", list)
-        if _get(found, "name", str) == "machine"
-    ]
-    fields = {field: _get(statement, path, kind) for field, (path, kind) in _FIELDS.items()}
-    internal = fields.pop("internal")
-    command = _get(internal, "command", list)
-    if not all(isinstance(word, str) for word in command):
-        raise BadRecordError("has a command that is not all text")
+    internal = build["internalParameters"]
+    unknown = internal.get("unknown", {})
+    if not {*unknown} <= {*UNKNOWN} or not all(isinstance(why, str) for why in unknown.values()):
+        raise BadRecordError(f"does not know what records may not know: {', '.join(UNKNOWN)}")
     uncommitted = code.annotations.get("uncommittedSha256") if code else None
     if uncommitted is not None:
         _check_hexadecimal(uncommitted, 64, "code")
+    machines = [part["annotations"] for part in run["byproducts"] if part["name"] == "machine"]
+    parameters = build["externalParameters"]
     return Record(
         name=name,
         sha256=sha256,
         statement=statement,
-        stage=_get(fields["parameters"], "stage", str),
-        parameters={key: v for key, v in fields.pop("parameters").items() if key != "stage"},
-        definition=_get(internal, "definition", str).partition("+")[0],
-        seeds=_get(internal, "seeds", dict),
-        command=tuple(command),
+        stage=parameters["stage"],
+        parameters={key: value for key, value in parameters.items() if key != "stage"},
+        definition=internal["definition"].partition("+")[0],
+        seeds=internal["seeds"],
+        command=tuple(internal["command"]),
         outputs=outputs,
         inputs=tuple(by_role["input"]),
         external=tuple(by_role["external"]),
@@ -134,20 +150,67 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         image=image,
         commit=code.annotations["gitCommit"] if code else None,
         uncommitted=uncommitted,
-        unknown=_unknown(internal),
+        unknown=unknown,
         machine=machines[0] if machines else {},
-        **fields,
+        interpreter=run["builder"]["version"],
+        started=run["metadata"]["startedOn"],
+        finished=run["metadata"]["finishedOn"],
     )
 
 
-def _unknown(internal: dict[str, Any]) -> dict[str, str]:
-    found = _get(internal, "unknown", dict) if "unknown" in internal else {}
-    if "unknownCommit" in internal:
-        # As it was called before there was more.
-        found = {"commit": internal["unknownCommit"]}
-    if not {*found} <= {*UNKNOWN} or not all(isinstance(why, str) for why in found.values()):
-        raise BadRecordError(f"does not know what records may not know: {', '.join(UNKNOWN)}")
-    return found
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, names on the way joined by dots; lists are values."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
+def facts(record: Record) -> dict[str, dict[str, Plain]]:
+    """Return what a record says of its job, by kind and name.
+
+    Values that are no text, number or truth value are their JSON text. The order of kinds is that
+    in which differences between jobs are likely to explain other results.
+    """
+    settings = dict(record.parameters)
+    # The device is where it ran, not what was asked of it.
+    machine = flat({"device": settings.pop("device", None), **record.machine, **record.interpreter})
+    kinds: dict[str, dict[str, Any]] = {
+        "configuration": settings,
+        "seed": record.seeds,
+        "input": {r.name: r.sha256 for r in (*record.inputs, *record.external)},
+        "image": {"sha256": record.image.sha256} if record.image else {},
+        "machine": {n: v for n, v in machine.items() if n.partition(".")[0] not in _HOST},
+        "lock": {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")},
+        "commit": {"commit": record.commit, "uncommitted": record.uncommitted},
+        "host": {n: v for n, v in machine.items() if n.partition(".")[0] in _HOST},
+    }
+    return {
+        kind: {
+            name: value if isinstance(value, str | bool | int | float) else canonical_json(value)
+            for name, value in sorted(flat(values).items())
+            if value is not None or kind in ("configuration", "seed")
+        }
+        for kind, values in kinds.items()
+    }
+
+
+def short(value: Plain) -> str:
+    """Return a value for people: twelve digits of a hash, no text of more than 48 letters.
+
+    Of a longer list, how many entries it has.
+    """
+    text = str(value)
+    if len(text) in (40, 64) and set(text) <= set("0123456789abcdef"):
+        return text[:12]
+    if len(text) > 48 and text.startswith("["):
+        # A text of somebody else's may only look like one.
+        with suppress(ValueError, RecursionError):
+            return f"{len(json.loads(text))} entries"
+    return text if len(text) <= 48 else f"{text[:47]}…"
 
 
 def check_name(name: str, anywhere: bool = False) -> None:
@@ -178,9 +241,8 @@ def is_record(name: str) -> bool:
     return True
 
 
-def _resource(found: Any, role: str = "") -> Resource:
-    name, digests = _get(found, "name", str), _get(found, "digest", dict)
-    annotations = _get(found, "annotations", dict) if "annotations" in found else {}
+def _resource(found: dict[str, Any], role: str = "") -> Resource:
+    name, digests, annotations = found["name"], found["digest"], found.get("annotations", {})
     if not role and (role := annotations.get("role", "input")) not in _ROLES:
         raise BadRecordError(f"has {name[:80]!r} in a role that there is not")
     if role == "code":
@@ -200,11 +262,16 @@ def _check_hexadecimal(value: Any, length: int, name: str) -> None:
         raise BadRecordError(f"has a digest of {name[:80]!r} that is not {length} hex digits")
 
 
-def _get(value: Any, path: str, kind: type) -> Any:
-    for key in path.split("."):
-        if not isinstance(value, dict) or key not in value:
-            raise BadRecordError(f"has no {path}")
-        value = value[key]
-    if not isinstance(value, kind):
-        raise BadRecordError(f"has a {path} that is no {kind.__name__}")
-    return value
+def _check(value: Any, shape: Any, place: str) -> None:
+    """Check that a value has the types of a shape; a BadRecordError says where it has not."""
+    kind = shape if isinstance(shape, type) else type(shape)
+    if not issubclass(type(value), kind):
+        raise BadRecordError(f"has a {place} that is no {kind.__name__}")
+    if isinstance(shape, list):
+        for item in value:
+            _check(item, shape[0], place)
+    for name, inner in shape.items() if isinstance(shape, dict) else ():
+        if (key := name.removesuffix("?")) in value:
+            _check(value[key], inner, key)
+        elif key == name:
+            raise BadRecordError(f"has no {key} in its {place}")

@@ -208,6 +208,15 @@ def find_repository(named: Path | None = None, image: Path | None = None) -> Rep
     raise AuditError(f"{named}: no clone of {project.name}; {expected}")
 
 
+def needed_repository(named: Path | None = None, image: Path | None = None) -> Repository:
+    """Return the clone as ``find_repository``; an AuditError if none, or none to be asked."""
+    found = find_repository(named, image)
+    if found is None or found.problem:
+        reason = found.problem if found else f"{Path.cwd()}: in no clone of {current().name}"
+        raise AuditError(f"{reason}; expected to be called in one, or --repository with one")
+    return found
+
+
 def code_hashes(content: bytes) -> tuple[str, ...]:
     """Return the hash of code as it is taken now, and as it was when messages counted."""
     try:

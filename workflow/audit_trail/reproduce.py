@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit_trail.differences import differences, same_outputs
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import copy, sha256_of
 from audit_trail.numbers import compare_files
@@ -23,9 +22,6 @@ from audit_trail.project import current
 from audit_trail.records import Record, Resource, check_name
 from audit_trail.repository import Repository, git
 from audit_trail.study import StudyFolder, open_study
-
-# What says nothing about what ran.
-_ASIDE = ("commit", "host", "input", "lock")
 
 
 def make_plan(study: StudyFolder, name: str, deep: bool) -> tuple[list[Record], dict[str, str]]:
@@ -36,14 +32,12 @@ def make_plan(study: StudyFolder, name: str, deep: bool) -> tuple[list[Record], 
     Raises:
         AuditError: a record that is altered, or made from what no record explains.
     """
-    jobs: dict[str, Record] = {}
+    start = study.record_for(name)
+    jobs = [*study.ancestors(start, lambda _, r: deep or bool(study.compared(r.name, r.sha256)[0]))]
     taken: dict[str, str] = {}
-    waiting = [study.record_for(name)]
-    for record in waiting:
+    made = {job.name for job in jobs}
+    for record in jobs:
         path = study.path(record.name)
-        if record.name in jobs:
-            continue
-        jobs[record.name] = record
         if study.history.breaks or study.compared(record.name, record.sha256)[0]:
             raise AuditError(f"{path}: not what its job wrote; expected a study that verifies")
         for resource in record.inputs:
@@ -52,12 +46,9 @@ def make_plan(study: StudyFolder, name: str, deep: bool) -> tuple[list[Record], 
             if aside or study.made.get(resource.name) != resource.sha256:
                 wanted = f"{resource.name} ({resource.sha256[:12]})"
                 raise AuditError(f"{path}: made from {wanted}, which no record explains")
-            if deep or study.compared(resource.name, resource.sha256)[0]:
-                waiting.append(study.makers[resource.name])
-            else:
+            if study.makers[resource.name].name not in made:
                 taken[resource.name] = resource.sha256
-    again = {output.name for record in jobs.values() for output in record.outputs}
-    return [*jobs.values()], {name: taken[name] for name in taken.keys() - again}
+    return jobs, taken
 
 
 def rebuild(
@@ -84,11 +75,11 @@ def rebuild(
         AuditError: commit, environment or an input is not to be had; a job fails, or is another
             than its record says.
     """
-    path = study.path(jobs[0].name)
+    path, place = study.path(jobs[0].name), folder / "results" / study.name
     _check_out(path, jobs[0], clone, folder)
-    if not (folder / f"config/{study.name}.yaml").is_file():
-        raise AuditError(f"{path}: its commit has no config/{study.name}.yaml, which it ran with")
-    place = folder / "results" / study.name
+    configuration = f"config/{study.name}.yaml"
+    if not (folder / configuration).is_file():
+        raise AuditError(f"{path}: its commit has no {configuration}, which it ran with")
     shutil.rmtree(place, ignore_errors=True)
     images: list[str] = []
     for job in jobs:
@@ -106,8 +97,8 @@ def rebuild(
             raise AuditError(f"{study.path(name)}: has changed while it was read")
         # None is newer than another, or Snakemake would make it again.
         os.utime(place / name, (now, now))
-    target = f"results/{study.name}/{jobs[0].name}"
-    words = ["--cores", "all", "--configfile", f"config/{study.name}.yaml", *images, "--", target]
+    words = ["--cores", "all", "--configfile", configuration, *images, "--"]
+    words.append(f"results/{study.name}/{jobs[0].name}")
     # Exactly this code and its settings: nothing that was set for another checkout.
     others = (f"{current().name.upper()}_", "PYTHON", "GIT_", "SNAKEMAKE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
@@ -123,16 +114,6 @@ def rebuild(
             told = f"made again, its job had other {other} than its record says"
             raise AuditError(f"{study.path(job.name)}: {told}")
     return made_again
-
-
-def told(study: StudyFolder, made: StudyFolder, job: Record) -> list[str]:
-    """Return lines about a job that was run again: its bytes, and what else was different."""
-    again = made.records[job.name]
-    # What is there besides, such as a package, changes nothing; inputs were compared.
-    found = [d for d in differences(job, again, study, made) if d.before and d.kind not in _ASIDE]
-    same = "the same" if same_outputs(job, again) else "other"
-    first = f"{job.title}: {again.seconds or 0.0:.1f} s; {same} bytes"
-    return [first, *(f"    {d.kind} {d.text}" for d in found)]
 
 
 def outcomes(study: StudyFolder, made: StudyFolder, job: Record) -> list[tuple[str, str]]:
@@ -184,24 +165,23 @@ def _check_out(path: Path, record: Record, clone: Repository, folder: Path) -> N
 
 
 def _check_environment(path: Path, record: Record, code: Path, python: Path) -> None:
-    """Check that an environment was installed from the locks of a record.
+    """Check that an environment was installed from the locks of a record, and of its commit.
 
-    None is made here. A lock found in results may hold any line, and installing it would run that;
-    who has no such environment is told how to make it from a clone, whose lock is compared first.
+    None is made here: a lock found in results may hold any line, and installing it would run that.
+    Who has no such environment is told how to make it from a clone.
     """
     # The locks that decide about results; others add tools on top.
     locks = {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")}
     locks = {file: locks[file] for file in locks if file in current().locks}
     prefix = python.parent.parent
-    if locks and all(_digest(prefix / "locks" / Path(f).name) == locks[f] for f in locks):
-        return
-    other = [file for file in locks if _digest(code / file) != locks[file]] if locks else ["lock"]
-    clone = f"git worktree add --detach ../again {record.commit}; cd ../again; make setup"
-    way_out = f"expected --python with that of its commit ({clone})"
-    if other:
-        way_out = f"its {other[0]} is not that of its commit, so that nobody vouches for it"
-    reason = f"it ran in another environment than {prefix}, with another lock"
-    raise AuditError(f"{path}: {reason}; {way_out}, or --here")
+    here = {file: _digest(prefix / "locks" / Path(file).name) for file in locks}
+    if not locks or here != locks:
+        reason = f"it ran in another environment than {prefix}, with another lock"
+        way = f"git worktree add --detach ../again {record.commit}; cd ../again; make setup"
+        way_out = f"expected --python with that of its commit ({way})"
+        if other := [file for file in locks if _digest(code / file) != locks[file]]:
+            way_out = f"its {other[0]} is not that of its commit, so that nobody vouches for it"
+        raise AuditError(f"{path}: {reason}; {way_out}, or --here")
 
 
 def _place_image(job: Record, image: Resource, clone: Repository, folder: Path) -> list[str]:

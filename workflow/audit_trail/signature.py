@@ -37,19 +37,18 @@ def sign(study: StudyFolder, key: Path) -> Path:
     Raises:
         AuditError: no history, or ssh-keygen does not sign.
     """
-    history = study.history
-    if history.head is None:
+    lines, head = len(study.history.hashes), study.history.head
+    if head is None:
         raise AuditError(f"{study.folder}: no history to sign; expected a finished study")
     if not key.is_file():
         raise AuditError(f"{key}: no such key; expected --key ~/.ssh/id_ed25519, or another")
-    entries = len(history.hashes)
-    head = {"type": HEAD_TYPE, "study": study.name, "entries": entries, "head": history.head}
-    target = study.path(f"{SIGNATURES}/{entries:06d}-{history.head[:12]}.json")
-    text = f"{canonical_json(head)}\n".encode()
-    done = _ssh_keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, text=text)
+    target = study.path(f"{SIGNATURES}/{lines:06d}-{head[:12]}.json")
+    said = {"type": HEAD_TYPE, "study": study.name, "entries": lines, "head": head}
+    text = f"{canonical_json(said)}\n".encode()
+    done = _ssh_keygen("sign", "-f", str(key), "-n", NAMESPACE, text=text)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise AuditError(f"{key}: ssh-keygen does not sign with it: {said[-1]}")
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise AuditError(f"{key}: ssh-keygen does not sign with it: {reason}")
     # The signature first: what is signed never stands there without it.
     write_bytes(target.with_name(f"{target.name}.sig"), done.stdout)
     write_bytes(target, text)
@@ -57,10 +56,9 @@ def sign(study: StudyFolder, key: Path) -> Path:
 
 
 def signatures(study: StudyFolder) -> tuple[dict[str, Signed], dict[str, Problem]]:
-    """Return the signed heads of a study by name, and what else lies there.
+    """Return the signed heads of a study by name, and what else lies below provenance/signatures/.
 
-    Both are by the name of a file below provenance/signatures/. A head that is good has a signature
-    next to it, ``.sig``; whatever is neither is wrong.
+    A head that is good has a signature next to it, ``.sig``; whatever is neither is wrong.
     """
     good: dict[str, Signed] = {}
     wrong: dict[str, Problem] = {}
@@ -69,14 +67,13 @@ def signatures(study: StudyFolder) -> tuple[dict[str, Signed], dict[str, Problem
         head = name.removesuffix(".sig")
         if not _NAME.fullmatch(head) or head not in names:
             wrong[name] = Problem(State.FOREIGN, "foreign", "is no signature of this history")
-        elif head == name:
-            try:
-                good[name] = _signed(study, name)
-            except ValueError as error:
-                wrong[name] = Problem(State.BROKEN_CHAIN, "signature", str(error))
-                detail = f"belongs to {name.rpartition('/')[2]}, which is not as it was signed"
-                if f"{name}.sig" in names:
-                    wrong[f"{name}.sig"] = Problem(State.BROKEN_CHAIN, "signature", detail)
+            continue
+        try:
+            good[head] = _signed(study, head)
+        except ValueError as error:
+            detail = f"belongs to {head.rpartition('/')[2]}, which is not as it was signed"
+            detail = str(error) if head == name else detail
+            wrong[name] = Problem(State.BROKEN_CHAIN, "signature", detail)
     return good, wrong
 
 
@@ -91,10 +88,8 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
         AuditError: no file of signers, or no ssh-keygen.
     """
     if signers is not None and not signers.is_file():
-        raise AuditError(
-            f"{signers}: no such file; expected a file with a line 'name key-type key' for "
-            "each who may sign"
-        )
+        expected = "expected a file with a line 'name key-type key' for each who may sign"
+        raise AuditError(f"{signers}: no such file; {expected}")
     good, wrong = signatures(study)
     for name, problem in wrong.items():
         findings.add(name, problem)
@@ -109,7 +104,7 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
             signed = max(signed, lines)
         else:
             findings.notes.append(f"{name} is signed by none of {signers}")
-    if signers is not None and (not signed or signed < total):
+    if signers is not None and signed < max(total, 1):
         some = f"has {total - signed} lines after the last that is signed by one of {signers}"
         detail = some if signed else f"is signed by none of {signers}"
         findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "signature", detail))
@@ -118,12 +113,12 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
 def _signed(study: StudyFolder, name: str) -> Signed:
     """Return what is signed of the history, and the signature; a ValueError says why nothing is."""
     try:
-        text = read_bytes(study.path(name), study.folder, _MAX)
-        content = parse_json(text)
-        signature = read_bytes(study.path(f"{name}.sig"), study.folder, _MAX)
+        text, signature = (
+            read_bytes(study.path(f"{name}{end}"), study.folder, _MAX) for end in ("", ".sig")
+        )
     except BadFileError as error:
         raise ValueError(error.reason) from error
-    hashes = study.history.hashes
+    content, hashes = parse_json(text), study.history.hashes
     if not isinstance(content, dict) or content.get("type") != HEAD_TYPE:
         raise ValueError("is no signed head of a history")
     lines = content.get("entries")
@@ -144,20 +139,17 @@ def _signer(content: bytes, armour: bytes, signers: Path) -> str | None:
         file.write(armour)
         file.flush()
         place = ["-f", str(signers), "-s", file.name]
-        found = _ssh_keygen("-Y", "find-principals", *place)
+        found = _ssh_keygen("find-principals", *place)
         for principal in found.stdout.decode(errors="replace").split("\n"):
             options = [*place, "-n", NAMESPACE, "-I", principal]
-            if principal and not _ssh_keygen("-Y", "verify", *options, text=content).returncode:
+            if principal and not _ssh_keygen("verify", *options, text=content).returncode:
                 return principal
     return None
 
 
 def _ssh_keygen(*arguments: str, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(
-            ["ssh-keygen", *arguments], input=text, capture_output=True, timeout=120
-        )
+        command = ["ssh-keygen", "-Y", *arguments]
+        return subprocess.run(command, input=text, capture_output=True, timeout=120)
     except FileNotFoundError as error:
-        raise AuditError(
-            "ssh-keygen: no such command, but signatures need it; expected OpenSSH 8.2 or newer"
-        ) from error
+        raise AuditError("ssh-keygen: no such command; expected OpenSSH 8.2 or newer") from error

@@ -5,7 +5,7 @@ of a record is for other tools, and is compared like any other.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,8 +17,9 @@ from audit_trail.files import read_json, sha256_of
 from audit_trail.format import HISTORY, PROVENANCE
 from audit_trail.history import History, read_history
 from audit_trail.project import current
-from audit_trail.records import MAX_PARTS, Record
+from audit_trail.records import MAX_PARTS, Record, Resource
 
+Of = Callable[[Record, Resource], bool]
 # How far below a folder its studies are looked for.
 _STUDY_DEPTH = 3
 
@@ -75,6 +76,20 @@ class StudyFolder:
             expected = "expected an output of the workflow, such as figures/depth_law.pdf"
             raise AuditError(f"{self.path(name)}: {where}; {expected}")
         return record
+
+    def ancestors(self, record: Record, of: Of = lambda _record, _input: True) -> Iterator[Record]:
+        """Yield a job and those that made what it comes from, the nearest first, each once.
+
+        ``of`` says whether an input of a job is followed.
+        """
+        waiting, seen = [record], {record.name}
+        for job in waiting:
+            yield job
+            for resource in job.inputs:
+                maker = self.makers.get(resource.name)
+                if maker is not None and maker.name not in seen and of(job, resource):
+                    seen.add(maker.name)
+                    waiting.append(maker)
 
     def compared(self, name: str, sha256: str) -> tuple[str, str]:
         """Return how a file differs from what a record says of it, as a kind and in words.

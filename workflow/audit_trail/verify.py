@@ -1,21 +1,27 @@
 """Whether every artefact of a study is what its job wrote, and how it was made is still known."""
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
 
-from audit_trail.chain import SECONDS, Chain, Checks
 from audit_trail.errors import BadFileError
-from audit_trail.files import read_json
+from audit_trail.files import read_json, sha256_of
 from audit_trail.findings import Findings, Problem, State
 from audit_trail.format import HISTORY, KEPT_FOLDERS, LOCK, PROVENANCE
 from audit_trail.project import current
 from audit_trail.records import Record, is_record, moment
+from audit_trail.repository import Repository
 from audit_trail.signature import check_signatures
 from audit_trail.study import StudyFolder, files_below
 
 _KEPT = tuple(f"{PROVENANCE}/{folder}/" for folder in KEPT_FOLDERS)
+# What the clocks of two machines may differ by, and a time before there was this format.
+_SECONDS, _FIRST = 3600, 1_577_836_800
 # What is wrong with a file, by how it differs from its record.
 _WRONG = {
     "missing": (State.MISSING, "output"),
@@ -25,19 +31,32 @@ _WRONG = {
 }
 
 
+@dataclass(frozen=True)
+class Checks:
+    """What to compare a study with."""
+
+    # The clone whose code, commits and images to look at; None looks at none.
+    repository: Repository | None = None
+    signers: Path | None = None  # who may sign the history; None asks for no signature
+    least: int = 0  # lines that the history has at least
+
+
 def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findings:
     """Return the state of every artefact of a study, or of one output and what it was made from.
 
     Raises:
         AuditError: the one output has no record, or signatures cannot be checked.
     """
-    history, chain = study.history, Chain(study, checks)
+    history, chain = study.history, Chain(study, checks.repository)
     findings = Findings(str(study.folder), history=history.hashes)
     claims = defaultdict(list)
     for record in study.records.values():
         for output in record.outputs:
             claims[output.name].append(record.name)
-    wanted = {*study.records, *study.bad, *claims} if only is None else _ancestry(study, only)
+    wanted = {*study.records, *study.bad, *claims}
+    if only is not None:
+        jobs = [*study.ancestors(study.record_for(only))]
+        wanted = {only, *(job.name for job in jobs), *(r.name for job in jobs for r in job.inputs)}
     for name in sorted(wanted & history.latest.keys()):
         findings.add(name, *_record_problems(study, name))
         if name not in study.records:
@@ -51,7 +70,12 @@ def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findi
                 problems.append(Problem(State.RECORD_ALTERED, "claimed", detail))
             if problems or shared or output.name in study.hashed:
                 findings.add(output.name, *problems, *shared)
-    _check_repository(checks, findings)
+    detail = "neither commits, code nor images looked at: started outside of a clone"
+    if checks.repository is not None:
+        findings.notes.append(f"commits and code are those of {checks.repository.folder}")
+        detail = f"no commit was looked at: {checks.repository.problem}"
+    if checks.repository is None or checks.repository.problem is not None:
+        findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
     _check_history(study, checks, findings)
     if only is None:
         _check_others(study, findings)
@@ -75,17 +99,109 @@ def belonging(study: StudyFolder) -> dict[str, str | None]:
     return found
 
 
-def _ancestry(study: StudyFolder, name: str) -> set[str]:
-    """Return an output, what it was made from, and the records of all."""
-    waiting = [study.record_for(name)]
-    found = {name, waiting[0].name}
-    while waiting:
-        for resource in waiting.pop().inputs:
-            maker = study.makers.get(resource.name)
-            if resource.name not in found and maker is not None:
-                found |= {resource.name, maker.name}
-                waiting.append(maker)
-    return found
+class Chain:
+    """The ways from outputs back to what made them; each file is hashed once."""
+
+    def __init__(self, study: StudyFolder, repository: Repository | None) -> None:
+        self._study, self._repository = study, repository
+        self._hash = cache(sha256_of)
+
+    def broken(self, record: Record) -> list[Problem]:
+        """Return where the way from a job's outputs back to what made them is lost or unknown."""
+        parts = (self._inputs, self._kept, self._times, self._image, self._commit)
+        return [problem for part in parts for problem in part(record)]
+
+    def stale(self, record: Record) -> list[Problem]:
+        """Return what has changed since, so that the job would give something else now."""
+        repository, found = self._repository, []
+        if repository is not None:
+            if changed := repository.other_code(self._study.listed(record, "source")):
+                detail = f"its code has changed since: {', '.join(changed)}"
+                found.append(Problem(State.STALE, "code", detail))
+            for name, sha256 in ((r.name, r.sha256) for r in record.external):
+                with suppress(BadFileError):
+                    if self._hash(repository.folder / name, repository.folder) != sha256:
+                        found.append(Problem(State.STALE, "external", f"{name} has changed since"))
+        return found
+
+    def _inputs(self, record: Record) -> Iterator[Problem]:
+        made = self._study.made
+        for resource in record.inputs:
+            now = made.get(resource.name)
+            if now is None:
+                yield _broken("input", f"made from {resource.name}, which no record explains")
+            elif now != resource.sha256:
+                versions = f"{resource.sha256[:12]}, now {now[:12]}"
+                yield _broken("input", f"made from another {resource.name} ({versions})")
+        for resource in record.external:
+            # Some ending of the path is an output of this study, with these bytes.
+            parts = resource.name.split("/")
+            endings = ["/".join(parts[i:]) for i in range(len(parts))]
+            if any(made.get(name) == resource.sha256 for name in endings):
+                yield _broken("input", f"calls {resource.name} external, but its study made it")
+
+    def _kept(self, record: Record) -> Iterator[Problem]:
+        for part, reason in record.unknown.items():
+            yield Problem(State.NOT_CHECKED, part, f"its {part} is not known: {reason}")
+        for role in ("packages", "source"):
+            if not record.kept_as(role) and role not in record.unknown:
+                yield _broken(role, f"its record has no list of its {role}")
+        if record.image is None and not record.kept_as("lock") and "lock" not in record.unknown:
+            yield _broken("lock", "its record has no lock, and no image, of its environment")
+        for resource in record.kept:
+            kind, reason = self._study.compared(resource.name, resource.sha256)
+            reason = {"missing": "is gone", "bytes": "was altered"}.get(kind, reason)
+            code = resource.role != "source" or self._study.listed(record, "source")
+            reason = reason or ("" if code else "names no code")
+            if reason and kind != "withheld":
+                what = f"its {resource.role} {resource.annotations.get('file', '')}".strip()
+                yield _broken(resource.role, f"{what} {reason} ({resource.name})")
+
+    def _times(self, record: Record) -> Iterator[Problem]:
+        started, finished = moment(record.started), moment(record.finished)
+        said = f"{record.started} to {record.finished}"
+        if started is None or finished is None:
+            yield _broken("time", f"its times are none: {said}")
+        elif finished < started or started < _FIRST or finished > time.time() + _SECONDS:
+            yield _broken("time", f"its times cannot be: {said}")
+
+    def _image(self, record: Record) -> Iterator[Problem]:
+        image, repository = record.image, self._repository
+        if image is not None and repository is not None:
+            named = f"its image {image.name} ({image.sha256[:12]})"
+            try:
+                if self._hash(repository.image(image)) != image.sha256:
+                    yield _broken("image", f"{named} is another now")
+            except BadFileError as error:
+                yield _broken("image", f"{named} is gone: {error}")
+
+    def _commit(self, record: Record) -> Iterator[Problem]:
+        commit, repository = record.commit, self._repository
+        short = str(commit)[:12]
+        if commit is None:
+            if "commit" not in record.unknown:
+                yield _broken("commit", "made outside of any commit")
+        elif record.uncommitted is not None:
+            yield _broken("uncommitted", f"made with uncommitted changes on {short}")
+        elif repository is not None and repository.problem is None:
+            other = repository.other_code(self._study.listed(record, "source"), commit)
+            made, started = repository.time_of(commit), moment(record.started)
+            gone = f"its commit {short} is not in {repository.folder}"
+            if made is None and repository.shallow:
+                # It lacks older ones, whatever is true of this one.
+                shallow = f"{gone}, which is a shallow clone"
+                yield Problem(State.NOT_CHECKED, "commit", shallow)
+            elif made is None:
+                yield _broken("commit", gone)
+            elif other:
+                yield _broken("source", f"ran other code than {short} has: {', '.join(other)}")
+            elif started is not None and started < made - _SECONDS:
+                detail = f"started at {record.started}, before its commit {short} was made"
+                yield _broken("time", detail)
+
+
+def _broken(reason: str, detail: str) -> Problem:
+    return Problem(State.BROKEN_CHAIN, reason, detail)
 
 
 def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
@@ -102,7 +218,7 @@ def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
     elif kind or not _holds(study, record):
         yield Problem(State.RECORD_ALTERED, "edited", f"is not what its job wrote ({line})")
     written, finished = moment(entry.time), moment(record.finished)
-    if written is None or (finished is not None and finished > written + SECONDS):
+    if written is None or (finished is not None and finished > written + _SECONDS):
         detail = f"is in the history before its job ended ({line}, {entry.time})"
         yield Problem(State.BROKEN_CHAIN, "time", detail)
 
@@ -120,15 +236,6 @@ def _file_problems(study: StudyFolder, name: str, sha256: str) -> list[Problem]:
     return [Problem(*_WRONG[kind], reason)] if kind in _WRONG else []
 
 
-def _check_repository(checks: Checks, findings: Findings) -> None:
-    detail = "neither commits, code nor images looked at: started outside of a clone"
-    if checks.repository is not None:
-        detail = f"no commit was looked at: {checks.repository.problem}"
-        findings.notes.append(f"commits and code are those of {checks.repository.folder}")
-    if checks.repository is None or checks.repository.problem is not None:
-        findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
-
-
 def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> None:
     history = study.history
     faults = [("history", detail) for detail in history.breaks]
@@ -139,7 +246,7 @@ def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> No
     latest = 0.0
     for entry in history.entries:
         time = moment(entry.time)
-        if time is None or time < latest - SECONDS:
+        if time is None or time < latest - _SECONDS:
             said = f"line {entry.number} was written at {entry.time}, before the line above it"
             faults.append(("time", said))
             break

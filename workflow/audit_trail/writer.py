@@ -5,6 +5,10 @@ that results can be copied as a whole. Inputs from elsewhere have the role "exte
 their path from the working folder. What many jobs share (the packages, the locks, the hashes of
 the source) is kept once, under its sha256. Every record is also a line of the history.
 
+Snakemake does not look at the bytes of outputs, but it does rerun a job whose parameters changed.
+So the definition that a rule passes carries a count of how often its outputs had to be made again
+for being altered: ``<hash>``, then ``<hash>+1``, ``<hash>+2``. The record keeps the count.
+
 Nothing that is asked for a record fails a job whose work is done, but a full disk where the record
 itself goes: what cannot be found out is said in the record, under "unknown".
 """
@@ -16,7 +20,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,10 +30,25 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 
 from audit_trail import environment
-from audit_trail.errors import AuditError, printable
-from audit_trail.files import canonical_json, read_bytes, sha256_of, sync, write_bytes
-from audit_trail.format import BUILD_TYPE, BUILDER, HISTORY, PREDICATE, STATEMENT, kept_name
-from audit_trail.integrity import mark_of, study_folder
+from audit_trail.errors import AuditError, BadFileError, printable
+from audit_trail.files import (
+    canonical_json,
+    digest,
+    read_bytes,
+    read_json,
+    sha256_of,
+    sync,
+    write_bytes,
+)
+from audit_trail.format import (
+    BUILD_TYPE,
+    BUILDER,
+    HISTORY,
+    PREDICATE,
+    PROVENANCE,
+    STATEMENT,
+    kept_name,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +95,10 @@ def recorded(
             of the folder that holds it.
         FileNotFoundError: an input is missing, or the block left an output unwritten.
     """
-    if lost := [path for path in inputs if not path.is_file()]:
-        command = f"{work.project} {work.stage}"
-        raise FileNotFoundError(f"{lost[0]}: this input of '{command}' does not exist")
+    for path in inputs:
+        if not path.is_file():
+            job = f"{work.project} {work.stage}"
+            raise FileNotFoundError(f"{path}: this input of '{job}' does not exist")
     # Hashed before the work, so that the record states what was read.
     hashes = [sha256_of(path) for path in inputs]
     mark = mark_of(work.definition, hashes)
@@ -87,59 +107,61 @@ def recorded(
         return
     folder = study_folder(record)
     names = {path: _within(path, folder) for path in outputs}
-    if outside := [path for path, name in names.items() if name is None]:
-        raise AuditError(
-            f"{outside[0]}: outside of {folder}, the study of its record {record}; expected "
-            "outputs below that folder, or no --record"
-        )
+    for path, name in names.items():
+        if name is None:
+            outside = f"{path}: outside of {folder}, the study of its record {record}"
+            raise AuditError(f"{outside}; expected outputs below that folder, or no --record")
     _check_history(folder)
     # The code is what it is now, not what a clone has when the work is done; locks as well.
     unknown: dict[str, str] = {}
     code = _asked(unknown, "commit", lambda: _code(environment.commit(work.root)))
     locks = _asked(unknown, "lock", lambda: _locks(folder))
-    read = []
+    resolved = []
     for path, sha256 in zip(inputs, hashes, strict=True):
         inside = _within(path, folder)
         role = "external" if inside is None else "input"
-        read.append(_resource(inside or path.as_posix(), sha256, role=role))
+        resolved.append(_resource(inside or path.as_posix(), sha256, role=role))
     if study is not None:
-        read.append(_kept(folder, "study", read_bytes(study)))
-    read.append(_kept(folder, "source", canonical_json(work.source).encode()))
+        resolved.append(_kept(folder, "study", read_bytes(study)))
+    resolved.append(_kept(folder, "source", canonical_json(work.source).encode()))
     started = _now()
     yield mark
-    if lost := [path for path in outputs if not path.is_file()]:
-        raise FileNotFoundError(f"{lost[0]}: announced as an output, but not written")
+    for path in outputs:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: announced as an output, but not written")
     # Both depend on what the work has imported.
-    packages = _asked(unknown, "packages", lambda: _packages(folder))
+    resolved += [*_asked(unknown, "packages", lambda: _packages(folder)), *locks]
     machine, interpreter = _asked(unknown, "machine", _machine) or ({}, {})
-    image = [] if work.image is None else [_resource(*work.image, role="image")]
-    surroundings = [*packages, *locks, *image, *code]
-    internal = {
-        "definition": work.definition,
-        "seeds": work.seeds,
-        "command": [work.project, *sys.argv[1:]],
-        **({"unknown": unknown} if unknown else {}),
-    }
-    times = {"invocationId": str(uuid.uuid4()), "startedOn": started, "finishedOn": _now()}
-    statement = {
-        "_type": STATEMENT,
-        "subject": [_resource(str(name), sha256_of(path)) for path, name in names.items()],
-        "predicateType": PREDICATE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": {"stage": work.stage, **work.parameters},
-                "internalParameters": internal,
-                "resolvedDependencies": read + surroundings,
+    resolved += [] if work.image is None else [_resource(*work.image, role="image")]
+    resolved += code
+    command = [work.project, *sys.argv[1:]]
+    internal: Json = {"definition": work.definition, "seeds": work.seeds, "command": command}
+    if unknown:
+        internal["unknown"] = unknown
+    statement = _utf8(
+        {
+            "_type": STATEMENT,
+            "subject": [_resource(str(name), sha256_of(path)) for path, name in names.items()],
+            "predicateType": PREDICATE,
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": BUILD_TYPE,
+                    "externalParameters": {"stage": work.stage, **work.parameters},
+                    "internalParameters": internal,
+                    "resolvedDependencies": resolved,
+                },
+                "runDetails": {
+                    "builder": {"id": BUILDER, "version": interpreter},
+                    "metadata": {
+                        "invocationId": str(uuid.uuid4()),
+                        "startedOn": started,
+                        "finishedOn": _now(),
+                    },
+                    "byproducts": [{"name": "machine", "annotations": machine}],
+                },
             },
-            "runDetails": {
-                "builder": {"id": BUILDER, "version": interpreter},
-                "metadata": times,
-                "byproducts": [{"name": "machine", "annotations": machine}],
-            },
-        },
-    }
-    statement = _utf8(statement)
+        }
+    )
     content = f"{json.dumps(statement, indent=1, sort_keys=True)}\n".encode()
     write_bytes(record, content)
     entry = {"record": record.relative_to(folder).as_posix(), "statement": statement}
@@ -167,6 +189,53 @@ def append_entry(study: Path, entry: Json) -> None:
         # A line cut short by a crash is kept and closed; the chain then shows it.
         file.write((b"\n" if torn else b"") + line.encode() + b"\n")
         sync(file)
+
+
+def hash_of(definition: str) -> str:
+    """Return a definition without its count of altered outputs."""
+    return definition.partition("+")[0]
+
+
+def definition_or_retry(definition: str, record: Path) -> str:
+    """Return the definition to pass for a job: as recorded while its outputs are untouched.
+
+    It is the recorded one where its hash is the given one, of today's configuration and source, and
+    no output differs from its recorded sha256; the next count where one does; the plain hash
+    otherwise, also without a record. Missing outputs are left to Snakemake.
+    """
+    if not record.is_file():
+        return definition
+    try:
+        statement = read_json(record)
+        made: str = statement["predicate"]["buildDefinition"]["internalParameters"]["definition"]
+        base, _, count = made.partition("+")
+        if base != definition:
+            return definition
+        study = study_folder(record)
+        files = {study / s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
+        if all(sha256_of(p) == sha256 for p, sha256 in files.items() if p.is_file()):
+            return made
+        return f"{definition}+{int(count or 0) + 1}"
+    except (BadFileError, ValueError, KeyError, TypeError, AttributeError):
+        # A record that cannot be read is an altered output, too.
+        return f"{definition}+1"
+
+
+def study_folder(record: Path) -> Path:
+    """Return the folder of the study that a record belongs to.
+
+    Raises:
+        AuditError: the record does not lie below a folder named provenance.
+    """
+    for parent in record.parents:
+        if parent.name == PROVENANCE:
+            return parent.parent
+    raise AuditError(f"{record}: a record lies below <study>/{PROVENANCE}/, not elsewhere")
+
+
+def mark_of(definition: str, inputs: Iterable[str]) -> str:
+    """Return the mark of a job, by its definition (empty: by hand) and the sha256 of its inputs."""
+    return f"logdepth definition={hash_of(definition) or 'none'} inputs={digest(sorted(inputs))}"
 
 
 def _check_history(study: Path) -> None:

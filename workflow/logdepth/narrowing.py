@@ -7,10 +7,9 @@ from typing import Any
 
 from audit_trail.errors import BadFileError
 from audit_trail.files import read_json
-from audit_trail.plain import flat
-from audit_trail.records import Record
+from audit_trail.records import Record, flat
 from audit_trail.study import StudyFolder
-from audit_trail.tracing.rows import same
+from audit_trail.tracing.trace import same
 
 # What a table says of a run, by column, and where the definition of the run has it.
 _SETTINGS = {

@@ -6,7 +6,7 @@ from snakemake.io import apply_wildcards
 from audit_trail import tracing
 from audit_trail.files import sha256_of
 from logdepth.figures import KINDS
-from audit_trail.integrity import definition_or_retry
+from audit_trail.writer import definition_or_retry
 
 
 def record_of(stage, name):

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment
 
 from audit_trail.errors import printable
-from audit_trail.plain import short
+from audit_trail.records import short
 from audit_trail.tracing.trace import RECORDED
 
 _WIDTH = 100
@@ -25,12 +25,12 @@ _ON_TERMINAL, _ON_PAGE = 30, 1000
 _STYLE = """:root { color-scheme: light dark; }
 body { margin: 2rem auto; max-width: 70rem; font: 15px/1.5 system-ui, sans-serif; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-img { max-width: 100%; background: #fff; }"""
+"""
 _PAGE = Environment(autoescape=True).from_string("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
 style-src 'sha256-{{ policy }}'; base-uri 'none'; form-action 'none'">
 <title>Trace of {{ file }}</title>
 <style>{{ style | safe }}</style>
@@ -40,7 +40,6 @@ style-src 'sha256-{{ policy }}'; base-uri 'none'; form-action 'none'">
 <p>Where it comes from, as the records of its study tell: each step is a job or the jobs of a stage,
 the nearest first. Files are as found on {{ now }} UTC. <i>audit verify</i> checks the
 records themselves, <i>audit trace --json</i> has all that they say.</p>
-{% if picture %}<img alt="" src="data:image/png;base64,{{ picture }}">{% endif %}
 <pre>
 {{ text }}</pre>
 </body>
@@ -60,17 +59,13 @@ def as_text(found: Json) -> str:
     return "\n".join(map(_wrapped, [*lines][1:])) + "\n"
 
 
-def as_page(found: Json, picture: bytes, now: datetime) -> str:
-    """Return a trace, as of now, as a page of HTML that needs neither network nor server.
-
-    The picture is its figure as PNG, or empty.
-    """
+def as_page(found: Json, now: datetime) -> str:
+    """Return a trace, as of now, as a page of HTML that needs neither network nor server."""
     return _PAGE.render(
         policy=base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(),
         style=_STYLE,
         file=printable(found["file"]),
         now=f"{now:%Y-%m-%d %H:%M}",
-        picture=base64.b64encode(picture).decode(),
         text="\n\n".join("\n".join(map(printable, part)) for part in _parts(found, _ON_PAGE)),
     )
 
@@ -85,24 +80,32 @@ def _parts(found: Json, most: int) -> Iterator[list[str]]:
         )
         return [title, *(f"   {line}" for line in lines)]
 
-    jobs, files = found["jobs"], found["files"]
+    jobs, root = found["jobs"], found["root"]
     if rows := found["rows"]:
         asked = ", ".join(f"{name}={value}" for name, value in rows["conditions"].items())
         title = f"{found['file']}: {len(rows['chosen'])} of {rows['total']} rows have {asked}"
         note = [f"({rows['note']})"] * bool(rows["note"])
         yield part(title, [_said(row) for row in rows["chosen"]], note)
-    yield part(*_top(found))
+    counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
+    lines = [f"the study {found['study']}; files it comes from, as found now: {counts}"]
+    if root:
+        now = f", found {root['found']}" if root["found"] else ""
+        lines.insert(0, f"sha256 {root['sha256']}{now}")
+    if found["found"]:
+        lines.insert(0, f"found by its bytes, recorded as {found['found']}")
+    yield part(found["file"] + (f" · {root['state']}" if root else ""), lines)
     stages: dict[str, list[str]] = {}
     for key, job in jobs.items():
         stages.setdefault(job["stage"], []).append(key)
-    steps = {key: number for number, of in enumerate(stages.values(), 1) for key in of}
-    facts = {key: _facts(job, files) for key, job in jobs.items()}
+    steps: dict[tuple[str, str], int] = {}
+    for number, of in enumerate(stages.values(), 1):
+        steps |= dict.fromkeys(_files(jobs, of, "made"), number)
+    facts = {key: _facts(job) for key, job in jobs.items()}
     everywhere = _common(facts.values()) if len(stages) > 1 else {}
     for number, (stage, of) in enumerate(stages.items(), 1):
         common = _common(facts[key] for key in of)
-        read = dict.fromkeys(name for key in of for name in jobs[key]["inputs"])
-        lines = _groups("made", [file for file in files.values() if file["job"] in of], {})
-        lines += _groups("from", [files[name] for name in read], steps)
+        lines = _groups("made", _files(jobs, of, "made"), {})
+        lines += _groups("from", _files(jobs, of, "from"), steps)
         if shared := _said(common, everywhere):
             lines.append(f"with {shared}")
         each = [_job(jobs[key], _said(facts[key], common)) for key in of]
@@ -110,29 +113,24 @@ def _parts(found: Json, most: int) -> Iterator[list[str]]:
         yield part(f"{number}. {stage}{title}", lines, each if len(of) > 1 else [])
     if everywhere:
         yield part("in all of these jobs", [_said(everywhere)])
-    if other := [f"{f['name']} · {f['state']}" for f in files.values() if f["state"] != RECORDED]:
+    every = _files(jobs, jobs, "made", "from", "with").values()
+    if other := [f"{f['name']} · {f['state']}" for f in every if f["state"] != RECORDED]:
         yield part("not as recorded", other)
 
 
-def _top(found: Json) -> tuple[str, list[str]]:
-    """Return what is said of the traced file itself, the title first."""
-    top, by = found["files"].get(found["root"]), found["found"]
-    lines = [f"found by {by['by']} · recorded as {by['recorded as']} · {by['bytes']}"] if by else []
-    if top:
-        there = f", found {top['found']}" if top["found"] else ""
-        lines.append(f"sha256 {top['sha256']}{there}")
-    counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
-    lines.append(f"the study {found['study']}; files it comes from, as found now: {counts}")
-    return found["file"] + (f" · {top['state']}" if top and not by else ""), lines
+def _files(jobs: Json, keys: Iterable[str], *kinds: str) -> dict[tuple[str, str], Json]:
+    """Return the files of some jobs that they made, or made them from, each once."""
+    listed = (file for key in keys for kind in kinds for file in jobs[key][kind])
+    return {(file["name"], file["sha256"]): file for file in listed}
 
 
-def _facts(job: Json, files: Json) -> Facts:
+def _facts(job: Json) -> Facts:
     """Return what a job's record says, by a name that says its kind where it must."""
     found: dict[str, str] = {}
     for kind, values in job["facts"].items():
         prefix = "" if kind in ("configuration", "machine", "host", "commit") else f"{kind} "
         found |= {f"{prefix}{name.removeprefix('run.')}": short(v) for name, v in values.items()}
-    for file in (files[key] for key in job["kept"]):
+    for file in job["with"]:
         state = "" if file["state"] == RECORDED else f", {file['state']}"
         found[file["role"]] = f"{short(file['sha256'])}{state}"
     return found
@@ -152,10 +150,12 @@ def _job(job: Json, own: str) -> str:
     return " · ".join(filter(None, (PurePosixPath(job["record"]).stem, ran, line, own, state)))
 
 
-def _groups(word: str, files: Iterable[Json], steps: Mapping[str, int]) -> list[str]:
+def _groups(
+    word: str, files: Mapping[tuple[str, str], Json], steps: Mapping[tuple[str, str], int]
+) -> list[str]:
     """Return files, those of the same name in the folders of runs as one: runs/*/model.json."""
     patterns: dict[str, list[Json]] = {}
-    for file in files:
+    for file in files.values():
         *folders, name = file["name"].split("/")
         pattern = "/".join([*folders[:1], *("*" for _ in folders[1:]), name])
         patterns.setdefault(pattern, []).append(file)
@@ -166,8 +166,8 @@ def _groups(word: str, files: Iterable[Json], steps: Mapping[str, int]) -> list[
         if not others:
             text, state = f"{first['name']} {short(first['sha256'])}", first["state"]
         outside = ", not of the study" if first["role"] == "external" else ""
-        numbers = sorted({steps[f["job"]] for f in (first, *others) if f["job"] in steps})
-        step = f" · step {', '.join(map(str, numbers))}" if numbers else ""
+        made = sorted({steps.get((f["name"], f["sha256"]), 0) for f in (first, *others)} - {0})
+        step = f" · step {', '.join(map(str, made))}" if made else ""
         lines.append(f"{word} {text}{outside} · {state}{step}")
     return lines
 

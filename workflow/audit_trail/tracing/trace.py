@@ -1,34 +1,32 @@
 """Tracing a file, or chosen rows of a table, back to all that it comes from."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from audit_trail.errors import AuditError, BadFileError
-from audit_trail.files import read_bytes, sha256_of
-from audit_trail.integrity import mark_of, read_mark
-from audit_trail.plain import facts
+from audit_trail.files import sha256_of
+from audit_trail.numbers import read_table
 from audit_trail.project import current
-from audit_trail.records import Record, Resource
+from audit_trail.records import Record, Resource, facts
 from audit_trail.study import StudyFolder, look_through, open_study, study_of
-from audit_trail.tracing.rows import choose
 
-_FIGURES = (".pdf", ".png")
-_LARGEST = 256 << 20
-# A larger picture is left out, for a page is to stay below a megabyte.
-_PICTURE = 400_000
 # States of a file as it is found now, from the best to the worst.
 RECORDED, MODIFIED = "as recorded", "modified"
 STATES = (RECORDED, "elsewhere", "withheld", "other version", "no record", "missing", MODIFIED)
 _STATES = {"": RECORDED, "withheld": "withheld", "missing": "missing"}
-_OTHER = f"{MODIFIED}: not the recorded ones, or drawn by other versions of libraries"
+
+# Values of a column that are told.
+_SHOWN = 20
 
 Json = dict[str, Any]
 Keeps = Callable[[Record, str], bool]
-Jobs = Iterable[tuple[StudyFolder, Record]]
+# A record, and the line of the history that holds it; 0 for the newest of its name.
+Made = tuple[Record, int]
 
 
 class Tracer:
@@ -40,116 +38,84 @@ class Tracer:
     """
 
     def __init__(self, folder: Path, checkout: Path | None = None) -> None:
-        self._folder = folder
-        self._checkout = checkout
+        self._folder, self._checkout = folder, checkout
         self._open: Callable[[Path], StudyFolder] = cache(open_study)
 
     def trace(self, path: Path, row: str | None = None) -> Json:
         """Return where a file comes from, as plain JSON, the same for the same files.
 
         Args:
-            path: an output or a record of a study, or a figure or table from anywhere.
+            path: an output or a record of a study, or a copy of an output from anywhere.
             row: conditions on the rows of a table, such as "k=8,depth=4".
 
         Returns:
-            "file" as given, folder of its "study", for a file from elsewhere how its record was
-            "found", the chosen "rows" (see ``choose``; "note" says what they rest on besides), and
-            what the file comes from: "root" is the key of it in one of these:
+            "file" as given, folder of its "study", for a copy what it was "found" to be, the chosen
+            "rows" (see ``choose``; "note" says what they rest on besides), the "root", which is the
+            file itself (None for a record), how many files are in each of the "states", and "jobs".
 
-            "files": each has ``name`` (path from the folder of the study; of a file from elsewhere
-            as it was typed), ``sha256`` as recorded, ``role`` ("output", "external", "source",
+            A job has ``record``, ``line`` of the history that holds it, ``state`` of its file,
+            ``stage``, ``started``, ``seconds``, ``command``, ``definition``, ``facts`` by kind and
+            name (see ``facts``; what is "unknown" is among them), and its files: those that it
+            ``made`` of what is traced, what it made them ``from``, and what it ran ``with``.
+
+            A file has ``name`` (path from the folder of the study; of one from elsewhere as it was
+            typed), ``sha256`` as recorded, ``role`` ("output", "input", "external", "source",
             "packages", "study", or "lock" with the file that it is a copy of), ``state`` (one of
-            STATES), ``found`` (sha256 of what is there now, where it is another) and ``job`` (key
-            of the one that made it; empty where none is known). How many are in each state is
-            "states".
-
-            "jobs": each has ``record``, ``line`` of the history that holds it, ``state`` of its
-            file, ``stage``, ``started``, ``seconds``, ``command``, ``definition``, ``facts`` by
-            kind and name (see ``facts``; what is "unknown" is among them), and keys of the files
-            of its ``kept`` and its ``inputs``.
+            STATES) and ``found`` (sha256 of what is there now, where it is another).
 
         Raises:
             AuditError: no such file, no record of it, or no such row.
         """
         if path.is_dir():
             raise AuditError(f"{path}: a folder; expected a file, such as a figure of a study")
-        there = path.is_file() and not path.is_symlink()
+        found, line = "", 0
         try:
             study = self._open(study_of(path))
+            name = study.name_of(path)
+            record = study.record_for(name)
         except AuditError:
-            if not there:
-                raise AuditError(f"{path}: no such file, in a study or elsewhere") from None
-            study = None
-        name = study.name_of(path) if study else ""
-        found: Json = {}
-        sha256, rows, keeps = "", None, None
-        # Somebody may have put a figure into a study; its mark still says where it is from.
-        known = study and (name in study.records or name in study.makers)
-        if study is None or (not known and there and path.suffix in _FIGURES):
-            study, output, found = self._elsewhere(path)
-            name, sha256 = output.name, output.sha256
-        study.record_for(name)
+            # A copy; somebody may have put it into another study.
+            if not path.is_file() or path.is_symlink():
+                raise
+            study, name, record, line = self._elsewhere(path)
+            found = str(study.path(name))
+        rows, keeps = None, None
         if row is not None:
-            if found and (found["sha256"] != sha256 or study.compared(name, sha256)[0]):
-                other = f"not the same as {study.path(name)}, so that its rows need not be those"
+            if line or (found and study.compared(name, sha256_of(path))[0]):
+                other = f"{found} is another now, so that its rows need not be those"
                 raise AuditError(f"{path}: {other}; expected no --row, or that file")
             # The rows of a figure are those of the table of the same name, made with it.
-            name, sha256 = str(Path(name).with_suffix(".csv")), ""
-            if (record := study.makers.get(name)) is None:
+            name = str(Path(name).with_suffix(".csv"))
+            if name not in study.makers:
                 raise AuditError(f"{path}: has no rows for --row; expected a table in CSV")
-            path = study.path(name)
+            path, record = study.path(name), study.makers[name]
             rows = choose(path, study.folder, row, current().letters) | {"note": ""}
             if narrow := current().narrow:
                 keeps, rows["note"] = narrow(study, record, rows["chosen"])
         about = {"file": str(path), "study": str(study.folder), "found": found, "rows": rows}
-        return about | _Lineage(study, self._checkout, keeps).of(name, sha256)
+        return about | _Lineage(study, self._checkout, keeps).of(name, (record, line))
 
-    def picture(self, found: Json) -> bytes:
-        """Return the figure of a trace as PNG, if it is one of the study's and as recorded."""
-        study = self._open(Path(found["study"]))
-        name = str(Path(found["root"]).with_suffix(".png"))
-        drawn = found["root"] in study.makers and name in study.made
-        if drawn and not study.compared(name, study.made[name])[0]:
-            with suppress(BadFileError):
-                return read_bytes(study.path(name), study.folder, _PICTURE)
-        return b""
+    def _elsewhere(self, path: Path) -> tuple[StudyFolder, str, Record, int]:
+        """Return as what a file that lies in no study was recorded: its study, name and record.
 
-    def _elsewhere(self, path: Path) -> tuple[StudyFolder, Resource, Json]:
-        """Return what a file that lies in no study was recorded as, and how that was found.
-
-        The newest records of all studies come before what their histories hold, and a record of
-        the very bytes before one of the same mark.
+        The newest records of all studies (in line 0) come before what their histories hold.
         """
         below = look_through(self._folder)
         studies = [self._open(folder) for folder, kind in below.items() if kind == "study"]
         sha256 = sha256_of(path)
-        mark = read_mark(read_bytes(path, None, _LARGEST)) if path.suffix in _FIGURES else ""
-
-        def matching(jobs: Jobs) -> list[tuple[StudyFolder, Resource]]:
-            return [
-                (study, output)
-                for study, record in jobs
-                for output in record.outputs
-                if output.sha256 == sha256
-                or (mark and output.name.endswith(path.suffix) and mark == _mark(record))
-            ]
-
-        newest = ((study, record) for study in studies for record in study.records.values())
-        older = ((study, record) for study in studies for _, record in study.history.parsed())
-        if candidates := matching(newest) or matching(older)[::-1]:
-            study, output = min(candidates, key=lambda one: one[1].sha256 != sha256)
-            by = ("its bytes", RECORDED), ("the mark in its metadata", _OTHER)
-            found = dict(zip(("by", "bytes"), by[output.sha256 != sha256], strict=True))
-            found |= {"recorded as": str(study.path(output.name)), "sha256": sha256}
-            return study, output, found
-        marked = f"its mark ({mark})" if mark else "its bytes"
-        bare = ", and no mark is in its metadata" if path.suffix in _FIGURES and not mark else ""
-        where = f"no study below {self._folder} has a record of {marked}{bare}"
-        raise AuditError(f"{path}: {where}; expected a file as its job wrote it, and its study")
+        newest = ((study, record, 0) for study in studies for record in study.records.values())
+        older = ((study, r, e.number) for study in studies for e, r in study.history.parsed())
+        for study, record, line in chain(newest, older):
+            for output in record.outputs:
+                if output.sha256 == sha256:
+                    return study, output.name, record, line
+        missing = f"no study below {self._folder} has a record of its bytes"
+        expected = "expected a file as its job wrote it, not a converted copy, and its study there"
+        raise AuditError(f"{path}: {missing}; {expected}")
 
 
 class _Lineage:
-    """Collects what an output comes from, the nearest first, within its study.
+    """What an output comes from, the nearest first, within its study.
 
     Args:
         study: the output's own.
@@ -159,92 +125,39 @@ class _Lineage:
 
     def __init__(self, study: StudyFolder, checkout: Path | None, keeps: Keeps | None) -> None:
         self._study, self._checkout, self._keeps = study, checkout, keeps
-        self._files: dict[str, Json] = {}
-        self._jobs: dict[str, Json] = {}
-        self._reached: list[tuple[Json, Record]] = []
+        self._files: dict[tuple[str, str], Json] = {}
 
-    def of(self, name: str, sha256: str) -> Json:
-        """Return the lineage of a record, or of a version of a file; the newest has no sha256."""
-        record = self._study.records.get(name)
-        root = self._file(name, sha256) if record is None else self._job(record)
-        # A record may claim to be its own ancestor; every job is filled once. The list grows.
-        for job, record in self._reached:
-            inputs = [r for r in record.inputs if not self._keeps or self._keeps(record, r.name)]
-            job["inputs"] = [self._file(resource.name, resource.sha256) for resource in inputs]
-            for resource in record.external:
-                job["inputs"].append(f"external:{resource.name}@{resource.sha256[:12]}")
-                self._add(job["inputs"][-1], resource)
+    def of(self, name: str, start: Made) -> Json:
+        """Return the jobs behind an output, or behind a record, that one job made."""
+        root = next((output for output in start[0].outputs if output.name == name), None)
+        used = {(root.name, root.sha256)} if root else set()
+        reached: dict[str, tuple[Record, Json]] = {}
+        waiting = [start]
+        # A record may claim to be its own ancestor; every job is reached once.
+        for record, line in waiting:
+            key = f"{record.name} (line {line} of the history)" if line else record.name
+            if key not in reached:
+                inputs = [
+                    r for r in record.inputs if not self._keeps or self._keeps(record, r.name)
+                ]
+                reached[key] = record, self._job(record, line, inputs)
+                used |= {(resource.name, resource.sha256) for resource in inputs}
+                waiting += (made for resource in inputs if (made := self._maker(resource)))
+        for record, job in reached.values():
+            outputs = (o for o in record.outputs if (o.name, o.sha256) in used)
+            job["made"] = [self._file(output) for output in outputs]
         found = Counter(file["state"] for file in self._files.values())
         states = {state: found[state] for state in STATES if state in found}
-        return {"states": states, "root": root, "files": self._files, "jobs": self._jobs}
+        jobs = {key: job for key, (_, job) in reached.items()}
+        return {"states": states, "root": self._file(root) if root else None, "jobs": jobs}
 
-    def _file(self, name: str, sha256: str) -> str:
-        """Add a version of a file of the study, and the job that made it; return its key."""
-        current = self._study.made.get(name)
-        sha256 = sha256 or current or ""
-        newest = current is not None and sha256 == current
-        key = name if newest else f"{name}@{sha256[:12]}"
-        if key not in self._files:
-            file = self._add(key, Resource(name, sha256, "output"))
-            if newest:
-                file["job"] = self._job(self._study.makers[name])
-            else:
-                file["state"] = "no record" if current is None else "other version"
-                if (name, sha256) in self._earlier:
-                    file["job"] = self._job(*self._earlier[name, sha256])
-        return key
-
-    def _add(self, key: str, resource: Resource) -> Json:
-        """Add a file as it is found now."""
-        if key not in self._files:
-            of = resource.annotations.get("file", "") if resource.role == "lock" else ""
-            state, sha256 = self._found(resource)
-            self._files[key] = {
-                "name": resource.name,
-                "sha256": resource.sha256,
-                "state": state,
-                "job": "",
-                "role": f"{resource.role} {of}".strip(),
-                "found": "" if sha256 == resource.sha256 else sha256,
-            }
-        return self._files[key]
-
-    def _found(self, resource: Resource) -> tuple[str, str]:
-        """Return the state of a file, and its sha256 where it has one."""
-        if resource.role != "external":
-            kind, _ = self._study.compared(resource.name, resource.sha256)
-            return _STATES.get(kind, MODIFIED), self._study.hashed.get(resource.name, "")
-        with suppress(BadFileError):
-            # A name from elsewhere may lead anywhere.
-            if self._checkout is not None:
-                sha256 = sha256_of(self._checkout / resource.name, self._checkout)
-                return RECORDED if sha256 == resource.sha256 else MODIFIED, sha256
-        return "elsewhere", ""
-
-    def _job(self, record: Record, line: int = 0) -> str:
-        """Add the newest record of a name, or that in a line of the history; return its key."""
-        key = f"{record.name} (line {line} of the history)" if line else record.name
-        if key in self._jobs:
-            return key
-        said: Json = {kind: of for kind, of in facts(record).items() if of and kind != "input"}
-        for resource in record.kept:
-            self._add(resource.name, resource)
-        state, _ = self._found(Resource(record.name, record.sha256, "record"))
-        self._jobs[key] = {
-            "record": record.name,
-            "line": line or self._study.history.latest[record.name].number,
-            "state": RECORDED if line else state,
-            **{k: getattr(record, k) for k in ("stage", "started", "seconds", "definition")},
-            "command": list(record.command),
-            "facts": said | ({"unknown": record.unknown} if record.unknown else {}),
-            "kept": [resource.name for resource in record.kept],
-            "inputs": [],
-        }
-        self._reached.append((self._jobs[key], record))
-        return key
+    def _maker(self, resource: Resource) -> Made | None:
+        if self._study.made.get(resource.name) == resource.sha256:
+            return self._study.makers[resource.name], 0
+        return self._earlier.get((resource.name, resource.sha256))
 
     @cached_property
-    def _earlier(self) -> dict[tuple[str, str], tuple[Record, int]]:
+    def _earlier(self) -> dict[tuple[str, str], Made]:
         """The newest record in the history that has made each version of each file."""
         return {
             (output.name, output.sha256): (record, entry.number)
@@ -252,6 +165,94 @@ class _Lineage:
             for output in record.outputs
         }
 
+    def _job(self, record: Record, line: int, inputs: list[Resource]) -> Json:
+        said: Json = {kind: of for kind, of in facts(record).items() if of and kind != "input"}
+        kind, _ = self._study.compared(record.name, record.sha256)
+        return {
+            "record": record.name,
+            "line": line or self._study.history.latest[record.name].number,
+            "state": RECORDED if line else _STATES.get(kind, MODIFIED),
+            **{k: getattr(record, k) for k in ("stage", "started", "seconds", "definition")},
+            "command": list(record.command),
+            "facts": said | ({"unknown": record.unknown} if record.unknown else {}),
+            "from": [self._file(resource) for resource in (*inputs, *record.external)],
+            "with": [self._file(resource) for resource in record.kept],
+        }
 
-def _mark(record: Record) -> str:
-    return mark_of(record.definition, (r.sha256 for r in (*record.inputs, *record.external)))
+    def _file(self, resource: Resource) -> Json:
+        """Return a file as it is found now."""
+        key = resource.name, resource.sha256
+        if key not in self._files:
+            of = resource.annotations.get("file", "") if resource.role == "lock" else ""
+            state, sha256 = self._found(resource)
+            self._files[key] = {
+                "name": resource.name,
+                "sha256": resource.sha256,
+                "state": state,
+                "role": f"{resource.role} {of}".strip(),
+                "found": "" if sha256 == resource.sha256 else sha256,
+            }
+        return self._files[key]
+
+    def _found(self, resource: Resource) -> tuple[str, str]:
+        """Return the state of a file, and its sha256 where it has one."""
+        name, sha256, made = resource.name, resource.sha256, self._study.made
+        if resource.role == "external":
+            with suppress(BadFileError):
+                # A name from elsewhere may lead anywhere.
+                if self._checkout is not None:
+                    found = sha256_of(self._checkout / name, self._checkout)
+                    return RECORDED if found == sha256 else MODIFIED, found
+            return "elsewhere", ""
+        kind, _ = self._study.compared(name, sha256)
+        state = _STATES.get(kind, MODIFIED)
+        if resource.role in ("input", "output") and made.get(name) != sha256:
+            state = "other version" if name in made else "no record"
+        return state, self._study.hashed.get(name, "")
+
+
+def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the rows of a table that meet all conditions, as text or as equal numbers.
+
+    Args:
+        path: of the table, a CSV in a study.
+        within: folder of the study.
+        asked: the conditions.
+        letters: columns by the letters that are used for them in print.
+
+    Returns:
+        The "conditions" by column, how many rows there are in "total", and those "chosen", by
+        column.
+
+    Raises:
+        AuditError: no table; a condition that is not COLUMN=VALUE, or on a column that is not
+            there or is named twice; no such row.
+    """
+    columns, listed = read_table(path, within)
+    conditions: dict[str, str] = {}
+    for part in asked.split(","):
+        name, equals, value = (text.strip() for text in part.partition("="))
+        column = name if name in columns else letters.get(name, name)
+        if not equals:
+            raise AuditError(f"--row '{part}': expected COLUMN=VALUE, such as k=8,depth=4")
+        if column not in columns:
+            known = ", ".join(columns)
+            raise AuditError(f"{path}: no column '{name}' for --row; expected one of {known}")
+        if column in conditions:
+            raise AuditError(f"--row '{asked}': names {column} twice; expected once")
+        conditions[column] = value
+    rows = [dict(zip(columns, row, strict=True)) for row in listed]
+    chosen = [row for row in rows if all(same(row[c], v) for c, v in conditions.items())]
+    if not chosen:
+        values = {c: list(dict.fromkeys(row[c] for row in rows)) for c in conditions}
+        there = "; ".join(f"{c} one of {', '.join(v[:_SHOWN])}" for c, v in values.items())
+        raise AuditError(f"{path}: no row with {asked}; expected {there}, as rows have them")
+    return {"conditions": conditions, "total": len(rows), "chosen": chosen}
+
+
+def same(one: str, other: str) -> bool:
+    """Return whether two cells are the same text or the same number."""
+    try:
+        return one == other or float(one) == float(other)
+    except ValueError:
+        return False

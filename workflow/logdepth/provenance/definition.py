@@ -7,9 +7,9 @@ code, so that each rule passes one named hash of everything that decides its out
 from functools import cache
 from typing import Any
 
-from audit_trail.integrity import hash_of as hash_of
 from audit_trail.source import closure
 from audit_trail.source import code_hash as code_hash
+from audit_trail.writer import hash_of as hash_of
 from logdepth.canonical import digest
 
 _PACKAGE = "logdepth"

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from audit_trail import writer
-from audit_trail.integrity import hash_of
+from audit_trail.writer import hash_of
 from logdepth.provenance.definition import source
 from logdepth.provenance.image import running_image
 from logdepth.provenance.job import Job
@@ -29,7 +29,7 @@ def recorded(
     """Return the context in which a job runs: ``audit_trail.writer.recorded``, told of ours.
 
     ``definition`` is what the workflow asked for, and empty when run by hand. Recorded is the job's
-    own, with the count of the given one (see ``audit_trail.integrity``). ``device`` is where it
+    own, with the count of the given one (see ``audit_trail.writer``). ``device`` is where it
     runs, and ``study`` the study.json that it reads parameters from.
     """
     image = running_image()
