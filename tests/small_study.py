@@ -8,7 +8,6 @@ import pytest
 
 from audit_trail.source import code_hash
 from audit_trail.writer import Work, recorded
-from logdepth.files import write_text
 
 CODE = "SCALE = 2\n\n\ndef double(x):\n    return SCALE * x\n"
 RUN = "fast-L1-0123abcd"
@@ -18,6 +17,11 @@ ERRORS_RECORD, FIGURE_RECORD = (
     "provenance/figure/error_by_k.json",
 )
 TRAIN_RECORD = f"provenance/train/{RUN}.json"
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -15,7 +15,7 @@ from audit_trail import environment, files, writer
 from audit_trail.errors import AuditError
 from audit_trail.repository import Repository
 from audit_trail.study import open_study
-from audit_trail.verify import Checks, verify
+from audit_trail.verify import verify
 from forgery import HISTORY
 from small_study import ERRORS, ERRORS_RECORD, RUN, git, job, make_clone
 
@@ -48,7 +48,7 @@ def work(clone: Path, text: str = "experiment,k,error\nfast,1,0.75\n") -> None:
 
 def found(clone: Path) -> set[tuple[str, str]]:
     """Return state and reason of all that is wrong with what the job wrote."""
-    problems = verify(open_study(clone / "results/tiny"), Checks(Repository(clone))).problems
+    problems = verify(open_study(clone / "results/tiny"), Repository(clone)).problems
     of = [p for name in (ERRORS, ERRORS_RECORD, HISTORY, "code") for p in problems.get(name, [])]
     return {(p.state.value, p.reason) for p in of}
 
@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[Callable[[Patch, Path], None], set[tuple[str, str]]]] = 
         {("not checked", "machine")},
     ),
     "a platform that does not say": (
-        failing(environment, "interpreter", UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no")),
+        failing(environment.platform, "platform", UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no")),
         {("not checked", "machine")},
     ),
     "no locking of files": (
@@ -152,7 +152,7 @@ def test_names_that_are_not_utf_8_are_written_escaped(clone):
     assert made.parameters == {"title": "m%FCller"}
     assert [r.name for r in made.external] == [f"{clone.parent}/m%FCller"]
     assert [r.name for r in made.outputs] == ["tables/m%FCller.csv"]
-    problems = verify(open_study(study), Checks(Repository(clone))).problems
+    problems = verify(open_study(study), Repository(clone)).problems
     states = {name: {p.state.value for p in of} for name, of in problems.items()}
     # Nobody can name it so that every reader finds it.
     assert "missing" in states["tables/m%FCller.csv"]
@@ -187,7 +187,7 @@ def test_a_clock_that_was_set_back_costs_the_finding_alone(clone, monkeypatch):
         work(clone)
     assert "0.75" in (clone / "results/tiny" / ERRORS).read_text()
     assert found(clone) == {("broken chain", "time")}
-    history = verify(open_study(clone / "results/tiny"), Checks()).problems[HISTORY]
+    history = verify(open_study(clone / "results/tiny")).problems[HISTORY]
     assert ["before the line above it" in p.detail for p in history] == [True]
     work(clone)
     # The chain of hashes went on; what is left is the history's line.
@@ -213,12 +213,12 @@ def test_what_a_killed_job_kept_for_its_record_is_no_foreign_file(
     monkeypatch.undo()
     monkeypatch.chdir(clone)
     work(clone)
-    findings = verify(open_study(study), Checks(Repository(clone)))
+    findings = verify(open_study(study), Repository(clone))
     assert not [p for name, of in findings.problems.items() if "/sources/" in name for p in of]
     assert [note for note in findings.notes if "jobs that did not finish" in note]
     # One with another content than its name says is.
     kept = next((study / "provenance/sources").iterdir())
     kept.with_stem("0" * 64).write_bytes(kept.read_bytes())
-    findings = verify(open_study(study), Checks(Repository(clone)))
+    findings = verify(open_study(study), Repository(clone))
     (problem,) = findings.problems[f"provenance/sources/{'0' * 64}.json"]
     assert problem.state.value == "foreign"

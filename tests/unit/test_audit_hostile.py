@@ -28,7 +28,7 @@ from audit_trail.reproduce import make_plan
 from audit_trail.study import StudyFolder, open_study
 from audit_trail.tracing.show import as_page, as_text
 from audit_trail.tracing.trace import Tracer
-from audit_trail.verify import Checks, verify
+from audit_trail.verify import verify
 from forgery import HISTORY, lines_of, write_history
 from small_study import ERRORS, ERRORS_RECORD, FIGURE, FIGURE_RECORD, RUN, TRAIN_RECORD, make_clone
 
@@ -222,7 +222,7 @@ def test_a_forged_table_is_found_behind_a_file_that_cannot_be_read(clone, monkey
         return opened(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", refuse)
-    found = verify(open_study(study), Checks()).problems
+    found = verify(open_study(study)).problems
     assert [p.state for p in found[ERRORS]] == ["modified"]
     assert [p.state for p in found[f"runs/{RUN}/run.json"]] == ["not checked"]
 
@@ -313,7 +313,7 @@ def test_no_mutated_record_stops_a_command(template, tmp_path, monkeypatch):
         write_history(study, entries)
         opened = open_study(study)
         refused, read = refused + len(opened.bad), read + len(opened.records)
-        findings = verify(opened, Checks(repository=repository))
+        findings = verify(opened, repository)
         assert len(findings.problems) > 50
         everything(opened)
         shutil.rmtree(study)

@@ -91,7 +91,7 @@ def test_an_event_in_a_history_may_hold_anything(tmp_path, odd):
     path.write_text(canonical_json(event) + "\n")
     history = read_history(path)
     assert (history.breaks, history.latest, history.withheld) == ([], {}, {})
-    assert len(history.entries) == 1
+    assert len(history.events) == 1
 
 
 @pytest.mark.parametrize("name", ["a", "runs/a/b.csv", "tables/ü.csv", "a b/..c"])

@@ -15,8 +15,7 @@ import pytest
 
 from audit_trail import environment
 from audit_trail.__main__ import main
-from audit_trail.citation import read_citation
-from audit_trail.crate import write_crate
+from audit_trail.crate import read_citation, write_crate
 from audit_trail.errors import AuditError
 from audit_trail.files import sha256_of
 from audit_trail.repository import Repository
@@ -283,7 +282,7 @@ def test_an_altered_study_is_not_exported_and_nothing_is_overwritten(study, repo
 
 def test_without_a_clone_there_is_nothing_to_export(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "outside of a clone" in refused(study, "--crate", tmp_path / "c")
+    assert "in no clone of logdepth" in refused(study, "--crate", tmp_path / "c")
 
 
 # What does not belong to a study is left where it is, whatever refers to it and wherever it lies.

@@ -11,6 +11,7 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,8 @@ from audit_trail.files import write_bytes
 from audit_trail.findings import REASONS, Findings, Problem, State, report, require_intact
 from audit_trail.format import HISTORY
 from audit_trail.project import current
-from audit_trail.repository import find_repository, needed_repository
+from audit_trail.repository import Repository, find_repository, needed_repository
 from audit_trail.study import StudyFolder, look_through, open_study, study_of
-from audit_trail.verify import Checks
 from audit_trail.verify import verify as verify_study
 
 _OUTCOMES = {"identical": 0, "close": 3, "different": 4}
@@ -47,8 +47,10 @@ def verify(options: Namespace) -> int:
     The exit code is that of the worst finding; docs/audit.md has the list.
     """
     repository = find_repository(options.repository, options.image)
-    checks = Checks(repository, options.signers, options.at_least)
-    findings = [found for path in options.paths for found in _verify_path(path, checks)]
+    checks = partial(
+        verify_study, repository=repository, signers=options.signers, least=options.at_least
+    )
+    findings = [f for path in options.paths for f in _verify_path(path, repository, checks)]
     code, text = report(findings, options.allow, options.json)
     print(text)
     return code
@@ -86,7 +88,7 @@ def reproduce(options: Namespace) -> int:
     from audit_trail.reproduce import make_plan, outcomes, rebuild
 
     file, keep = options.file, options.keep
-    study, clone = open_study(study_of(file)), needed_repository(options.repository, options.image)
+    study, clone = open_study(study_of(file)), needed_repository(options.repository)
     if keep is not None and keep.exists():
         raise AuditError(f"{keep}: is there already; expected a new folder for --keep")
     jobs, taken = make_plan(study, study.name_of(file), options.deep)
@@ -150,20 +152,22 @@ def publish(options: Namespace) -> None:
     _say(f"{options.to}: {left_out} outputs withheld, their sha256 is in the history")
 
 
-def _verify_path(path: Path, checks: Checks) -> list[Findings]:
+def _verify_path(
+    path: Path, repository: Repository | None, check: Callable[..., Findings]
+) -> list[Findings]:
     """Return what is found in each study at or below a path, or of one output."""
-    gone = [] if checks.repository is None or path.is_file() else checks.repository.studies(path)
+    gone = [] if repository is None or path.is_file() else repository.studies(path)
     if not path.exists() and not path.is_symlink() and not gone:
         raise AuditError(f"{path}: no such file or folder")
     if path.exists() and not path.is_dir():
         study = open_study(study_of(path))
-        return [verify_study(study, checks, study.name_of(path))]
+        return [check(study, only=study.name_of(path))]
     there = look_through(path)
     found: list[Findings] = []
     for folder in dict.fromkeys((*there, *gone)):
         match there.get(folder):
             case "study":
-                found.append(verify_study(open_study(folder), checks))
+                found.append(check(open_study(folder)))
             case "link":
                 detail = "is a symbolic link to a folder; expected its path among those to verify"
                 problem = Problem(State.NOT_CHECKED, "link", detail)
@@ -180,7 +184,7 @@ def _verify_path(path: Path, checks: Checks) -> list[Findings]:
 
 def _intact(study: Path) -> StudyFolder:
     opened = open_study(study)
-    require_intact(verify_study(opened, Checks()))
+    require_intact(verify_study(opened))
     return opened
 
 
@@ -231,7 +235,7 @@ _ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
 _COMMANDS: tuple[tuple[Callable[[Namespace], int | None], str], ...] = (
     (verify, "paths --json --allow --signers --at-least --image --repository"),
     (trace, "files --row --json --pages"),
-    (reproduce, "file --deep --keep --image --python --here --repository"),
+    (reproduce, "file --deep --keep --python --here --repository"),
     (diff, "before after"),
     (history, "file"),
     (export, "study --crate --repository"),

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import BaseModel, Field, ValidationError
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.tokens import AliasToken
 
-from audit_trail.citation import FILE, read_citation
 from audit_trail.errors import AuditError
 from audit_trail.files import digest
 from audit_trail.project import current
@@ -21,18 +24,43 @@ from audit_trail.repository import Repository
 from audit_trail.study import StudyFolder
 
 _RUN = "https://w3id.org/ro/terms/workflow-run"
-_PROFILES = (
+_PRO_CITATIONS = (
     "https://w3id.org/ro/wfrun/process/0.5",
     "https://w3id.org/ro/wfrun/workflow/0.5",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
 )
 _BIOSCHEMAS = "https://bioschemas.org/profiles"
 _WORKFLOW = "Snakefile"
+_CITATION, _MAX = "CITATION.cff", 1 << 18
 # Without what a system has in its own tables: the same study gives the same bytes everywhere.
 _FORMATS = MimeTypes()
 _FORMATS.add_type("application/octet-stream", ".safetensors")
 
 Entity = dict[str, Any]
+
+
+class Author(BaseModel):
+    """A person with given and family names, or a group with a name."""
+
+    given: str = Field("", alias="given-names")
+    particle: str = Field("", alias="name-particle")
+    family: str = Field("", alias="family-names")
+    group: str = Field("", alias="name")
+    orcid: str = ""
+
+    @property
+    def name(self) -> str:
+        """All of the name; empty for none."""
+        return self.group or " ".join(filter(None, (self.given, self.particle, self.family)))
+
+
+class Citation(BaseModel):
+    """What is needed of the file."""
+
+    title: str = Field(min_length=1)
+    authors: list[Author] = Field(min_length=1)
+    license: str = Field(min_length=1)
+    url: str = Field("", alias="repository-code")
 
 
 def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dict[str, int]:
@@ -92,7 +120,7 @@ class _Study:
             raise AuditError(f"{repository.folder}: {lacks}; {expected}")
         self.entities: dict[str, Entity] = {}
         self.files: dict[str, tuple[str, Entity]] = {}
-        self._citation = read_citation(repository.read(self._commit, FILE) or b"")
+        self._citation = read_citation(repository.read(self._commit, _CITATION) or b"")
         self._authors = [
             self._add(
                 "Organization" if author.group else "Person",
@@ -106,7 +134,7 @@ class _Study:
         for name, sha256 in copy_study(study, folder / "results" / study.name).items():
             self._add_file(folder, f"results/{study.name}/{name}", sha256)
         self._configuration = f"config/{study.name}.yaml"
-        own = (FILE, "LICENSE", _WORKFLOW, self._configuration)
+        own = (_CITATION, "LICENSE", _WORKFLOW, self._configuration)
         external = {r.name: r.sha256 for record in self._records for r in record.external}
         for name in (*own, *repository.names(self._commit, "workflow/rules"), *external):
             if name in self.files or not {"", ".", ".."}.isdisjoint(name.split("/")):
@@ -154,7 +182,7 @@ class _Study:
             "description": f"The study '{self._study.name}', made with {self._citation.title}: "
             "results, the record of each job that made them, and their history.",
             "datePublished": self._newest.finished,
-            "conformsTo": [self._profile(uri) for uri in _PROFILES],
+            "conformsTo": [self._profile(uri) for uri in _PRO_CITATIONS],
             "mentions": [run, *jobs],
             "license": self._licence,
             "author": self._authors,
@@ -235,3 +263,31 @@ def _unique(references: Any) -> list[Entity]:
 
 def _identify(*parts: str) -> str:
     return "#" + "/".join(quote(part, safe="/") for part in parts)
+
+
+def read_citation(content: bytes) -> Citation:
+    """Return what CITATION.cff says: who made the code and under which licence.
+
+    Raises:
+        AuditError: no YAML, or with aliases, by which a few lines become millions of values; or
+            without a title, a licence, or authors with names.
+    """
+    try:
+        text = content[:_MAX].decode("utf-8")
+        if len(content) > _MAX:
+            reason = f"has {len(content)} bytes"
+        elif any(isinstance(token, AliasToken) for token in YAML(pure=True).scan(text)):
+            reason = "has an alias"
+        else:
+            citation = Citation.model_validate(YAML(typ="safe", pure=True).load(text))
+            if all(author.name for author in citation.authors):
+                return citation
+            reason = "authors: one has no name"
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg'].lower()}"
+    except (YAMLError, ValueError, RecursionError):
+        reason = "is no YAML"
+    raise AuditError(
+        f"{_CITATION}: {reason}; expected a file of cff-version 1.2, every value written"
+    )

@@ -27,9 +27,8 @@ _SLURM = ("JOB_ID", "JOB_NAME", "JOB_PARTITION", "CLUSTER_NAME", "RESTART_COUNT"
 class Commit:
     """The commit that code is of."""
 
-    sha: str | None = None  # None where the code is in no clone of its own, or nobody knows
+    sha: str | None = None  # None where the code is in no clone of its own
     uncommitted: str | None = None  # hash of what is not committed; None if all is
-    unknown: str | None = None  # why nobody knows; None where it is known, or there is no clone
 
 
 def packages() -> dict[str, str]:
@@ -72,18 +71,17 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def interpreter() -> dict[str, str]:
-    """Return version and platform of Python and the C library."""
-    return {
+def machine() -> list[dict[str, Any]]:
+    """Return host, processor, and (where torch is in use) threads and flags; and the interpreter.
+
+    The latter is version and platform of Python and the C library.
+    """
+    interpreter = {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "platform": platform.platform(),
         "machine": platform.machine(),
     }
-
-
-def machine() -> dict[str, Any]:
-    """Return host, processor, and (where torch is in use) threads, device and flags."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts: dict[str, Any] = {"host": socket.gethostname(), "cores": cores}
     facts["processor"] = platform.processor()
@@ -108,7 +106,7 @@ def machine() -> dict[str, Any]:
             with suppress(OSError, subprocess.SubprocessError):
                 done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30)
                 facts["driver"] = done.stdout.strip()
-    return facts
+    return [facts, interpreter]
 
 
 def commit(root: Path) -> Commit:
@@ -119,23 +117,23 @@ def commit(root: Path) -> Commit:
     Args:
         root: of our own code. A clone that it merely lies in, such as one that an archive was
             unpacked in, is not its own.
+
+    Raises:
+        AuditError: nobody knows, for git does not say.
     """
     if not os.path.lexists(root / ".git"):
         return Commit()
-    try:
-        said = os.fsdecode(git(root, "rev-parse", "--show-toplevel", "HEAD^{commit}"))
-        top, _, sha = said.removesuffix("\n").rpartition("\n")
-        if not Path(top).is_dir() or not Path(top).samefile(root):
-            return Commit(unknown=f"the files of this clone are those of {top}")
-        status = git(root, "status", "--porcelain", "-z", "--untracked-files=all")
-        if not status:
-            return Commit(sha)
-        changes = hashlib.sha256(status)
-        changes.update(git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv"))
-        for entry in status.split(b"\0"):
-            path = root / os.fsdecode(entry[3:])
-            if entry.startswith(b"?? ") and path.is_file():
-                changes.update(sha256_of(path).encode())
-        return Commit(sha, changes.hexdigest())
-    except AuditError as error:
-        return Commit(unknown=str(error))
+    said = os.fsdecode(git(root, "rev-parse", "--show-toplevel", "HEAD^{commit}"))
+    top, _, sha = said.removesuffix("\n").rpartition("\n")
+    if not Path(top).is_dir() or not Path(top).samefile(root):
+        raise AuditError(f"the files of this clone are those of {top}")
+    status = git(root, "status", "--porcelain", "-z", "--untracked-files=all")
+    if not status:
+        return Commit(sha)
+    changes = hashlib.sha256(status)
+    changes.update(git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv"))
+    for entry in status.split(b"\0"):
+        path = root / os.fsdecode(entry[3:])
+        if entry.startswith(b"?? ") and path.is_file():
+            changes.update(sha256_of(path).encode())
+    return Commit(sha, changes.hexdigest())

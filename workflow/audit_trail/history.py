@@ -20,66 +20,55 @@ from audit_trail.records import BadRecordError, Record, is_record, parse_stateme
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a history."""
+    """A line of a history that holds a record."""
 
     number: int  # of the line, from 1
-    sha256: str  # of the line, without its end
     time: str  # when it was written, in UTC
-    record: str | None  # name of the record it holds; None for other events
+    record: str  # name of the record
     record_sha256: str  # of the record's file
     file: tuple[Path, Path | None]  # the history, and the folder that it may not leave
-    place: tuple[int, int]  # where the line begins, and how many bytes it has
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """All that the line holds; a BadFileError where the history has changed since."""
-        with open_file(*self.file, MAX_BYTES) as file:
-            file.seek(self.place[0])
-            text = file.read(self.place[1])
-        if hashlib.sha256(text).hexdigest() != self.sha256:
-            raise BadFileError(self.file[0], "has changed while it was read")
-        return dict(parse_json(text))
+    place: tuple[int, int, str]  # where the line begins, how many bytes it has, and their sha256
 
     def parsed(self) -> Record:
-        """Return the record that the line holds.
+        """Return the record.
 
         Raises:
-            BadRecordError: it holds none, or one that cannot be used.
+            BadRecordError: it cannot be used.
             BadFileError: the history is not what it was when it was read.
         """
-        content = self.content
-        if self.record is None or "statement" not in content:
-            raise BadRecordError("is not in this line of the history")
-        return parse_statement(self.record, self.record_sha256, content["statement"])
+        position, size, sha256 = self.place
+        with open_file(*self.file, MAX_BYTES) as file:
+            file.seek(position)
+            text = file.read(size)
+        if hashlib.sha256(text).hexdigest() != sha256:
+            raise BadFileError(self.file[0], "has changed while it was read")
+        return parse_statement(self.record, self.record_sha256, parse_json(text).get("statement"))
 
 
 @dataclass
 class History:
-    """A history, as far as it can be read."""
+    """A history, as far as it can be read, the oldest line first."""
 
-    entries: list[Entry] = field(default_factory=list)  # every line that can be read, oldest first
+    entries: list[Entry] = field(default_factory=list)  # lines of records
+    events: list[dict[str, Any]] = field(default_factory=list)  # what the other lines hold
+    times: list[str | None] = field(default_factory=list)  # of each line; None if not readable
+    hashes: list[str] = field(default_factory=list)  # sha256 of each line, readable or not
     breaks: list[str] = field(default_factory=list)  # where the chain does not hold, as sentences
     # Numbers of lines that a crash cut short; the chain goes on after them.
     torn: list[int] = field(default_factory=list)
-    hashes: list[str] = field(default_factory=list)  # sha256 of each line, readable or not
-
-    @property
-    def head(self) -> str | None:
-        """Hash of the last line."""
-        return self.hashes[-1] if self.hashes else None
 
     @cached_property
     def latest(self) -> dict[str, Entry]:
         """The newest entry of each record, by the record's name."""
-        return {entry.record: entry for entry in self.entries if entry.record is not None}
+        return {entry.record: entry for entry in self.entries}
 
     @cached_property
     def withheld(self) -> dict[str, str]:
         """What was left out when the study was published: the sha256 by name."""
         found: dict[str, str] = {}
-        for content in (entry.content for entry in self.entries if entry.record is None):
-            listed = content.get("withheld")
-            if content.get("event") == "published" and isinstance(listed, dict):
+        for event in self.events:
+            listed = event.get("withheld")
+            if event.get("event") == "published" and isinstance(listed, dict):
                 found |= {str(name): str(sha256) for name, sha256 in listed.items()}
         return found
 
@@ -124,10 +113,13 @@ def read_history(path: Path, within: Path | None = None, about: str | None = Non
                 before = "no line" if number == 1 else f"line {number - 1}"
                 history.breaks.append(f"line {number} does not follow on {before} as it is now")
             sha256 = hashlib.sha256(text).hexdigest()
-            if content is not None:
-                about_ = content["time"], content.get("record"), content.get("sha256", "")
-                place = (position, len(text))
-                history.entries.append(Entry(number, sha256, *about_, (path, within), place))
+            time: str | None = content["time"] if content else None
+            if content and "event" in content:
+                history.events.append(content)
+            elif content:
+                name, place = (content["record"], content["sha256"]), (position, len(text), sha256)
+                history.entries.append(Entry(number, content["time"], *name, (path, within), place))
+            history.times.append(time)
             history.hashes.append(sha256)
             position += len(line)
             previous = f'"{sha256}"'

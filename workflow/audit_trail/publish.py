@@ -14,7 +14,7 @@ from audit_trail.format import LOCK
 from audit_trail.repository import needed_repository
 from audit_trail.signature import signatures
 from audit_trail.study import StudyFolder, look_through, open_study
-from audit_trail.verify import Checks, belonging, verify
+from audit_trail.verify import belonging, verify
 from audit_trail.writer import append_entry
 
 
@@ -69,8 +69,8 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     study = open_study(source)
     _check_target(study, target)
     # What is published comes from a commit that was looked at.
-    checks = Checks(needed_repository())
-    require_intact(verify(study, checks), (State.BROKEN_CHAIN, State.NOT_CHECKED))
+    findings = verify(study, needed_repository())
+    require_intact(findings, (State.BROKEN_CHAIN, State.NOT_CHECKED))
     large = [name for name in study.made if any(fnmatch(name, pattern) for pattern in withhold)]
     with new_folder(target) as made:
         copy_study(study, made, large)
@@ -91,10 +91,8 @@ def _check_target(study: StudyFolder, target: Path) -> None:
     if target.is_symlink() or look_through(target) != {target: "study"}:
         raise AuditError(f"{target}: is no published study; {expected}")
     before = open_study(target)
-    events = [entry for entry in before.history.entries if entry.record is None]
-    copied = bool(events) and events[-1].content.get("event") == "published"
-    first = (before.history.hashes or [""])[0]
-    if not copied or not (before.name == study.name or first in study.history.hashes):
+    same = before.name == study.name or before.history.hashes[:1] == study.history.hashes[:1]
+    if [event.get("event") for event in before.history.events][-1:] != ["published"] or not same:
         raise AuditError(f"{target}: is no published copy of {study.name}; {expected}")
-    if foreign := verify(before, Checks()).by_state().get(State.FOREIGN):
+    if foreign := verify(before).by_state().get(State.FOREIGN):
         raise AuditError(f"{target}/{foreign[0]}: is none of the study's and would be lost")

@@ -204,7 +204,7 @@ def short(value: Plain) -> str:
     Of a longer list, how many entries it has.
     """
     text = str(value)
-    if len(text) in (40, 64) and set(text) <= set("0123456789abcdef"):
+    if len(text) in (40, 64) and _HEXADECIMAL.issuperset(text):
         return text[:12]
     if len(text) > 48 and text.startswith("["):
         # A text of somebody else's may only look like one.

@@ -208,9 +208,9 @@ def find_repository(named: Path | None = None, image: Path | None = None) -> Rep
     raise AuditError(f"{named}: no clone of {project.name}; {expected}")
 
 
-def needed_repository(named: Path | None = None, image: Path | None = None) -> Repository:
+def needed_repository(named: Path | None = None) -> Repository:
     """Return the clone as ``find_repository``; an AuditError if none, or none to be asked."""
-    found = find_repository(named, image)
+    found = find_repository(named)
     if found is None or found.problem:
         reason = found.problem if found else f"{Path.cwd()}: in no clone of {current().name}"
         raise AuditError(f"{reason}; expected to be called in one, or --repository with one")

@@ -23,6 +23,9 @@ from audit_trail.records import Record, Resource, check_name
 from audit_trail.repository import Repository, git
 from audit_trail.study import StudyFolder, open_study
 
+# Set by either name of the program in each of its containers.
+_IMAGE = {"APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"}
+
 
 def make_plan(study: StudyFolder, name: str, deep: bool) -> tuple[list[Record], dict[str, str]]:
     """Return the jobs to run for an output, its own first, and the sha256 of inputs to take.
@@ -81,11 +84,8 @@ def rebuild(
     if not (folder / configuration).is_file():
         raise AuditError(f"{path}: its commit has no {configuration}, which it ran with")
     shutil.rmtree(place, ignore_errors=True)
-    images: list[str] = []
     for job in jobs:
-        if job.image is not None and not anyway:
-            images = _place_image(job, job.image, clone, folder)
-        elif not anyway:
+        if not anyway:
             _check_environment(path, job, folder, python)
         for resource in job.external:
             if not _place_external(resource, study.name, clone, folder):
@@ -97,7 +97,7 @@ def rebuild(
             raise AuditError(f"{study.path(name)}: has changed while it was read")
         # None is newer than another, or Snakemake would make it again.
         os.utime(place / name, (now, now))
-    words = ["--cores", "all", "--configfile", configuration, *images, "--"]
+    words = ["--cores", "all", "--configfile", configuration, "--"]
     words.append(f"results/{study.name}/{jobs[0].name}")
     # Exactly this code and its settings: nothing that was set for another checkout.
     others = (f"{current().name.upper()}_", "PYTHON", "GIT_", "SNAKEMAKE_")
@@ -170,6 +170,9 @@ def _check_environment(path: Path, record: Record, code: Path, python: Path) -> 
     None is made here: a lock found in results may hold any line, and installing it would run that.
     Who has no such environment is told how to make it from a clone.
     """
+    if record.image is not None and not _IMAGE & os.environ.keys():
+        within = f"apptainer exec {record.image.name} {current().name} audit reproduce"
+        raise AuditError(f"{path}: it ran in an image; expected: {within}, or --here")
     # The locks that decide about results; others add tools on top.
     locks = {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")}
     locks = {file: locks[file] for file in locks if file in current().locks}
@@ -182,20 +185,6 @@ def _check_environment(path: Path, record: Record, code: Path, python: Path) -> 
         if other := [file for file in locks if _digest(code / file) != locks[file]]:
             way_out = f"its {other[0]} is not that of its commit, so that nobody vouches for it"
         raise AuditError(f"{path}: {reason}; {way_out}, or --here")
-
-
-def _place_image(job: Record, image: Resource, clone: Repository, folder: Path) -> list[str]:
-    """Put the image of a job where the workflow looks for it; return Snakemake's options."""
-    path = clone.image(image)
-    if _digest(path) != image.sha256:
-        raise AuditError(f"{path}: not the image of the job; expected that, or --here")
-    place = folder / "containers" / Path(image.name).name
-    place.unlink(missing_ok=True)
-    place.parent.mkdir(exist_ok=True)
-    place.symlink_to(path.resolve())
-    place.with_name(f"{place.name}.sha256").write_text(f"{image.sha256}\n")
-    gpu = ["--apptainer-args=--nv"] if "cuda" in str(job.parameters.get("device")) else []
-    return ["--software-deployment-method", "apptainer", *gpu]
 
 
 def _place_external(resource: Resource, study: str, clone: Repository, folder: Path) -> bool:

@@ -37,9 +37,9 @@ def sign(study: StudyFolder, key: Path) -> Path:
     Raises:
         AuditError: no history, or ssh-keygen does not sign.
     """
-    lines, head = len(study.history.hashes), study.history.head
-    if head is None:
+    if not study.history.hashes:
         raise AuditError(f"{study.folder}: no history to sign; expected a finished study")
+    lines, head = len(study.history.hashes), study.history.hashes[-1]
     if not key.is_file():
         raise AuditError(f"{key}: no such key; expected --key ~/.ssh/id_ed25519, or another")
     target = study.path(f"{SIGNATURES}/{lines:06d}-{head[:12]}.json")

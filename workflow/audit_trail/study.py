@@ -213,13 +213,11 @@ def files_below(folder: Path, start: str = "") -> Iterator[tuple[str, str]]:
         except OSError as error:
             yield below, f"a folder that cannot be looked into ({error.strerror})"
             continue
-        inner = []
-        for entry in entries:
-            name = f"{below}/{entry.name}" if below else entry.name
+        names = [f"{below}/{entry.name}".removeprefix("/") for entry in entries]
+        inner = [entry.is_dir(follow_symlinks=False) for entry in entries]
+        waiting += [name for name, is_folder in zip(names, inner, strict=True) if is_folder][::-1]
+        for name, entry, is_folder in zip(names, entries, inner, strict=True):
             if entry.is_symlink():
                 yield name, "a symbolic link"
-            elif entry.is_dir(follow_symlinks=False):
-                inner.append(name)
-            else:
-                yield name, "file" if entry.is_file(follow_symlinks=False) else "no regular file"
-        waiting += reversed(inner)
+            elif not is_folder:
+                yield name, "file" if entry.is_file() else "no regular file"

@@ -5,7 +5,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -31,23 +30,27 @@ _WRONG = {
 }
 
 
-@dataclass(frozen=True)
-class Checks:
-    """What to compare a study with."""
-
-    # The clone whose code, commits and images to look at; None looks at none.
-    repository: Repository | None = None
-    signers: Path | None = None  # who may sign the history; None asks for no signature
-    least: int = 0  # lines that the history has at least
-
-
-def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findings:
+def verify(
+    study: StudyFolder,
+    repository: Repository | None = None,
+    *,
+    only: str | None = None,
+    signers: Path | None = None,
+    least: int = 0,
+) -> Findings:
     """Return the state of every artefact of a study, or of one output and what it was made from.
+
+    Args:
+        study: to look at.
+        repository: the clone whose code, commits and images to look at; None looks at none.
+        only: the one output.
+        signers: who may sign the history; None asks for no signature.
+        least: lines that the history has at least.
 
     Raises:
         AuditError: the one output has no record, or signatures cannot be checked.
     """
-    history, chain = study.history, Chain(study, checks.repository)
+    history, chain = study.history, Chain(study, repository)
     findings = Findings(str(study.folder), history=history.hashes)
     claims = defaultdict(list)
     for record in study.records.values():
@@ -71,12 +74,13 @@ def verify(study: StudyFolder, checks: Checks, only: str | None = None) -> Findi
             if problems or shared or output.name in study.hashed:
                 findings.add(output.name, *problems, *shared)
     detail = "neither commits, code nor images looked at: started outside of a clone"
-    if checks.repository is not None:
-        findings.notes.append(f"commits and code are those of {checks.repository.folder}")
-        detail = f"no commit was looked at: {checks.repository.problem}"
-    if checks.repository is None or checks.repository.problem is not None:
+    if repository is not None:
+        findings.notes.append(f"commits and code are those of {repository.folder}")
+        detail = f"no commit was looked at: {repository.problem}"
+    if repository is None or repository.problem is not None:
         findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
-    _check_history(study, checks, findings)
+    _check_history(study, least, findings)
+    check_signatures(study, signers, findings)
     if only is None:
         _check_others(study, findings)
     return findings
@@ -213,9 +217,12 @@ def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
         return
     record = study.records[name]
     kind, _ = study.compared(name, record.sha256)
+    held = None
+    with suppress(BadFileError):
+        held = read_json(study.path(name), study.folder)
     if kind in ("missing", "withheld"):
         yield Problem(State.RECORD_MISSING, "record", "is in the history, but not there")
-    elif kind or not _holds(study, record):
+    elif kind or held != record.statement:
         yield Problem(State.RECORD_ALTERED, "edited", f"is not what its job wrote ({line})")
     written, finished = moment(entry.time), moment(record.finished)
     if written is None or (finished is not None and finished > written + _SECONDS):
@@ -223,20 +230,12 @@ def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
         yield Problem(State.BROKEN_CHAIN, "time", detail)
 
 
-def _holds(study: StudyFolder, record: Record) -> bool:
-    """Return whether the file of a record holds what the history has of it."""
-    try:
-        return bool(read_json(study.path(record.name), study.folder) == record.statement)
-    except BadFileError:
-        return False
-
-
 def _file_problems(study: StudyFolder, name: str, sha256: str) -> list[Problem]:
     kind, reason = study.compared(name, sha256)
     return [Problem(*_WRONG[kind], reason)] if kind in _WRONG else []
 
 
-def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> None:
+def _check_history(study: StudyFolder, least: int, findings: Findings) -> None:
     history = study.history
     faults = [("history", detail) for detail in history.breaks]
     if not os.path.lexists(study.path(HISTORY)):
@@ -244,20 +243,19 @@ def _check_history(study: StudyFolder, checks: Checks, findings: Findings) -> No
     elif not history.hashes and not history.breaks:
         faults.append(("history", "has no line"))
     latest = 0.0
-    for entry in history.entries:
-        time = moment(entry.time)
+    for number, written in enumerate(history.times, 1):
+        time = latest if written is None else moment(written)
         if time is None or time < latest - _SECONDS:
-            said = f"line {entry.number} was written at {entry.time}, before the line above it"
+            said = f"line {number} was written at {written}, before the line above it"
             faults.append(("time", said))
             break
         latest = max(latest, time)
-    if (total := len(history.hashes)) < checks.least:
-        expected = f"where {checks.least} were expected: later ones were taken away"
+    if (total := len(history.hashes)) < least:
+        expected = f"where {least} were expected: later ones were taken away"
         faults.append(("history", f"has {total} lines, {expected}"))
     findings.add(HISTORY, *(Problem(State.BROKEN_CHAIN, *fault) for fault in faults))
     for number in history.torn:
         findings.notes.append(f"line {number} of the history was cut short; the chain goes on")
-    check_signatures(study, checks.signers, findings)
     absent = [n for n in history.withheld if not os.path.lexists(study.path(n))]
     if absent:
         findings.notes.append(f"{len(absent)} files were withheld when this was published")

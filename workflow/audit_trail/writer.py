@@ -131,7 +131,7 @@ def recorded(
             raise FileNotFoundError(f"{path}: announced as an output, but not written")
     # Both depend on what the work has imported.
     resolved += [*_asked(unknown, "packages", lambda: _packages(folder)), *locks]
-    machine, interpreter = _asked(unknown, "machine", _machine) or ({}, {})
+    machine, interpreter = _asked(unknown, "machine", environment.machine) or ({}, {})
     resolved += [] if work.image is None else [_resource(*work.image, role="image")]
     resolved += code
     command = [work.project, *sys.argv[1:]]
@@ -165,7 +165,7 @@ def recorded(
     content = f"{json.dumps(statement, indent=1, sort_keys=True)}\n".encode()
     write_bytes(record, content)
     entry = {"record": record.relative_to(folder).as_posix(), "statement": statement}
-    append_entry(folder, entry | {"sha256": _sha256(content)})
+    append_entry(folder, entry | {"sha256": hashlib.sha256(content).hexdigest()})
 
 
 def append_entry(study: Path, entry: Json) -> None:
@@ -267,8 +267,6 @@ def _asked(unknown: dict[str, str], what: str, ask: Callable[[], list[Json]]) ->
 
 
 def _code(commit: environment.Commit) -> list[Json]:
-    if commit.unknown is not None:
-        raise AuditError(commit.unknown)
     if commit.sha is None:
         return []
     about = {} if commit.uncommitted is None else {"uncommittedSha256": commit.uncommitted}
@@ -286,16 +284,13 @@ def _packages(study: Path) -> list[Json]:
     return [_kept(study, "packages", canonical_json(_utf8(environment.packages())).encode())]
 
 
-def _machine() -> list[Json]:
-    return [environment.machine(), environment.interpreter()]
-
-
 def _kept(study: Path, role: str, content: bytes, **more: str) -> Json:
     """Keep a content under its sha256, and return it as a dependency."""
-    name = kept_name(role, _sha256(content))
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = kept_name(role, sha256)
     if not (study / name).exists():
         write_bytes(study / name, content)
-    return _resource(name, _sha256(content), role=role, **more)
+    return _resource(name, sha256, role=role, **more)
 
 
 def _resource(name: str, sha256: str, **annotations: str) -> Json:
@@ -313,10 +308,6 @@ def _utf8(value: Json) -> Json:
     text = json.dumps(value, ensure_ascii=False)
     text = re.sub("[\ud800-\udfff]", lambda half: f"%{ord(half[0]) & 255:02X}", text)
     return dict(json.loads(text))
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _now() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.dag import DAG
 
 from audit_trail.environment import commit
+from audit_trail.errors import AuditError
 from logdepth import environment, jobs
 from logdepth.canonical import canonical_json, digest
 from logdepth.config.study import load_study
@@ -107,10 +108,16 @@ onstart:
         pass_on_signals()
     except UserError as error:
         sys.exit(str(error))
-    if commit(HERE).uncommitted:
+    try:
+        reason = commit(HERE).uncommitted and (
+            "this clone has what is not committed (git status); to publish it, stop, commit, and "
+            "start again"
+        )
+    except AuditError as error:
+        reason = f"nobody knows its commit: {error}"
+    if reason:
         print(
-            f"{RESULTS}: what is made now can never be published, for this clone has what is not "
-            "committed (git status); to publish it, stop, commit, and start again",
+            f"{RESULTS}: what is made now can never be published, for {reason}",
             file=sys.stderr,
         )
 

@@ -4,16 +4,13 @@ Both show the same lines, made from the trace's JSON. Records are files from som
 line is made printable, and escaped on the page, which runs no script.
 """
 
-import base64
-import hashlib
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from html import escape
 from pathlib import PurePosixPath
 from typing import Any
-
-from jinja2 import Environment
 
 from audit_trail.errors import printable
 from audit_trail.records import short
@@ -22,56 +19,46 @@ from audit_trail.tracing.trace import RECORDED
 _WIDTH = 100
 # Of jobs and of files: more of them stand in the JSON.
 _ON_TERMINAL, _ON_PAGE = 30, 1000
-_STYLE = """:root { color-scheme: light dark; }
-body { margin: 2rem auto; max-width: 70rem; font: 15px/1.5 system-ui, sans-serif; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-"""
-_PAGE = Environment(autoescape=True).from_string("""<!DOCTYPE html>
+# What says nothing.
+_NOTHING = ("", "null", "[]", "{}")
+_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-style-src 'sha256-{{ policy }}'; base-uri 'none'; form-action 'none'">
-<title>Trace of {{ file }}</title>
-<style>{{ style | safe }}</style>
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; \
+form-action 'none'">
+<title>Trace of {file}</title>
 </head>
 <body>
-<h1>{{ file }}</h1>
+<h1>{file}</h1>
 <p>Where it comes from, as the records of its study tell: each step is a job or the jobs of a stage,
-the nearest first. Files are as found on {{ now }} UTC. <i>audit verify</i> checks the
+the nearest first. Files are as found on {now:%Y-%m-%d %H:%M} UTC. <i>audit verify</i> checks the
 records themselves, <i>audit trace --json</i> has all that they say.</p>
 <pre>
-{{ text }}</pre>
+{text}</pre>
 </body>
 </html>
-""")
-
-# What says nothing.
-_NOTHING = ("", "null", "[]", "{}")
+"""
 
 Json = Mapping[str, Any]
 Facts = Mapping[str, str]
 
 
-def as_text(found: Json) -> str:
-    """Return a trace as lines for a terminal."""
-    lines = (line for part in _parts(found, _ON_TERMINAL) for line in ("", *part))
+def as_text(found: Json, most: int = _ON_TERMINAL) -> str:
+    """Return a trace as lines for a terminal, with so many files and jobs of a stage at most."""
+    lines = (line for part in _parts(found, most) for line in ("", *part))
     return "\n".join(map(_wrapped, [*lines][1:])) + "\n"
 
 
 def as_page(found: Json, now: datetime) -> str:
     """Return a trace, as of now, as a page of HTML that needs neither network nor server."""
-    return _PAGE.render(
-        policy=base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(),
-        style=_STYLE,
-        file=printable(found["file"]),
-        now=f"{now:%Y-%m-%d %H:%M}",
-        text="\n\n".join("\n".join(map(printable, part)) for part in _parts(found, _ON_PAGE)),
-    )
+    file, text = escape(printable(found["file"])), escape(as_text(found, _ON_PAGE))
+    return _PAGE.format(file=file, now=now, text=text)
 
 
 def _parts(found: Json, most: int) -> Iterator[list[str]]:
-    """Yield lines that stand together, the title first, with so many files and jobs at most."""
+    """Yield lines that stand together, the title first."""
 
     def part(title: str, *listed: Sequence[str]) -> list[str]:
         more = [[f"and {len(of) - most} more (--json has all)"] * (len(of) > most) for of in listed]
