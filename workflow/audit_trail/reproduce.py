@@ -12,11 +12,13 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from audit_trail.errors import AuditError, BadFileError
+from audit_trail.errors import AuditError
 from audit_trail.files import copy, sha256_of
+from audit_trail.format import PROVENANCE
 from audit_trail.numbers import compare_files
 from audit_trail.project import current
 from audit_trail.records import Record, Resource, check_name
@@ -45,7 +47,7 @@ def make_plan(study: StudyFolder, name: str, deep: bool) -> tuple[list[Record], 
             raise AuditError(f"{path}: not what its job wrote; expected a study that verifies")
         for resource in record.inputs:
             # A training would go on from a checkpoint that was sent.
-            aside = resource.name.partition("/")[0] in current().unrecorded
+            aside = resource.name.partition("/")[0] in (PROVENANCE, *current().unrecorded)
             if aside or study.made.get(resource.name) != resource.sha256:
                 wanted = f"{resource.name} ({resource.sha256[:12]})"
                 raise AuditError(f"{path}: made from {wanted}, which no record explains")
@@ -84,13 +86,14 @@ def rebuild(
     if not (folder / configuration).is_file():
         raise AuditError(f"{path}: its commit has no {configuration}, which it ran with")
     shutil.rmtree(place, ignore_errors=True)
-    for job in jobs:
-        if not anyway:
-            _check_environment(path, job, folder, python)
-        for resource in job.external:
-            if not _place_external(resource, study.name, clone, folder):
-                made = f"made from {resource.name} ({resource.sha256[:12]}), which is not there"
-                raise AuditError(f"{path}: {made}, at its commit or in {clone.folder}")
+    for job in jobs if not anyway else ():
+        _check_environment(path, job, folder, python)
+    # Those of other jobs as well, if they are there, for the configuration may name them.
+    for resource in (r for job in (*jobs, *study.records.values()) for r in job.external):
+        needed = any(resource in job.external for job in jobs)
+        if not _place_external(resource, study.name, clone, folder) and needed:
+            made = f"made from {resource.name} ({resource.sha256[:12]}), which is not there"
+            raise AuditError(f"{path}: {made}, at its commit or in {clone.folder}")
     now = time.time()
     for name, sha256 in taken.items():
         if copy(study.path(name), place / name, study.folder) != sha256:
@@ -193,17 +196,17 @@ def _place_external(resource: Resource, study: str, clone: Repository, folder: P
     target = folder / name
     if _digest(target) == resource.sha256:
         return True
-    # Nothing that came with results may take the place of code.
-    if not name.startswith("results/") or name.startswith(f"results/{study}/"):
+    # Nothing that came with results may take the place of code; names may count in any case.
+    below = name.casefold()
+    if not below.startswith("results/") or below.startswith(f"results/{study}/".casefold()):
         return False
-    check_name(name)
     for source in (Path.cwd() / name, clone.folder / name):
-        target.unlink(missing_ok=True)
-        try:
+        with suppress(AuditError, OSError):
+            check_name(name)
+            target.unlink(missing_ok=True)
             if copy(source, target, None) == resource.sha256:
                 return True
-        except BadFileError:
-            continue
+            target.unlink()
     return False
 
 
