@@ -35,7 +35,10 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def run(
         python: Path, words: Sequence[str], folder: Path, environment: Mapping[str, str]
     ) -> int:
-        done = snakemake_here(words, folder, environment)
+        with pytest.MonkeyPatch.context() as patch:
+            # The folder of temporary files that is watched is the command's, and not theirs.
+            patch.setattr(tempfile, "tempdir", None)
+            done = snakemake_here(words, folder, environment)
         found.append(done.stdout + done.stderr)
         return done.returncode
 

@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.tokens import AliasToken
 
 from audit_trail.errors import AuditError
-from audit_trail.files import digest
+from audit_trail.files import digest, read_bytes
 from audit_trail.project import current
 from audit_trail.publish import copy_study, new_folder
 from audit_trail.records import Record, Resource, facts
@@ -24,7 +24,7 @@ from audit_trail.repository import Repository
 from audit_trail.study import StudyFolder
 
 _RUN = "https://w3id.org/ro/terms/workflow-run"
-_PRO_CITATIONS = (
+_PROFILES = (
     "https://w3id.org/ro/wfrun/process/0.5",
     "https://w3id.org/ro/wfrun/workflow/0.5",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
@@ -68,7 +68,7 @@ def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dic
 
     Args:
         study: that was verified.
-        repository: clone with the commit of the study; people are those of CITATION.cff there.
+        repository: clone with the commit of the study; people are those of its CITATION.cff.
         target: folder to write; must not exist.
 
     Returns:
@@ -120,7 +120,9 @@ class _Study:
             raise AuditError(f"{repository.folder}: {lacks}; {expected}")
         self.entities: dict[str, Entity] = {}
         self.files: dict[str, tuple[str, Entity]] = {}
-        self._citation = read_citation(repository.read(self._commit, _CITATION) or b"")
+        # Of the clone as it is now, for a commit may be older than the file.
+        people = read_bytes(repository.folder / _CITATION, repository.folder)
+        self._citation = read_citation(people)
         self._authors = [
             self._add(
                 "Organization" if author.group else "Person",
@@ -139,7 +141,7 @@ class _Study:
         for name in (*own, *repository.names(self._commit, "workflow/rules"), *external):
             if name in self.files or not {"", ".", ".."}.isdisjoint(name.split("/")):
                 continue
-            content = repository.read(self._commit, name)
+            content = people if name == _CITATION else repository.read(self._commit, name)
             sha256 = hashlib.sha256(content or b"").hexdigest()
             if content is not None and external.get(name, sha256) == sha256:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -182,7 +184,7 @@ class _Study:
             "description": f"The study '{self._study.name}', made with {self._citation.title}: "
             "results, the record of each job that made them, and their history.",
             "datePublished": self._newest.finished,
-            "conformsTo": [self._profile(uri) for uri in _PRO_CITATIONS],
+            "conformsTo": [self._profile(uri) for uri in _PROFILES],
             "mentions": [run, *jobs],
             "license": self._licence,
             "author": self._authors,
