@@ -225,7 +225,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "a published figure comes out again from its record",
         "`logdepth audit reproduce results/published/laptop/figures/depth_law.pdf`",
         "`identical`",
-        "identical, 5 s (Zen 4)",
+        "identical, 12 s of CPU (Zen 3)",
     )
     yield (
         "records cost little",
