@@ -67,6 +67,10 @@ class MuonRecipe(Recipe):
                 f"{model.depth} blocks; expected a step below for each after the second"
             )
 
+    def cut(self, steps: int) -> Self:
+        """Return the recipe with so many steps, all at full cost: every block is there."""
+        return super().cut(steps).changed({"grow": ()})
+
     def blocks(self, step: int, depth: int) -> int:
         """Return how many blocks of a network of some depth are used at a step."""
         return min(depth, 2 + bisect_right(self.grow, step)) if self.grow else depth
