@@ -30,6 +30,8 @@ class Steps:
         """Build networks and optimisers of runs that differ in seed, samples and rates alone."""
         self._task, self._recipe = runs[0].task, runs[0].training
         self._device = device
+        # What other precision the products of float32 have on a GPU.
+        torch.backends.cuda.matmul.allow_tf32 = self._recipe.precision == "tf32"
         self.networks = [
             run.model.build(run.task, torch.Generator().manual_seed(run.seed)).to(device).train()
             for run in runs
