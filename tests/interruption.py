@@ -33,7 +33,7 @@ class Store(CheckpointStore):
 
 
 def store(folder: Path, *, writes: bool = True) -> Store:
-    return Store(folder, "a" * 64, writes)
+    return Store(folder, "a" * 64, writes=writes)
 
 
 def equal(state: Any, other: Any) -> None:

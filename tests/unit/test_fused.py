@@ -98,7 +98,7 @@ def test_stopped_together_they_go_on_together_or_alone(tmp_path):
         with pytest.raises(InterruptedTraining, match="after step 5"):
             together(runs, tmp_path / "cut")
     saved = [store(tmp_path / "cut" / str(place)).latest() for place in range(3)]
-    assert [step for step, _ in saved] == [5, 5, 5]
+    assert [checkpoint["step"] for checkpoint in saved] == [5, 5, 5]
     alone = train(runs[1], device=CPU, checkpoints=store(tmp_path / "cut" / "1"))
     # The state is that of the run alone, its rest but for rounding, too.
     for name, weight in alone.model.state_dict().items():
@@ -134,7 +134,7 @@ def test_one_that_fails_keeps_no_other_from_its_end(tmp_path):
         same(trained[place], unhurt[place])
     saved = store(tmp_path / "hurt" / "1").latest()
     if saved:
-        assert all(tensor.isfinite().all() for tensor in saved[1]["model"].values())
+        assert all(tensor.isfinite().all() for tensor in saved["state"]["model"].values())
 
 
 @pytest.mark.parametrize("form", models.names())

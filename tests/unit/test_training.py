@@ -183,7 +183,7 @@ def test_a_diverging_run_stops_with_advice_and_keeps_a_checkpoint_from_before(se
     saved = store(tmp_path).latest()
     assert (saved is None) == bool(seconds)
     if saved:
-        assert all(tensor.isfinite().all() for tensor in saved[1]["model"].values())
+        assert all(tensor.isfinite().all() for tensor in saved["state"]["model"].values())
 
 
 def test_the_papers_optimiser_is_the_authors():

@@ -82,8 +82,8 @@ def train_together(
         deterministic: refuse operations whose result varies from run to run.
 
     Returns:
-        For each run what was trained; or the error that its loss, or its gradient, is not finite,
-        which keeps no other from its end.
+        For each run what was trained, and of several a checkpoint of it after the last step; or the
+        error that its loss, or its gradient, is not finite, which keeps no other from its end.
 
     Raises:
         InterruptedTraining: SIGTERM or SIGINT arrived; the states are saved.
@@ -98,13 +98,13 @@ def train_together(
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
     # Filling fresh memory costs 9 % of a step, and no tensor is read here before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    saved = [store.latest() or (0, {}) for store in checkpoints]
+    saved = [store.latest() or {"step": 0} for store in checkpoints]
     results: dict[int, Trained | UserError] = {}
-    for start in sorted({step for step, _ in saved}):
-        same = [place for place, (step, _) in enumerate(saved) if step == start]
+    for start in sorted({checkpoint["step"] for checkpoint in saved}):
+        same = [place for place, checkpoint in enumerate(saved) if checkpoint["step"] == start]
         group = _Group([runs[i] for i in same], [checkpoints[i] for i in same], device)
         if start:
-            group.load(start, [saved[i][1] for i in same])
+            group.load(start, [saved[i]["state"] for i in same])
         results |= zip(same, group.train(checkpoint_seconds), strict=True)
     return [results[place] for place in range(len(runs))]
 
@@ -151,6 +151,9 @@ class _Group:
                     if time.monotonic() - saved_at >= checkpoint_seconds:
                         self._save()
                         saved_at = time.monotonic()
+        if len(self._runs) > 1:
+            # Each is finished by itself, from here.
+            self._save()
         return [
             self._errors.get(i) or Trained(network.eval(), *metrics.tables(i))
             for i, network in enumerate(self._steps.networks)
