@@ -25,7 +25,7 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; expected one 
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study theory setup report figure publish audit test test-cluster chaos lint types bench lock config claims image help
+.PHONY: study theory setup report figure site publish audit test test-browser test-cluster chaos lint types bench lock config claims image help
 
 study: setup ## set up, run STUDY and write its report
 	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
@@ -58,6 +58,9 @@ report: setup ## write results/STUDY/report.html
 figure: setup ## rebuild one figure: make figure FIG=depth_law
 	snakemake results/$(STUDY)/figures/$(FIG).pdf $(CONFIG)
 
+site: setup ## write results/site: pages of what is published, and of OWN=results/STUDY
+	logdepth site $(OWN)
+
 publish: setup ## copy the finished STUDY to results/published for a commit, without weights
 	logdepth audit publish results/$(STUDY) --to results/published/$(STUDY)
 
@@ -66,6 +69,9 @@ audit: setup ## verify everything below results/, or PATHS
 
 test: .venv/dev.done ## unit, property, workflow and figure tests
 	pytest -n 2 --dist worksteal
+
+test-browser: .venv/dev.done ## the pages in a headless Chromium
+	tests/browser/run.sh
 
 test-cluster: .venv/dev.done ## on a real Slurm, in the image, as root on Debian 12
 	tests/cluster/run.sh

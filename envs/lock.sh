@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Regenerate the hash locks cpu.txt, cuda.txt and dev.txt from the *.in files, for Linux and macOS,
-# Python 3.11 or newer. Needs uv; the CPU wheel of torch must be in one of the places that
+# Regenerate the hash locks cpu.txt, cuda.txt, dev.txt and browser.txt from the *.in files, for Linux
+# and macOS, Python 3.11 or newer. Needs uv; the CPU wheel of torch must be in one of the places that
 # UV_FIND_LINKS, UV_INDEX or PIP_FIND_LINKS name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,3 +41,4 @@ unset UV_FIND_LINKS
 sed -nE '/^torch==/d; s/^([a-z][^ ]*==[^\\]*)\\?$/\1/p' envs/cpu.txt >"$versions"
 compile cuda --constraints "$versions"
 compile dev --constraints "$versions"
+compile browser --constraints "$versions"
