@@ -10,6 +10,7 @@ import torch
 
 from command_line import logdepth_here
 from interruption import CPU, store
+from logdepth.canonical import digest
 from logdepth.cli.main import main
 from logdepth.config.run import Run
 from logdepth.models.gpt2 import Gpt2
@@ -20,6 +21,7 @@ from logdepth.recipes.muon import MuonRecipe
 from logdepth.recipes.paper import PaperRecipe
 from logdepth.resolved import StudySummary
 from logdepth.tasks.hop import Hop
+from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.loop import train_together
 from logdepth.training.store import load_model
 
@@ -125,7 +127,7 @@ def test_one_that_diverges_fails_alone(tmp_path):
 
 def test_the_next_goes_on_where_one_that_was_killed_had_come_to(tmp_path, monkeypatch):
     """Three processes at once, of which the one that trains is killed: as if it had not been."""
-    long = [run.model_copy(update={"training": RECIPE.changed({"steps": 300})}) for run in RUNS]
+    long = [run.model_copy(update={"training": RECIPE.changed({"steps": 60})}) for run in RUNS]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         study(long, folder)
@@ -158,6 +160,37 @@ def test_the_next_goes_on_where_one_that_was_killed_had_come_to(tmp_path, monkey
         for name in ("model.safetensors", "steps.csv", "by_k.csv"):
             made = [folder / "runs" / run.identifier / name for folder in (whole, cut)]
             assert made[0].read_bytes() == made[1].read_bytes(), name
+
+
+def test_killed_between_the_checkpoints_of_two_they_go_on_together(tmp_path):
+    study(RUNS, tmp_path / "whole")
+    study(RUNS, tmp_path / "cut")
+    names = sorted(run.identifier for run in RUNS)
+    runs = sorted(RUNS, key=lambda run: run.identifier)
+    stores = [
+        CheckpointStore(tmp_path / "cut/checkpoints" / run.identifier, digest(run.content))
+        for run in runs
+    ]
+    save, saved = CheckpointStore.save, []
+
+    def killed(self, step, state):
+        saved.append(step)
+        if saved == [1, 1, 1, 2, 2]:
+            raise KeyboardInterrupt
+        return save(self, step, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointStore, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_together(runs, device=CPU, checkpoints=stores, checkpoint_seconds=0)
+    assert [store.latest()["step"] for store in stores] == [2, 1, 1]
+    for folder in ("whole", "cut"):
+        assert logdepth_here(*command(runs[1], tmp_path / folder)).returncode == 0
+    made = [
+        tmp_path / folder / "runs" / names[1] / "model.safetensors" for folder in ("whole", "cut")
+    ]
+    assert made[0].read_bytes() == made[1].read_bytes()
+    assert record_of(runs[1], tmp_path / "cut")["together"] == names
 
 
 @pytest.mark.parametrize("most", [1, 2])

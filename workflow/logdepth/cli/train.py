@@ -169,6 +169,7 @@ def _train_group(
     ]
     if len(left) == 1 or store.folder != folder / spec.identifier:
         return
+    _level(stores)
     try:
         trained = train_together(left, checkpoints=stores, **how)
     except ValueError as error:
@@ -177,3 +178,13 @@ def _train_group(
     for result in trained:
         if isinstance(result, UserError):
             print(f"logdepth train: {result}", file=sys.stderr)
+
+
+def _level(stores: "list[CheckpointStore]") -> None:
+    """Drop checkpoints that only some of a group had got when it was killed: they go on together."""
+    least = min((store.latest() or {"step": 0})["step"] for store in stores)
+    for store in stores:
+        files = {int(path.name[5:14]): path for path in store.folder.glob("step-*-*.pt")}
+        for step, path in files.items() if least in files else ():
+            if step > least:
+                path.unlink()
