@@ -181,10 +181,15 @@ def _train_group(
 
 
 def _level(stores: "list[CheckpointStore]") -> None:
-    """Drop checkpoints that only some of a group had got when it was killed: they go on together."""
+    """Drop checkpoints that only some of a group had got when it was killed.
+
+    The group then goes on together, and ends in the bits that it would have ended in.
+    """
     least = min((store.latest() or {"step": 0})["step"] for store in stores)
     for store in stores:
         files = {int(path.name[5:14]): path for path in store.folder.glob("step-*-*.pt")}
-        for step, path in files.items() if least in files else ():
-            if step > least:
-                path.unlink()
+        # Of what was never together with one that has none yet, nothing is lost.
+        if least in files or (least == 0 and len(files) == 1):
+            for step, path in files.items():
+                if step > least:
+                    path.unlink()
