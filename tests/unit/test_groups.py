@@ -90,7 +90,9 @@ def test_the_first_trains_all_and_each_is_finished_by_itself(tmp_path):
         model, _ = load_model(tmp_path / "runs" / run.identifier / "model.safetensors", CPU)
         for name, weight in model.state_dict().items():
             assert torch.equal(weight, expected[run.identifier].model.state_dict()[name])
-        assert record_of(run, tmp_path)["together"] == sorted(r.identifier for r in RUNS)
+        assert record_of(run, tmp_path)["checkpoint"]["together"] == sorted(
+            r.identifier for r in RUNS
+        )
     left = [path.name for path in (tmp_path / "checkpoints").iterdir()]
     assert all(name.endswith(".lock") for name in left)
 
@@ -102,13 +104,13 @@ def test_what_is_finished_or_of_no_fused_form_is_left_alone(tmp_path):
     done = logdepth_here(*command(RUNS[0], tmp_path))
     assert "and 1 more: step 12/12" in done.stderr
     names = [RUNS[0].identifier, RUNS[2].identifier]
-    assert record_of(RUNS[0], tmp_path)["together"] == sorted(names)
+    assert record_of(RUNS[0], tmp_path)["checkpoint"]["together"] == sorted(names)
     gated = [run.model_copy(update={"model": Recurrent(width=16)}) for run in RUNS]
     study(gated, tmp_path / "gated")
     done = logdepth_here(*command(gated[0], tmp_path / "gated"))
     assert done.returncode == 0, done.stderr
     assert "logdepth train: alone, for GRU has weights and no fused form" in done.stderr
-    assert "together" not in record_of(gated[0], tmp_path / "gated")
+    assert "checkpoint" not in record_of(gated[0], tmp_path / "gated")
 
 
 def test_one_that_diverges_fails_alone(tmp_path):
@@ -192,7 +194,7 @@ def test_killed_between_the_checkpoints_of_two_they_go_on_together(before, tmp_p
         tmp_path / folder / "runs" / names[1] / "model.safetensors" for folder in ("whole", "cut")
     ]
     assert made[0].read_bytes() == made[1].read_bytes()
-    assert record_of(runs[1], tmp_path / "cut")["together"] == names
+    assert record_of(runs[1], tmp_path / "cut")["checkpoint"]["together"] == names
 
 
 @pytest.mark.parametrize("most", [1, 2])
@@ -202,4 +204,4 @@ def test_a_group_of_one_is_the_run_alone(most, tmp_path):
     words[words.index("--together") + 1] = most
     done = logdepth_here(*words)
     assert done.returncode == 0, done.stderr
-    assert "together" not in record_of(RUNS[0], tmp_path)
+    assert "checkpoint" not in record_of(RUNS[0], tmp_path)

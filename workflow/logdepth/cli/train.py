@@ -92,7 +92,7 @@ def train(
             _clear_leftovers(store.folder)
         note = (store.latest() or {}).get("note", {})
         store = replace(store, note=note)
-        noted = partial(recorded, device=str(where), together=note.get("together", ()))
+        noted = partial(recorded, device=str(where), checkpoint=note)
         with noted(jobs.train(spec), inputs=[], outputs=files):
             trained = train_run(spec, checkpoints=store, **how)
             write_run(output, spec, trained.model, {"steps": trained.steps, "by_k": trained.by_k})
