@@ -11,12 +11,13 @@ import logdepth
 ROOT = Path(logdepth.__file__).parent
 AUDIT = Path(audit_trail.__file__).parent
 # Anybody may have these.
-BASE = {"errors", "files", "canonical"}
+BASE = {"errors", "files", "canonical", "random"}
 # What each part imports besides, at the top of a module or within a function.
 ARROWS = {
     "errors": set(),
     "files": set(),
     "canonical": set(),
+    "random": set(),
     "devices": set(),
     "environment": set(),
     "locking": set(),

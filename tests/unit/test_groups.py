@@ -10,6 +10,7 @@ import torch
 
 from command_line import logdepth_here
 from interruption import CPU, store
+from logdepth.canonical import digest
 from logdepth.cli.main import main
 from logdepth.config.run import Run
 from logdepth.models.gpt2 import Gpt2
@@ -20,6 +21,7 @@ from logdepth.recipes.muon import MuonRecipe
 from logdepth.recipes.paper import PaperRecipe
 from logdepth.resolved import StudySummary
 from logdepth.tasks.hop import Hop
+from logdepth.training.checkpoint import CheckpointStore
 from logdepth.training.loop import train_together
 from logdepth.training.store import load_model
 
@@ -88,7 +90,9 @@ def test_the_first_trains_all_and_each_is_finished_by_itself(tmp_path):
         model, _ = load_model(tmp_path / "runs" / run.identifier / "model.safetensors", CPU)
         for name, weight in model.state_dict().items():
             assert torch.equal(weight, expected[run.identifier].model.state_dict()[name])
-        assert record_of(run, tmp_path)["together"] == sorted(r.identifier for r in RUNS)
+        assert record_of(run, tmp_path)["checkpoint"]["together"] == sorted(
+            r.identifier for r in RUNS
+        )
     left = [path.name for path in (tmp_path / "checkpoints").iterdir()]
     assert all(name.endswith(".lock") for name in left)
 
@@ -100,13 +104,13 @@ def test_what_is_finished_or_of_no_fused_form_is_left_alone(tmp_path):
     done = logdepth_here(*command(RUNS[0], tmp_path))
     assert "and 1 more: step 12/12" in done.stderr
     names = [RUNS[0].identifier, RUNS[2].identifier]
-    assert record_of(RUNS[0], tmp_path)["together"] == sorted(names)
+    assert record_of(RUNS[0], tmp_path)["checkpoint"]["together"] == sorted(names)
     gated = [run.model_copy(update={"model": Recurrent(width=16)}) for run in RUNS]
     study(gated, tmp_path / "gated")
     done = logdepth_here(*command(gated[0], tmp_path / "gated"))
     assert done.returncode == 0, done.stderr
     assert "logdepth train: alone, for GRU has weights and no fused form" in done.stderr
-    assert "together" not in record_of(gated[0], tmp_path / "gated")
+    assert "checkpoint" not in record_of(gated[0], tmp_path / "gated")
 
 
 def test_one_that_diverges_fails_alone(tmp_path):
@@ -125,7 +129,7 @@ def test_one_that_diverges_fails_alone(tmp_path):
 
 def test_the_next_goes_on_where_one_that_was_killed_had_come_to(tmp_path, monkeypatch):
     """Three processes at once, of which the one that trains is killed: as if it had not been."""
-    long = [run.model_copy(update={"training": RECIPE.changed({"steps": 300})}) for run in RUNS]
+    long = [run.model_copy(update={"training": RECIPE.changed({"steps": 60})}) for run in RUNS]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         study(long, folder)
@@ -160,6 +164,39 @@ def test_the_next_goes_on_where_one_that_was_killed_had_come_to(tmp_path, monkey
             assert made[0].read_bytes() == made[1].read_bytes(), name
 
 
+@pytest.mark.parametrize("before", [[1], [1, 1, 1, 2]], ids=["first", "second"])
+def test_killed_between_the_checkpoints_of_two_they_go_on_together(before, tmp_path):
+    study(RUNS, tmp_path / "whole")
+    study(RUNS, tmp_path / "cut")
+    names = sorted(run.identifier for run in RUNS)
+    runs = sorted(RUNS, key=lambda run: run.identifier)
+    stores = [
+        CheckpointStore(tmp_path / "cut/checkpoints" / run.identifier, digest(run.content))
+        for run in runs
+    ]
+    save, saved = CheckpointStore.save, []
+
+    def killed(self, step, state):
+        if saved == before:
+            raise KeyboardInterrupt
+        saved.append(step)
+        return save(self, step, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointStore, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_together(runs, device=CPU, checkpoints=stores, checkpoint_seconds=0)
+    reached = [(store.latest() or {"step": 0})["step"] for store in stores]
+    assert reached == [before[-1], before[-1] - 1, before[-1] - 1]
+    for folder in ("whole", "cut"):
+        assert logdepth_here(*command(runs[1], tmp_path / folder)).returncode == 0
+    made = [
+        tmp_path / folder / "runs" / names[1] / "model.safetensors" for folder in ("whole", "cut")
+    ]
+    assert made[0].read_bytes() == made[1].read_bytes()
+    assert record_of(runs[1], tmp_path / "cut")["checkpoint"]["together"] == names
+
+
 @pytest.mark.parametrize("most", [1, 2])
 def test_a_group_of_one_is_the_run_alone(most, tmp_path):
     study(RUNS[:1], tmp_path)
@@ -167,4 +204,4 @@ def test_a_group_of_one_is_the_run_alone(most, tmp_path):
     words[words.index("--together") + 1] = most
     done = logdepth_here(*words)
     assert done.returncode == 0, done.stderr
-    assert "together" not in record_of(RUNS[0], tmp_path)
+    assert "checkpoint" not in record_of(RUNS[0], tmp_path)

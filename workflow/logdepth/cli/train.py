@@ -92,7 +92,7 @@ def train(
             _clear_leftovers(store.folder)
         note = (store.latest() or {}).get("note", {})
         store = replace(store, note=note)
-        noted = partial(recorded, device=str(where), together=note.get("together", ()))
+        noted = partial(recorded, device=str(where), checkpoint=note)
         with noted(jobs.train(spec), inputs=[], outputs=files):
             trained = train_run(spec, checkpoints=store, **how)
             write_run(output, spec, trained.model, {"steps": trained.steps, "by_k": trained.by_k})
@@ -169,6 +169,7 @@ def _train_group(
     ]
     if len(left) == 1 or store.folder != folder / spec.identifier:
         return
+    _level(stores)
     try:
         trained = train_together(left, checkpoints=stores, **how)
     except ValueError as error:
@@ -177,3 +178,18 @@ def _train_group(
     for result in trained:
         if isinstance(result, UserError):
             print(f"logdepth train: {result}", file=sys.stderr)
+
+
+def _level(stores: "list[CheckpointStore]") -> None:
+    """Drop checkpoints that only some of a group had got when it was killed.
+
+    The group then goes on together, and ends in the bits that it would have ended in.
+    """
+    least = min((store.latest() or {"step": 0})["step"] for store in stores)
+    for store in stores:
+        files = {int(path.name[5:14]): path for path in store.folder.glob("step-*-*.pt")}
+        # Of what was never together with one that has none yet, nothing is lost.
+        if least in files or (least == 0 and len(files) == 1):
+            for step, path in files.items():
+                if step > least:
+                    path.unlink()

@@ -1,9 +1,10 @@
 """The record of a job of ours: what ``audit_trail.writer`` has to be told of it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from audit_trail import writer
 from audit_trail.integrity import Mark, hash_of
@@ -24,21 +25,21 @@ def recorded(
     record: Path | None,
     definition: str,
     device: str = "",
-    together: Sequence[str] = (),
+    checkpoint: Mapping[str, Any] | None = None,
     study: Path | None = None,
 ) -> AbstractContextManager[Mark]:
     """Return the context in which a job runs: ``audit_trail.writer.recorded``, told of ours.
 
     ``definition`` is what the workflow asked for, and empty when run by hand. Recorded is the job's
     own, with the count of the given one (see ``audit_trail.integrity``). ``device`` is where it
-    runs, ``together`` the runs that were trained as one network, and ``study`` the study.json that
+    runs, ``checkpoint`` the note of what a training went on from, and ``study`` the study.json that
     it reads parameters from.
     """
     image = running_image()
     own = job.definition(image[1] if image else None) if definition else ""
     if own != hash_of(definition):
         logger.warning("the code or study.json changed since the workflow started: run it again")
-    known = {"device": device, "together": list(together)}
+    known = {"device": device, "checkpoint": checkpoint}
     work = writer.Work(
         project="logdepth",
         stage=job.stage,
