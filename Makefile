@@ -25,7 +25,7 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; expected one 
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study theory setup report figure publish audit test test-cluster chaos lint types bench lock config claims image help
+.PHONY: study theory setup report figure article publish audit test test-cluster chaos lint types bench lock config claims image help
 
 study: setup ## set up, run STUDY and write its report
 	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
@@ -52,11 +52,18 @@ endif
 	@envs/setup.sh dev
 	@touch $@
 
+.venv/article.done: .venv/setup.done envs/article.txt
+	@envs/setup.sh article
+	@touch $@
+
 report: setup ## write results/STUDY/report.html
 	snakemake --report results/$(STUDY)/report.html $(CONFIG)
 
 figure: setup ## rebuild one figure: make figure FIG=depth_law
 	snakemake results/$(STUDY)/figures/$(FIG).pdf $(CONFIG)
+
+article: .venv/article.done ## typeset what was found, from results/published: results/article/article.pdf
+	python article/build.py --output results/article/article.pdf
 
 publish: setup ## copy the finished STUDY to results/published for a commit, without weights
 	logdepth audit publish results/$(STUDY) --to results/published/$(STUDY)
