@@ -88,7 +88,7 @@ lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
 
 types: .venv/dev.done ## mypy
 	mypy
-	mypy --strict containers/*.py
+	mypy --strict containers/*.py article/*.py
 
 bench: .venv/dev.done ## speed, as ratios taken in one run, written to BENCH=results/bench
 	python benchmarks/training.py --output $(BENCH)

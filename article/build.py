@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import typst
 
@@ -28,7 +29,7 @@ def compiled(source: Path, root: Path = ROOT) -> bytes:
         sys.exit(f"{source.name}: error: {message}")
 
 
-def options(root: Path) -> dict[str, object]:
+def options(root: Path) -> dict[str, Any]:
     """Return what Typst is told besides the text: fonts of its own alone, and the files there."""
     there = [path for path in root.glob("results/published/*/**/*") if path.suffix in _SUFFIXES]
     files = sorted(path.relative_to(root).as_posix() for path in there)

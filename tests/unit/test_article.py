@@ -11,7 +11,6 @@ import pytest
 import typst
 
 from audit_trail.tracing.rows import choose
-
 from logdepth.audited import PROJECT
 
 SMALL = '#import "results.typ": *\n'
@@ -76,7 +75,7 @@ def small(root, tmp_path, build):
         ('#value("law/tables/t.csv", "error", k: 3)', "t.csv: error where k=3: no such row"),
         (
             '#value("law/tables/t.csv", "error", k: 2)',
-            "error where k=2: expected one value, found 2",
+            "k=2: expected one value, found 2 rows",
         ),
         ('#published-figure("law/figures/f.pdf", "")', "law/figures/f.pdf: no such file"),
         ("#supported(1 > 2)[one]", "the results no longer support: [one]"),
