@@ -15,6 +15,8 @@ ifeq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 export MPLCONFIGDIR ?= $(CURDIR)/.snakemake/matplotlib
 endif
+# On a terminal a live view, in a log plain lines.
+LIVE := $(shell [ -t 2 ] && echo --logger logdepth)
 # Last on its command line: the option takes all words that follow.
 CONFIG := --configfile config/$(STUDY).yaml
 LOCKS := envs/cpu.txt envs/cuda.txt
@@ -25,12 +27,12 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; expected one 
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study theory setup report figure article publish audit test test-cluster chaos lint types bench lock config claims image help
+.PHONY: study theory setup report figure article publish status audit test test-cluster chaos lint types bench lock config claims image help
 
 study: setup ## set up, run STUDY and write its report
 	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
-	@if grep -q '^ *select:' config/$(STUDY).yaml; then snakemake selected $(CONFIG); fi
-	snakemake $(CONFIG)
+	@if grep -q '^ *select:' config/$(STUDY).yaml; then snakemake selected $(LIVE) $(CONFIG); fi
+	snakemake $(LIVE) $(CONFIG)
 	@if [ ! -f results/$(STUDY)/report.html ] || [ -n "$$(find results/$(STUDY)/figures \
 	    results/$(STUDY)/tables results/$(STUDY)/traces -newer results/$(STUDY)/report.html -print -quit)" ]; then \
 	    $(MAKE) --no-print-directory report; fi
@@ -67,6 +69,9 @@ article: .venv/article.done ## typeset what was found, from results/published: r
 
 publish: setup ## copy the finished STUDY to results/published for a commit, without weights
 	logdepth audit publish results/$(STUDY) --to results/published/$(STUDY)
+
+status: setup ## how far each study is, from another terminal or after a crash
+	@logdepth status
 
 audit: setup ## verify everything below results/, or PATHS
 	logdepth audit verify $(PATHS)
