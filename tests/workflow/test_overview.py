@@ -10,6 +10,8 @@ from filelock import FileLock
 from audit_trail.writer import append_entry
 from command_line import error, logdepth_here
 from logdepth.config.run import Run
+from logdepth.config.study import load_study
+from logdepth.resolved import resolve_in
 
 PART = "runs/.evaluation.csv.abc.part"
 FOREIGN = "notes.txt"
@@ -57,6 +59,16 @@ def test_a_finished_study_has_its_jobs_and_runs(here):
     assert "--study none: not in results; expected one of tiny" in error(
         logdepth_here("status", "--study", "none")
     )
+
+
+def test_a_study_that_was_only_planned(fresh, monkeypatch):
+    monkeypatch.chdir(fresh.folder)
+    assert "results: no study; expected one that was started" in error(logdepth_here("runs"))
+    study = resolve_in(load_study(fresh.config), fresh.results)
+    study.summary.write(fresh.results / "study.json")  # as the workflow does whenever it is read
+    assert said("status").startswith("results/tiny: 0 of 14 jobs done, 0 out of date, 14 missing")
+    assert set(table()["state"]) == {"missing"}
+    assert said("gc") == "results/tiny: nothing to remove\n"
 
 
 def test_after_a_crash_the_folder_says_how_far_it_was(here):

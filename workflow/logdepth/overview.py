@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit_trail.study import StudyFolder, files_below
+from audit_trail.study import StudyFolder, files_below, is_study, open_study
 from logdepth import jobs
 from logdepth.config.run import Run
 from logdepth.errors import UserError
@@ -60,6 +60,11 @@ def training_of(folder: Path, run: str) -> Training | None:
         return None
     step, steps, loss, error, rate, _ = lines[-1]
     return Training(int(step), int(steps), float(loss), float(error) / 100, float(rate))
+
+
+def opened(folder: Path) -> StudyFolder:
+    """Return a study with its records; none are there yet of one that was only planned."""
+    return open_study(folder) if is_study(folder) else StudyFolder(folder)
 
 
 def state_of(study: StudyFolder, name: str, job: Job | None) -> str:

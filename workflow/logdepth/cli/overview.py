@@ -33,13 +33,12 @@ def runs(
     """List all runs: settings, metrics, and whether finished, training, missing or stale."""
     import pandas as pd
 
-    from audit_trail.study import open_study
     from logdepth import overview
     from logdepth.errors import UserError
 
     rows = []
     for folder in overview.studies_in(results, study or []):
-        opened = open_study(folder)
+        opened = overview.opened(folder)
         for experiment, run in overview.runs_of(overview.summary_of(folder)):
             row = {"study": folder.name, "experiment": experiment}
             rows.append(row | overview.run_row(opened, run))
@@ -72,14 +71,13 @@ def runs(
 @command
 def status(study: Studies = None) -> None:
     """Say how far studies are: jobs done and left, what trains, and how long it takes."""
-    from audit_trail.study import open_study
     from logdepth import overview
     from logdepth.cli.plan import cores
     from logdepth.locking import at_work
     from logdepth.planning.report import duration
 
     for folder in overview.studies_in(RESULTS, study or []):
-        opened, resolved = open_study(folder), _resolved(folder)
+        opened, resolved = overview.opened(folder), _resolved(folder)
         if resolved is None:
             continue
         words = at_work(folder.name)
@@ -107,7 +105,6 @@ def gc(
     """List what no study refers to: results of jobs it has no more, checkpoints, leftovers."""
     from contextlib import nullcontext
 
-    from audit_trail.study import open_study
     from audit_trail.writer import append_entry
     from logdepth import overview
     from logdepth.errors import UserError
@@ -118,7 +115,7 @@ def gc(
             continue
         try:
             with undisturbed(folder.name) if remove else nullcontext():
-                opened = open_study(folder)
+                opened = overview.opened(folder)
                 if opened.history.published:
                     raise UserError(f"{folder}: published results")
                 files = list(overview.unwanted(opened, resolved))
