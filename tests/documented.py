@@ -10,7 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PAGES = ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/*.md", "results/published/*.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "config/README.md",
+    "docs/*.md",
+    "results/published/*.md",
+)
 # A test executes every command of theirs, to the letter.
 EXECUTED = {
     "docs/extending.md": "tests/workflow/test_extending.py",

@@ -12,7 +12,7 @@ from command_line import logdepth_here
 from documented import EXECUTED, HERE, HOW, MAKE, commands, how, mentioned
 from logdepth.cli.options import COMMANDS
 
-PAGES = ["README.md", "CONTRIBUTING.md", "config/README.md", "docs/*.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "docs/*.md"]
 
 
 def test_claims_are_those_of_the_published_results(root):
