@@ -42,3 +42,4 @@ sed -nE '/^torch==/d; s/^([a-z][^ ]*==[^\\]*)\\?$/\1/p' envs/cpu.txt >"$versions
 compile cuda --constraints "$versions"
 compile article --constraints "$versions"
 compile dev --constraints "$versions"
+compile browser --constraints "$versions"

@@ -45,6 +45,10 @@ ARROWS = {
     "narrowing": {"audit_trail"},
     "rebuilding": {"audit_trail"},
     "audited": {"audit_trail", "config", "jobs", "resolved", "narrowing", "rebuilding"},
+    "website": {
+        *("audit_trail", "audited", "config", "figures", "models", "tables", "tasks", "theory"),
+        "training",
+    },
 }
 # Commands put everything together.
 FREE = {"cli", "__main__"}

@@ -39,12 +39,12 @@ def shown(handler):
     return console.file.getvalue()
 
 
-def write_log(folder, run, *, steps=200, done=0, until=120):
+def write_log(folder, run, label="run-1", *, steps=200, done=0, until=120):
     """Write the log of a training that has got somewhere, by what writes it in earnest."""
     with pytest.MonkeyPatch.context() as patch:
         log = io.StringIO()
         patch.setattr("sys.stderr", log)
-        with progress(run, steps, done) as report:
+        with progress(label, steps, done) as report:
             for step in range(done + 10, until + 1, 10):
                 report(step, 0.25, 0.125)
     path = folder / "logs/train" / f"{run}.log"
@@ -53,9 +53,9 @@ def write_log(folder, run, *, steps=200, done=0, until=120):
     return path
 
 
-@pytest.mark.parametrize("done", [0, 50])
-def test_a_log_says_how_far_a_training_is(tmp_path, done):
-    path = write_log(tmp_path, "run-1", done=done)
+@pytest.mark.parametrize(("done", "label"), [(0, "run-1"), (50, "run-1"), (0, "run-1 and 3 more")])
+def test_a_log_says_how_far_a_training_is(tmp_path, done, label):
+    path = write_log(tmp_path, "run-1", label, done=done)
     found = training_of(tmp_path, "run-1")
     assert (found.step, found.steps, found.loss, found.error) == (120, 200, 0.25, 0.125)
     path.write_text(f"{path.read_text()}logdepth train: stopped by SIGTERM after step 133\n")

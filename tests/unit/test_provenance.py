@@ -93,7 +93,7 @@ def test_the_closure_is_computed():
         "logdepth.training.loop",
         "logdepth.training.store",
         "logdepth.tasks.hop",
-        "logdepth.tasks.random",
+        "logdepth.random",
         "logdepth.models.softmax",
         "logdepth.models.network",
         "logdepth.recipes.muon",

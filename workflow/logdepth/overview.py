@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # As training/progress.py writes it.
 _LINE = re.compile(
-    r"^\S+: step (\d+)/(\d+), loss (\S+), error (\S+) %, (\S+) steps/s, (\d+) s left$", re.M
+    r"^\S+(?: and \d+ more)?: step (\d+)/(\d+), loss (\S+), error (\S+) %, (\S+) steps/s, (\d+) s left$", re.M
 )
 _TAIL = 4096
 _CHECKPOINT = re.compile(r"checkpoints/([^/]+)/step-\d{9}(?:-[0-9a-f]{16})?\.pt")
@@ -170,8 +170,8 @@ def _metrics(folder: Path) -> dict[str, Any]:
 def _errors(counts: "pd.DataFrame") -> dict[str, Any]:
     from logdepth.fitting.thresholds import largest_solved
 
-    if not {"mode", "k", "wrong", "symbols"} <= set(counts):
-        return {}  # of an earlier form
+    if not {"mode", "k", "wrong", "symbols"} <= set(counts) or counts["k"].max() < 1:
+        return {}  # of an earlier form, or without anything to solve
     sums = counts[counts["mode"] == counts["mode"].iloc[0]].groupby("k")[["wrong", "symbols"]].sum()
     errors = (sums["wrong"] / sums["symbols"]).loc[1:]
     solved = largest_solved(errors.index.to_numpy(), errors.to_numpy(), 0.1).largest

@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from logdepth.models.layers import Dropout
+from logdepth.models.layers import Dropout, Noise
+from logdepth.random import stream_start
 
 
 class Block(nn.Module):
@@ -41,6 +42,7 @@ class Network(nn.Module):
         width: of the residual stream, m.
         depth: number of blocks that a token goes through, L.
         blocks: the different blocks, in order; ``Muon`` takes their matrices.
+        noise: what dropout draws from.
         used: how many blocks a token goes through now: all, but for a network that still grows.
     """
 
@@ -85,6 +87,10 @@ class Network(nn.Module):
         self.blocks = nn.ModuleList(block() for _ in range(group or depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, len(answers), bias=False) if answers else None
+        self.noise = Noise()
+        for layer in self.modules():
+            if isinstance(layer, Dropout):
+                layer.noise = self.noise
         self._initialise(init_std, generator)
         if positions == "sinusoid":
             with torch.no_grad():
@@ -92,13 +98,23 @@ class Network(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Map token ids (batch, n) to logits (batch, n, classes), or (batch, n, m) without head."""
-        x = self.drop(self.tokens(tokens) + self.positions.weight[: tokens.shape[1]])
+        x = self.drop(self.embed(tokens))
         for place in range(self.used):
             x = self.blocks[place % len(self.blocks)](x)
         logits: torch.Tensor = self.norm(x)
         if self.head is not None:
             logits = self.head(logits)
         return logits
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings of tokens, (batch, n), and of their places, (batch, n, m)."""
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        embedded: torch.Tensor = self.tokens(tokens) + self.positions(places.expand_as(tokens))
+        return embedded
+
+    def draw_from(self, seed: int) -> None:
+        """Let dropout draw the numbers of a seed from here on."""
+        self.noise.begin(torch.tensor([stream_start("dropout", seed)]))
 
     @torch.no_grad()
     def silence(self, first: int) -> None:

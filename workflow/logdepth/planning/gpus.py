@@ -35,8 +35,12 @@ class Device:
     bandwidth: float
 
     def rate(self, precision: str) -> float:
-        """Return the peak in FLOP/s; bfloat16 without tensor cores for it runs as float32."""
-        return self.float32 if precision == "float32" else self.bfloat16 or self.float32
+        """Return the peak in FLOP/s; without tensor cores everything runs as float32.
+
+        Those for bfloat16 do half as much in TF32.
+        """
+        part = {"float32": 0, "tf32": 0.5, "bfloat16": 1}[precision]
+        return part * self.bfloat16 if self.bfloat16 and part else self.float32
 
 
 # Vendor data sheets and architecture white papers (NVIDIA), in their units: TFLOP/s of float32 and

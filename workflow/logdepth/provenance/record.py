@@ -24,22 +24,25 @@ def recorded(
     record: Path | None,
     definition: str,
     device: str = "",
+    together: Sequence[str] = (),
     study: Path | None = None,
 ) -> AbstractContextManager[Mark]:
     """Return the context in which a job runs: ``audit_trail.writer.recorded``, told of ours.
 
     ``definition`` is what the workflow asked for, and empty when run by hand. Recorded is the job's
     own, with the count of the given one (see ``audit_trail.integrity``). ``device`` is where it
-    runs, and ``study`` the study.json that it reads parameters from.
+    runs, ``together`` the runs that were trained as one network, and ``study`` the study.json that
+    it reads parameters from.
     """
     image = running_image()
     own = job.definition(image[1] if image else None) if definition else ""
     if own != hash_of(definition):
         logger.warning("the code or study.json changed since the workflow started: run it again")
+    known = {"device": device, "together": list(together)}
     work = writer.Work(
         project="logdepth",
         stage=job.stage,
-        parameters=job.parameters | ({"device": device} if device else {}),
+        parameters=job.parameters | {name: value for name, value in known.items() if value},
         seeds=job.seeds,
         definition=definition.replace(hash_of(definition), own, 1) if definition else "",
         source=source(job.modules) if record is not None else {},
