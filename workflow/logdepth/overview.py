@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # As training/progress.py writes it.
 _LINE = re.compile(
-    r"^\S+(?: and \d+ more)?: step (\d+)/(\d+), loss (\S+), error (\S+) %, (\S+) steps/s, (\d+) s left$", re.M
+    r"^\S+(?: and \d+ more)?: step (\d+)/(\d+), loss (\S+), error (\S+) %, (\S+) steps/s, ",
+    re.M,
 )
 _TAIL = 4096
 _CHECKPOINT = re.compile(r"checkpoints/([^/]+)/step-\d{9}(?:-[0-9a-f]{16})?\.pt")
@@ -58,7 +59,7 @@ def training_of(folder: Path, run: str) -> Training | None:
         return None
     if not lines:
         return None
-    step, steps, loss, error, rate, _ = lines[-1]
+    step, steps, loss, error, rate = lines[-1]
     return Training(int(step), int(steps), float(loss), float(error) / 100, float(rate))
 
 
