@@ -100,7 +100,9 @@ def status(study: Studies = None) -> None:
 @command
 def gc(
     study: Studies = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove it, instead of a list.")] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove it; on Slurm wait for its jobs before.")
+    ] = False,
 ) -> None:
     """List what no study refers to: results of jobs it has no more, checkpoints, leftovers."""
     from contextlib import nullcontext
