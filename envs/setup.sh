@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Create .venv and install the project from the hash locks: setup.sh [dev]
+# Create .venv and install the project from the hash locks: setup.sh [dev | article]
 #
 # .venv/setup.done names the folder that the environment was made in, and is there only while it is
 # whole. One that was copied, moved or never finished is made again from nothing.
@@ -38,6 +38,8 @@ if ! is_whole; then
     "$python" -m venv .venv ||
         fail "$python cannot create .venv (on Debian: apt install python3-venv)"
 fi
+# Its time stays, by which make knows what was installed on top.
+if is_whole; then cp -p .venv/setup.done .venv/setup.before; fi
 rm -f .venv/setup.done
 mkdir -p .venv/locks
 
@@ -48,9 +50,10 @@ install() {
     cp "envs/$1.txt" .venv/locks/
 }
 
-if [ "${1:-}" = dev ]; then
-    install dev
+if [ -n "${1:-}" ]; then
+    install "$1"
     echo "$place" >.venv/setup.done
+    if [ -e .venv/setup.before ]; then touch -r .venv/setup.before .venv/setup.done; fi
     exit
 fi
 

@@ -38,6 +38,10 @@ ARROWS = {
     "planning": {"settings", "config", "tasks", "models", "recipes", "training", "provenance"},
     "resolved": {"settings", "config", "tasks", "figures"},
     "jobs": {"config", "tasks", "models", "figures", "theory", "provenance", "resolved"},
+    "overview": {
+        *("audit_trail", "config", "figures", "fitting", "jobs", "planning", "provenance"),
+        "resolved",
+    },
     # What the audit is told of us.
     "narrowing": {"audit_trail"},
     "rebuilding": {"audit_trail"},

@@ -85,12 +85,23 @@ class History:
         return {entry.record: entry for entry in self.entries if entry.record is not None}
 
     @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened to the study besides jobs."""
+        contents = (entry.content for entry in self.entries if entry.record is None)
+        return [content for content in contents if content.get("event") in ("published", "removed")]
+
+    @property
+    def published(self) -> bool:
+        """Whether this is a published copy."""
+        return any(event["event"] == "published" for event in self.events)
+
+    @cached_property
     def withheld(self) -> dict[str, str]:
-        """What was left out when the study was published: the sha256 by name."""
+        """What was left out when the study was published, or removed: the sha256 by name."""
         found: dict[str, str] = {}
-        for content in (entry.content for entry in self.entries if entry.record is None):
-            listed = content.get("withheld")
-            if content.get("event") == "published" and isinstance(listed, dict):
+        for event in self.events:
+            listed = event.get("withheld")
+            if isinstance(listed, dict):
                 found |= {str(name): str(sha256) for name, sha256 in listed.items()}
         return found
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -23,6 +23,7 @@ _SLURM = "SLURM_JOB_ID"
 _PATIENCE = 120.0
 _PAUSE = 0.5
 _ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT}
+_HELD = "results/{}: another Snakemake is at work here; wait for it, or stop it"
 _held: list[FileLock] = []
 
 
@@ -40,14 +41,12 @@ def hold(study: str, *, alone: bool = True) -> None:
     Raises:
         UserError: another process holds it.
     """
-    lock = FileLock(Path(".snakemake", f"{study}.lock"))
+    lock = FileLock(_path(study))
     mark = os.path.realpath(lock.lock_file)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise UserError(
-            f"results/{study}: another Snakemake is at work here; wait for it, or stop it"
-        ) from error
+        raise UserError(_HELD.format(study)) from error
     except (OSError, NotImplementedError) as error:
         # A file system may have no locks; work goes on, and its owner has to take care.
         print(
@@ -68,6 +67,41 @@ def hold(study: str, *, alone: bool = True) -> None:
             for folder, _, _ in os.walk(Path("results", study)):
                 remove_leftovers(Path(folder))
     os.environ[_MARK] = mark
+
+
+def at_work(study: str) -> list[list[str]]:
+    """Return the words of the jobs of a study that run on this machine, under a Snakemake here."""
+    found = []
+    for job in _jobs(os.path.realpath(_path(study))):
+        with suppress(psutil.Error):
+            found.append(job.cmdline())
+    return found
+
+
+@contextmanager
+def undisturbed(study: str) -> Iterator[None]:
+    """Hold a study for the time of a block, without ending anything that works on it.
+
+    Raises:
+        UserError: a Snakemake, or a job that one left behind, is at work there.
+    """
+    lock = FileLock(_path(study))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise UserError(_HELD.format(study)) from error
+    except (OSError, NotImplementedError):
+        pass  # where nothing can be locked
+    try:
+        if at_work(study):
+            raise UserError(f"results/{study}: jobs are at work here; wait for them, or stop them")
+        yield
+    finally:
+        lock.release()
+
+
+def _path(study: str) -> Path:
+    return Path(".snakemake", f"{study}.lock")
 
 
 def hold_folder(folder: Path) -> None:
