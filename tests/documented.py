@@ -52,6 +52,11 @@ HOW: dict[str, str | tuple[str, str]] = {
     ),
     r"apptainer exec .*": ("tests/cluster/conftest.py", '"apptainer"'),
     r"sudo make image.*": ("tests/cluster/run.sh", "containers/build.sh"),
+    r"python tests/gpu/check.py --out found": ("tests/unit/test_gpu_check.py", '"--out"'),
+    r"python tests/gpu/check.py --out found --(paper|take).*": (
+        "tests/unit/test_gpu_check.py",
+        "train_paper",
+    ),
     r"cmp /tmp/first.*": "two builds of the image take an hour; docs/image.md says what came out",
     r"snakemake results/laptop/.*": "trains the study of `make` in part; test_extending asks so",
     r"(tmux new )?snakemake --profile slurm( --dry-run.*)?": "trains the paper, 255 core-hours",
