@@ -38,9 +38,8 @@ if ! is_whole; then
     "$python" -m venv .venv ||
         fail "$python cannot create .venv (on Debian: apt install python3-venv)"
 fi
-# Its time stays, by which make knows what was installed on top.
-if is_whole; then cp -p .venv/setup.done .venv/setup.before; fi
-rm -f .venv/setup.done
+# Put away meanwhile, with its time, by which make knows what was installed on top.
+if is_whole; then mv .venv/setup.done .venv/setup.before; fi
 mkdir -p .venv/locks
 
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
@@ -52,8 +51,11 @@ install() {
 
 if [ -n "${1:-}" ]; then
     install "$1"
-    echo "$place" >.venv/setup.done
-    if [ -e .venv/setup.before ]; then touch -r .venv/setup.before .venv/setup.done; fi
+    if [ -e .venv/setup.before ]; then
+        mv .venv/setup.before .venv/setup.done
+    else
+        echo "$place" >.venv/setup.done
+    fi
     exit
 fi
 
@@ -85,4 +87,5 @@ pip install -qq --no-deps --no-build-isolation --editable .
 for link in .venv/lib/python*/site-packages/__editable__.logdepth-*.pth; do
     echo ../../../../workflow >"$link"
 done
+rm -f .venv/setup.before
 echo "$place" >.venv/setup.done

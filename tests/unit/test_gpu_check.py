@@ -61,9 +61,11 @@ def test_the_paper_in_slices(check, tmp_path, monkeypatch):
         for seed in range(3)
     ]
     groups = [runs[:2], runs[2:]]
-    for minutes in (0, 0.01, 10):
+    check.train_paper(tmp_path / "found", groups, 0, CPU)
+    assert not list((tmp_path / "found").iterdir())
+    for minutes in (0.01, 10):
         check.train_paper(tmp_path / "found", groups, minutes, CPU)
-    assert len(list((tmp_path / "found").iterdir())) == 1
+    assert [path.name for path in (tmp_path / "found").iterdir()] == ["part-0"]
     check.unpack(tmp_path / "found", tmp_path / "taken")
     for run in runs:
         definition = jobs.train(run).definition()

@@ -37,6 +37,9 @@ RULES = Rebuilding(
         # A training is never continued from what somebody sent.
         "checkpoints": lambda _: None,
         "checkpoint-seconds": lambda _: None,
+        # Nor together with others, but for which it is the same training.
+        "together": lambda _: None,
+        "among": lambda _: None,
     },
     build={"import": _import_arguments},
     locks=frozenset(("envs/cpu.txt", "envs/cuda.txt")),

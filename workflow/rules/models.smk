@@ -26,8 +26,11 @@ rule train:
         device=SITE.training_device if DEFINITION_FROM_SUBMITTER else "auto",
         # It takes the outputs, so that Snakemake does not compare it: who trained beside whom
         # makes no run another.
-        together=lambda wildcards, output: repeated("together", [SITE.together])
-        + f" --among {STUDY_FILE}",
+        together=lambda wildcards, output: (
+            f"--together {SITE.together} --among {STUDY_FILE}"
+            if SITE.together > 1
+            else ""
+        ),
     message:
         "Training {wildcards.run}"
     shell:
