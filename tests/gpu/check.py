@@ -107,7 +107,11 @@ def check_together(device: torch.device, *, toy: bool) -> str:
     for dtype, bound in ((torch.float64, 1e-10), (torch.float32, None)):
         torch.set_default_dtype(dtype)
         try:
-            for recipe in (PaperRecipe(steps=2000), MuonRecipe(steps=200)):
+            batch = 4 if toy else 32
+            for recipe in (
+                PaperRecipe(steps=2000, batch=batch),
+                MuonRecipe(steps=200, batch=batch),
+            ):
                 runs = runs_of(recipe, 3, 3, toy=toy)
                 whole = Steps(runs, device)
                 alone = [Steps([run], device) for run in runs]
@@ -129,7 +133,7 @@ def check_together(device: torch.device, *, toy: bool) -> str:
 
 def check_resume(device: torch.device, *, toy: bool) -> str:
     """Stopped and started again, runs end in the bits of runs that were not stopped."""
-    runs = runs_of(PaperRecipe(steps=200, warmup=10), 2, 2, toy=toy)
+    runs = runs_of(PaperRecipe(steps=200, batch=4 if toy else 32, warmup=10), 2, 2, toy=toy)
     with tempfile.TemporaryDirectory() as folder:
 
         def stores(name: str) -> list[CheckpointStore]:
