@@ -112,7 +112,7 @@ def check_together(device: torch.device, *, toy: bool) -> str:
                 PaperRecipe(steps=2000, batch=batch),
                 MuonRecipe(steps=200, batch=batch),
             ):
-                runs = runs_of(recipe, 3, 3, toy=toy)
+                runs = runs_of(recipe, 2 if toy else 3, 3, toy=toy)
                 whole = Steps(runs, device)
                 alone = [Steps([run], device) for run in runs]
                 for steps in (whole, *alone):
