@@ -107,6 +107,9 @@ def _path(study: str) -> Path:
 def hold_folder(folder: Path) -> None:
     """Hold a folder that this process writes, which is made if it is not there.
 
+    A job of Slurm waits for another process, which can only be what an attempt before it left: a
+    killed job's training may outlive it where Slurm does not follow processes by their cgroup.
+
     Raises:
         UserError: another process holds it, or it is a file.
         OSError: it cannot be made.
@@ -119,9 +122,11 @@ def hold_folder(folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UserError(
-            f"{folder}: another process is writing it; wait for it, or stop it"
-        ) from error
+        line = f"{folder}: another process is writing it; "
+        if _SLURM not in os.environ:
+            raise UserError(line + "wait for it, or stop it") from error
+        print(line + "waiting for it", file=sys.stderr, flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError:
         # Where nothing can be locked; files are whole or absent all the same.
         return
