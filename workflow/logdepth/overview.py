@@ -98,6 +98,7 @@ def wanted(study: ResolvedStudy) -> dict[str, Job]:
     unless = {
         "compare": study.draws("comparison"),
         "depths": study.draws("solved_depths"),
+        "lengths": study.draws("lengths"),
         "curves": bool(study.trained),
     }
     optional = ("alignment", "attention", "ablation")

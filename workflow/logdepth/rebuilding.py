@@ -8,7 +8,17 @@ from audit_trail.reproduction.command import place_of
 STAGES = frozenset(
     (
         *("ablation", "attention", "claims", "compare", "compile", "curves", "data", "depths"),
-        *("describe", "evaluate", "figure", "fit", "import", "select", "tabulate", "theory"),
+        *(
+            "describe",
+            "evaluate",
+            "figure",
+            "fit",
+            "import",
+            "lengths",
+            "select",
+            "tabulate",
+            "theory",
+        ),
         "train",
     )
 )
