@@ -15,6 +15,8 @@ ifeq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 export MPLCONFIGDIR ?= $(CURDIR)/.snakemake/matplotlib
 endif
+# On a terminal a live view, in a log plain lines.
+LIVE := $(shell [ -t 2 ] && echo --logger logdepth)
 # Last on its command line: the option takes all words that follow.
 CONFIG := --configfile config/$(STUDY).yaml
 LOCKS := envs/cpu.txt envs/cuda.txt
@@ -25,12 +27,12 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; expected one 
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study theory setup report figure publish audit test test-cluster chaos lint types bench lock config claims image help
+.PHONY: study theory setup report figure article site publish status audit test test-browser test-cluster chaos lint types bench lock config claims image help
 
 study: setup ## set up, run STUDY and write its report
 	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
-	@if grep -q '^ *select:' config/$(STUDY).yaml; then snakemake selected $(CONFIG); fi
-	snakemake $(CONFIG)
+	@if grep -q '^ *select:' config/$(STUDY).yaml; then snakemake selected $(LIVE) $(CONFIG); fi
+	snakemake $(LIVE) $(CONFIG)
 	@if [ ! -f results/$(STUDY)/report.html ] || [ -n "$$(find results/$(STUDY)/figures \
 	    results/$(STUDY)/tables results/$(STUDY)/traces -newer results/$(STUDY)/report.html -print -quit)" ]; then \
 	    $(MAKE) --no-print-directory report; fi
@@ -52,20 +54,36 @@ endif
 	@envs/setup.sh dev
 	@touch $@
 
+.venv/article.done: .venv/setup.done envs/article.txt
+	@envs/setup.sh article
+	@touch $@
+
 report: setup ## write results/STUDY/report.html
 	snakemake --report results/$(STUDY)/report.html $(CONFIG)
 
 figure: setup ## rebuild one figure: make figure FIG=depth_law
 	snakemake results/$(STUDY)/figures/$(FIG).pdf $(CONFIG)
 
+article: .venv/article.done ## typeset what was found, from results/published: results/article/article.pdf
+	python article/build.py --output results/article/article.pdf
+
+site: setup ## write results/site: pages of what is published, and of OWN=results/STUDY
+	logdepth site $(OWN)
+
 publish: setup ## copy the finished STUDY to results/published for a commit, without weights
 	logdepth audit publish results/$(STUDY) --to results/published/$(STUDY)
+
+status: setup ## how far each study is, from another terminal or after a crash
+	@logdepth status
 
 audit: setup ## verify everything below results/, or PATHS
 	logdepth audit verify $(PATHS)
 
 test: .venv/dev.done ## unit, property, workflow and figure tests
 	pytest -n 2 --dist worksteal
+
+test-browser: .venv/dev.done ## the pages in a headless Chromium
+	tests/browser/run.sh
 
 test-cluster: .venv/dev.done ## on a real Slurm, in the image, as root on Debian 12
 	tests/cluster/run.sh
@@ -81,7 +99,7 @@ lint: .venv/dev.done ## ruff, snakefmt, snakemake --lint
 
 types: .venv/dev.done ## mypy
 	mypy
-	mypy --strict containers/*.py
+	mypy --strict containers/*.py article/*.py
 
 bench: .venv/dev.done ## speed, as ratios taken in one run, written to BENCH=results/bench
 	python benchmarks/training.py --output $(BENCH)

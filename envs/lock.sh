@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Regenerate the hash locks cpu.txt, cuda.txt and dev.txt from the *.in files, for Linux and macOS,
-# Python 3.11 or newer. Needs uv; the CPU wheel of torch must be in one of the places that
-# UV_FIND_LINKS, UV_INDEX or PIP_FIND_LINKS name.
+# Regenerate the hash locks from the *.in files, for Linux and macOS, Python 3.11 or newer. Needs uv;
+# the CPU wheel of torch must be in one of the places that UV_FIND_LINKS, UV_INDEX or PIP_FIND_LINKS
+# name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export UV_FIND_LINKS="${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}"
@@ -40,4 +40,6 @@ unset UV_FIND_LINKS
 # The CUDA lock and the tools take the very versions of the CPU lock.
 sed -nE '/^torch==/d; s/^([a-z][^ ]*==[^\\]*)\\?$/\1/p' envs/cpu.txt >"$versions"
 compile cuda --constraints "$versions"
+compile article --constraints "$versions"
 compile dev --constraints "$versions"
+compile browser --constraints "$versions"

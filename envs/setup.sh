@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Create .venv and install the project from the hash locks: setup.sh [dev]
+# Create .venv and install the project from the hash locks: setup.sh [dev | article]
 #
 # .venv/setup.done names the folder that the environment was made in, and is there only while it is
 # whole. One that was copied, moved or never finished is made again from nothing.
@@ -38,7 +38,8 @@ if ! is_whole; then
     "$python" -m venv .venv ||
         fail "$python cannot create .venv (on Debian: apt install python3-venv)"
 fi
-rm -f .venv/setup.done
+# Put away meanwhile, with its time, by which make knows what was installed on top.
+if is_whole; then mv .venv/setup.done .venv/setup.before; fi
 mkdir -p .venv/locks
 
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
@@ -48,9 +49,13 @@ install() {
     cp "envs/$1.txt" .venv/locks/
 }
 
-if [ "${1:-}" = dev ]; then
-    install dev
-    echo "$place" >.venv/setup.done
+if [ -n "${1:-}" ]; then
+    install "$1"
+    if [ -e .venv/setup.before ]; then
+        mv .venv/setup.before .venv/setup.done
+    else
+        echo "$place" >.venv/setup.done
+    fi
     exit
 fi
 
@@ -82,4 +87,5 @@ pip install -qq --no-deps --no-build-isolation --editable .
 for link in .venv/lib/python*/site-packages/__editable__.logdepth-*.pth; do
     echo ../../../../workflow >"$link"
 done
+rm -f .venv/setup.before
 echo "$place" >.venv/setup.done

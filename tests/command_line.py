@@ -21,7 +21,8 @@ import pytest
 
 from logdepth.cli.main import main
 
-_OWN = ("logdepth", "audit_trail", "snakemake_executor_plugin_slurm_packed")
+# Every package of workflow/.
+_OWN = [path.parent.name for path in Path(__file__).parents[1].glob("workflow/*/__init__.py")]
 
 
 def logdepth(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:

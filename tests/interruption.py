@@ -33,7 +33,7 @@ class Store(CheckpointStore):
 
 
 def store(folder: Path, *, writes: bool = True) -> Store:
-    return Store(folder, "a" * 64, writes)
+    return Store(folder, "a" * 64, writes=writes)
 
 
 def equal(state: Any, other: Any) -> None:
@@ -51,8 +51,8 @@ def at_step(patch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> 
     """Let this process, and its forks, do something while they compute the given step."""
     add = Metrics.add
 
-    def acting(self: Metrics, number: int, *rest: Any) -> None:
-        if number + 1 == step:
+    def acting(self: Metrics, number: torch.Tensor, *rest: Any) -> None:
+        if int(number) + 1 == step:
             act()
         add(self, number, *rest)
 

@@ -11,12 +11,13 @@ import logdepth
 ROOT = Path(logdepth.__file__).parent
 AUDIT = Path(audit_trail.__file__).parent
 # Anybody may have these.
-BASE = {"errors", "files", "canonical"}
+BASE = {"errors", "files", "canonical", "random"}
 # What each part imports besides, at the top of a module or within a function.
 ARROWS = {
     "errors": set(),
     "files": set(),
     "canonical": set(),
+    "random": set(),
     "devices": set(),
     "environment": set(),
     "locking": set(),
@@ -37,9 +38,16 @@ ARROWS = {
     "planning": {"settings", "config", "tasks", "models", "recipes", "training", "provenance"},
     "resolved": {"settings", "config", "tasks", "figures"},
     "jobs": {"config", "tasks", "models", "figures", "theory", "provenance", "resolved"},
+    "overview": {
+        *("audit_trail", "config", "figures", "fitting", "jobs", "planning", "provenance"),
+        "resolved",
+    },
     # What the audit is told of us.
     "narrowing": {"audit_trail"},
     "audited": {"audit_trail", "narrowing"},
+    "website": {
+        *("audit_trail", "config", "figures", "models", "tables", "tasks", "theory", "training"),
+    },
 }
 # Commands put everything together.
 FREE = {"cli", "__main__"}

@@ -97,7 +97,7 @@ def test_weights_are_those_of_gpt2(mode):
         ours.train()
         for layer in ours.modules():
             if isinstance(layer, Attention):
-                layer.dropout = 0.4
+                layer.drop.rate = 0.4
         kept = attention_weights(ours, tokens)[0][..., 0]
         assert 0.3 < (kept == 0).float().mean() < 0.5
         assert kept.max() == pytest.approx(1 / 0.6, rel=0.2)

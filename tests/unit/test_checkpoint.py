@@ -24,9 +24,14 @@ def test_the_last_two_are_kept_and_the_newest_is_loaded(store):
         "step-000000010",
         "step-000000100",
     ]
-    step, loaded = store.latest()
-    assert step == 100
-    assert loaded["weights"][0] == 100
+    found = store.latest()
+    assert found["step"] == 100
+    assert found["state"]["weights"][0] == 100
+
+
+def test_a_note_is_kept_with_it(store):
+    CheckpointStore(store.folder, store.definition, {"together": ["a", "b"]}).save(3, state(3))
+    assert store.latest()["note"] == {"together": ["a", "b"]}
 
 
 def test_no_checkpoint(store):
@@ -44,9 +49,9 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(store, damage, caplo
     with pytest.raises(CheckpointError, match=f"{path.name}: damaged, its sha256 is not"):
         store.load(path)
     with caplog.at_level(logging.WARNING):
-        step, loaded = store.latest()
-    assert step == 1
-    assert loaded["weights"][0] == 1
+        found = store.latest()
+    assert found["step"] == 1
+    assert found["state"]["weights"][0] == 1
     assert "damaged" in caplog.text
 
 
@@ -56,7 +61,7 @@ def test_a_checkpoint_of_another_definition_is_never_loaded(store, caplog):
         store.load(path)
     assert store.latest() is None
     store.save(1, state(1))
-    assert store.latest()[0] == 1
+    assert store.latest()["step"] == 1
 
 
 def test_another_file_is_no_checkpoint(store, tmp_path):

@@ -123,6 +123,37 @@ def test_two_trainings_of_one_run_are_one_too_many(tmp_path):
     assert logdepth_here(*words).returncode == 0
 
 
+def test_a_job_of_slurm_waits_for_what_a_killed_attempt_left(tmp_path):
+    # The second attempt of a job killed for its memory met the training of the first.
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout.read(1) == b"r"
+    job = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "logdepth",
+            "train",
+            "--run",
+            json.dumps(RUN),
+            "--output",
+            tmp_path,
+            "--device",
+            "cpu",
+        ],
+        env=os.environ | {"SLURM_JOB_ID": "2"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert f"{tmp_path}: another process is writing it; waiting for it" in job.stderr.readline()
+    assert not (tmp_path / "run.json").exists()
+    holder.communicate()
+    _, printed = job.communicate()
+    assert job.returncode == 0, printed
+    assert (tmp_path / "run.json").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written(tmp_path):
     tmp_path.chmod(0o500)

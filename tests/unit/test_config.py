@@ -88,7 +88,7 @@ BAD = [
         32,
         (
             r"t\.yaml: experiments\.fast\.model: unknown key 'widht', did you mean 'width'\? "
-            r"\(allowed: form, depth, heads, width"
+            r"\(allowed: form, depth, width"
         ),
     ),
     ("sedes", [0], r"t\.yaml: unknown key 'sedes', did you mean 'seeds'\?"),

@@ -37,6 +37,9 @@ class Oracle(torch.nn.Module):
         self.parameter = torch.nn.Parameter(torch.zeros(1))
         self.wrong_every = wrong_every
 
+    def draw_from(self, seed):
+        pass
+
     def forward(self, tokens):
         right = TASK.encode(tokens[:, 1:] - TASK.first_symbol, tokens[:, 0]).targets
         if self.wrong_every:

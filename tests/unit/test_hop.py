@@ -123,7 +123,7 @@ def test_the_reach_is_that_of_theorem_4_2():
 
 @pytest.mark.parametrize("k", [-1, 9])
 def test_a_k_without_a_hop_token_is_refused(k):
-    with pytest.raises(ValueError, match=f"k is {k}, but the hop tokens reach from 0 to 8"):
+    with pytest.raises(ValueError, match=f"k is {k}, but hop has 0 to 8"):
         Hop(context=20, alphabet=4, max_k=8).batch(0, 0, 2, k=k)
 
 

@@ -4,12 +4,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from logdepth.models.layers import Attention, attention_matrix, dropout, gelu_tanh
+from logdepth.models.layers import Attention, Dropout, attention_matrix, gelu_tanh
 
 
 def drawn(*shape, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=dtype)
+
+
+def dropping(rate, *streams):
+    layer = Dropout(rate).train()
+    layer.noise.begin(torch.tensor(streams))
+    return layer
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 2e-6)])
@@ -34,8 +40,7 @@ def test_gelu_tanh_leaves_its_input_alone():
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_dropout_drops_its_share_and_keeps_the_mean(rate):
-    torch.manual_seed(0)
-    out = dropout(torch.ones(1000, 1003), rate)
+    out = dropping(rate, 0)(torch.ones(1000, 1003))
     share = (out == 0).double().mean().item()
     # Six standard errors of a million entries.
     assert abs(share - rate) < 6 * (rate * (1 - rate) / out.numel()) ** 0.5
@@ -48,17 +53,26 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
         assert abs(both - rate**2) < 6 * (rate**2 / out.numel()) ** 0.5
 
 
-def test_dropout_follows_torchs_generator_and_its_gradient_is_its_mask():
-    torch.manual_seed(3)
+def test_dropout_follows_its_stream_and_its_gradient_is_its_mask():
     x = torch.ones(7, 5, requires_grad=True)
-    first = dropout(x, 0.3)
+    layer = dropping(0.3, 3)
+    first = layer(x)
     first.sum().backward()
     assert torch.equal(x.grad, first.detach())
-    second = dropout(x, 0.3)
-    torch.manual_seed(3)
-    assert torch.equal(first, dropout(x, 0.3))
+    second = layer(x)
     assert not torch.equal(first, second)
-    assert dropout(x, 0) is x
+    layer.noise.begin(torch.tensor([3]))
+    assert torch.equal(first, layer(x))
+    assert torch.equal(second, layer(x))
+    assert dropping(0, 3)(x) is x
+    assert layer.eval()(x) is x
+
+
+def test_each_run_of_a_batch_has_a_stream_of_its_own():
+    x = torch.ones(6, 7, 5)
+    whole = dropping(0.3, 3, 4)(x)
+    for half, seed in zip(whole.chunk(2), (3, 4), strict=True):
+        assert torch.equal(half, dropping(0.3, seed)(x[:3]))
 
 
 def test_the_attention_matrix_is_that_of_fused_attention():
@@ -70,6 +84,7 @@ def test_the_attention_matrix_is_that_of_fused_attention():
 def test_attention_with_dropout_has_the_mean_of_attention_without():
     torch.manual_seed(0)
     layer = Attention(8, 2, 0.2)
+    layer.drop.noise.begin(torch.tensor([5]))
     x = drawn(1, 6, 8, dtype=torch.float32).expand(4000, 6, 8)
     with torch.no_grad():
         dropped, whole = layer.train()(x), layer.eval()(x[:1])

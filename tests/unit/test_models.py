@@ -169,7 +169,7 @@ def test_optimisers_hold_every_parameter_once(model, recipe):
     held = [
         parameter
         for optimizer in recipe.optimizers(net)
-        for group in optimizer.param_groups
+        for group in optimizer.groups
         for parameter in group["params"]
     ]
     assert sorted(map(id, held)) == sorted(map(id, net.parameters()))

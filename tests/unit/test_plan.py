@@ -108,12 +108,11 @@ class Step:
         return F.cross_entropy(logits.float().transpose(1, 2), target)
 
     def __call__(self):
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+        self.network.zero_grad()
         self.losses().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimizer in self.optimizers:
-            optimizer.step()
+            optimizer.step(torch.ones(()))
 
 
 @every_run

@@ -91,8 +91,9 @@ def test_the_closure_is_computed():
         "logdepth.training.loop",
         "logdepth.training.store",
         "logdepth.tasks.hop",
-        "logdepth.tasks.random",
+        "logdepth.random",
         "logdepth.models.softmax",
+        "logdepth.models.mixing",
         "logdepth.models.network",
         "logdepth.recipes.muon",
         "logdepth.optimizers.muon",
@@ -103,7 +104,7 @@ def test_the_closure_is_computed():
     apart = r"logdepth\.(cli|config|errors|planning|provenance|settings|tables|training.progress)"
     assert not [m for m in train if re.match(apart, m)]
     # Nor do other members of its families.
-    others = r"logdepth\.(models\.(gpt2|recurrent|mixing)|tasks\.s5|recipes\.(paper|compiled))"
+    others = r"logdepth\.(models\.(gpt2|recurrent|window)|tasks\.s5|recipes\.(paper|compiled))"
     assert not [m for m in train if re.match(others, m)]
     summary = StudySummary("tiny", {"a": "A"}, (), {"a": [RUN]})
     figure = source(jobs.figure(FigureSpec(draws="depth_law"), summary).modules)

@@ -72,7 +72,7 @@ def test_a_sweep_reaches_the_task_also_where_it_is_the_studys():
     [
         ({"model.hight": [1]}, "experiments.deep.sweep: no setting 'model.hight'"),
         ({"model.width": []}, "sweep.model.width: expected at least one value"),
-        ({"model.width": [15]}, "heads is 2, which does not divide width 15"),
+        ({"model.heads": [3]}, "heads is 3, which does not divide width"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(sweep, message):

@@ -10,8 +10,8 @@ import torch
 
 from families import each, small_task, small_tasks
 from logdepth import tasks
+from logdepth.random import random_bits, stream_start
 from logdepth.tasks.base import Task
-from logdepth.tasks.random import random_bits
 
 EVERY = each("task", small_tasks())
 
@@ -179,7 +179,7 @@ def test_planted_strings_have_no_equal_neighbours_and_are_asked_at_the_end(learn
 
 def test_the_places_of_planted_pairs_are_equally_probable():
     task = tasks.settings("planted")
-    bits = random_bits(("places",), 60_000 * 8, None).view(60_000, 8)
+    bits = random_bits(torch.tensor([stream_start("places")]), 60_000 * 8).view(60_000, 8)
     module = sys.modules[task.__module__]
     first = module.planted(bits, torch.full((60_000,), 2))
     # Two pairs among eight places, neither touching the other nor the last place: 10 ways.
@@ -219,7 +219,7 @@ assert "torch" not in sys.modules
 
 
 def test_random_bits_are_splitmix64():
-    bits = random_bits(("a", 1), 5, torch.device("cpu")).numpy()
+    (bits,) = random_bits(torch.tensor([stream_start("a", 1)]), 5).numpy()
     start = np.frombuffer(hashlib.sha256(b"a/1").digest()[:8], ">u8")[0].astype(np.uint64)
     with np.errstate(over="ignore"):
         x = start + np.arange(1, 6, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)

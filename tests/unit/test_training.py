@@ -21,6 +21,7 @@ from logdepth.files import sha256_of
 from logdepth.models.gpt2 import Gpt2
 from logdepth.models.network import Network
 from logdepth.models.softmax import Softmax
+from logdepth.random import stream_start
 from logdepth.recipes.muon import MuonRecipe
 from logdepth.recipes.paper import PaperRecipe
 from logdepth.tasks.hop import Hop
@@ -182,20 +183,21 @@ def test_a_diverging_run_stops_with_advice_and_keeps_a_checkpoint_from_before(se
     saved = store(tmp_path).latest()
     assert (saved is None) == bool(seconds)
     if saved:
-        assert all(tensor.isfinite().all() for tensor in saved[1]["model"].values())
+        assert all(tensor.isfinite().all() for tensor in saved["state"]["model"].values())
 
 
 def test_the_papers_optimiser_is_the_authors():
     models = [PAPER.model.build(TASK) for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
     # The authors give the rate alone.
-    theirs = torch.optim.AdamW(models[1].parameters(), lr=1e-4, fused=True)
+    theirs = torch.optim.AdamW(models[1].parameters(), lr=torch.tensor(1e-4), fused=True)
     (ours,) = PaperRecipe().optimizers(models[0])
     for step in range(3):
-        for model, optimizer in zip(models, (ours, theirs), strict=True):
-            optimizer.zero_grad()
+        for model in models:
+            model.zero_grad()
             model.eval()(TASK.batch(0, step, 4).tokens).square().mean().backward()
-            optimizer.step()
+        ours.step(torch.ones(()))
+        theirs.step()
     for a, b in zip(*(model.parameters() for model in models), strict=True):
         assert torch.equal(a, b)
 
@@ -229,13 +231,14 @@ def test_models_are_stored_with_their_run(tmp_path):
 def batches_of(run, monkeypatch, tmp_path):
     """Train and return the numbers of the batches that were drawn, and the result."""
     drawn = []
-    draw = Hop.batch
+    draw = Hop.draw
+    numbers = {stream_start("train", run.seed, step): step for step in range(100)}
 
-    def noting(self, seed, step, *arguments, **options):
-        drawn.append(step)
-        return draw(self, seed, step, *arguments, **options)
+    def noting(self, starts, *arguments):
+        drawn.append(numbers[int(starts)])
+        return draw(self, starts, *arguments)
 
-    monkeypatch.setattr(Hop, "batch", noting)
+    monkeypatch.setattr(Hop, "draw", noting)
     return drawn, train(run, device=CPU, checkpoints=store(tmp_path))
 
 

@@ -46,8 +46,8 @@ def test_an_edited_module_whose_time_is_kept(finished):
 def test_an_edited_model_trains_the_runs_of_its_form_alone(finished):
     finished.edit(
         "workflow/logdepth/models/softmax.py",
-        "self.mlp_ratio * self.width",
-        "self.width * self.mlp_ratio",
+        "Attention(self.width, self.heads)",
+        "Attention(self.width, heads=self.heads)",
     )
     assert finished.planned() == after(2)
 
@@ -98,7 +98,7 @@ def test_what_changes_no_result_runs_nothing_and_writes_no_page(finished):
     edit("training/loop", '"""The training loop', '"""A training loop')
     edit("tasks/hop", "# Square and multiply", "# By squaring")
     edit("cli/train", 'help="Least time between', 'help="Seconds between')
-    edit("training/loop", "learning rates in its recipe", "rates of learning")
+    edit("training/loop", "nothing to train; expected", "expected, for nothing is to train,")
     edit("config/study", "names a seed twice", "has a seed twice")
     # New files: a task, an architecture, a recipe, a kind of figure.
     add("tasks/hop", "tasks/leap", **{"class Hop(": "class Leap(", '"hop"': '"leap"'})

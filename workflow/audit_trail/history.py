@@ -62,13 +62,18 @@ class History:
         """The newest entry of each record, by the record's name."""
         return {entry.record: entry for entry in self.entries}
 
+    @property
+    def published(self) -> bool:
+        """Whether this is a published copy."""
+        return any(event["event"] == "published" for event in self.events)
+
     @cached_property
     def withheld(self) -> dict[str, str]:
-        """What was left out when the study was published: the sha256 by name."""
+        """What was left out when the study was published, or removed: the sha256 by name."""
         found: dict[str, str] = {}
         for event in self.events:
             listed = event.get("withheld")
-            if event.get("event") == "published" and isinstance(listed, dict):
+            if event["event"] in ("published", "removed") and isinstance(listed, dict):
                 found |= {str(name): str(sha256) for name, sha256 in listed.items()}
         return found
 

@@ -92,7 +92,7 @@ def _check_target(study: StudyFolder, target: Path) -> None:
         raise AuditError(f"{target}: is no published study; {expected}")
     before = open_study(target)
     same = before.name == study.name or before.history.hashes[:1] == study.history.hashes[:1]
-    if [event.get("event") for event in before.history.events][-1:] != ["published"] or not same:
+    if not before.history.published or not same:
         raise AuditError(f"{target}: is no published copy of {study.name}; {expected}")
     if foreign := verify(before).by_state().get(State.FOREIGN):
         raise AuditError(f"{target}/{foreign[0]}: is none of the study's and would be lost")

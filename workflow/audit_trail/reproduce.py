@@ -218,7 +218,9 @@ def _facts(record: Record) -> dict[str, Any]:
     """Return what makes a job the same job, whatever it ran on."""
     return {
         "outputs": {output.name for output in record.outputs},
-        "parameters": {k: v for k, v in record.parameters.items() if k != "device"},
+        "parameters": {
+            k: v for k, v in record.parameters.items() if k not in ("device", "checkpoint")
+        },
         "seeds": record.seeds,
         "inputs": {resource.name for resource in (*record.inputs, *record.external)},
     }

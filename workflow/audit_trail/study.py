@@ -95,14 +95,14 @@ class StudyFolder:
         """Return how a file differs from what a record says of it, as a kind and in words.
 
         Both are empty where its bytes are the recorded ones. The kind is "withheld" (when this was
-        published, with this sha256), "bytes", or another kind of ``BadFileError``.
+        published, or removed, with this sha256), "bytes", or another kind of ``BadFileError``.
         """
         try:
             if name not in self.hashed:
                 self.hashed[name] = sha256_of(f"{self.folder}/{name}", str(self.folder))
         except BadFileError as error:
             if error.kind == "missing" and self.history.withheld.get(name) == sha256:
-                return "withheld", "was withheld when this was published"
+                return "withheld", "was withheld when this was published, or removed"
             return error.kind, error.reason
         if (found := self.hashed[name]) == sha256:
             return "", ""

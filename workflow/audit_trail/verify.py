@@ -258,7 +258,7 @@ def _check_history(study: StudyFolder, least: int, findings: Findings) -> None:
         findings.notes.append(f"line {number} of the history was cut short; the chain goes on")
     absent = [n for n in history.withheld if not os.path.lexists(study.path(n))]
     if absent:
-        findings.notes.append(f"{len(absent)} files were withheld when this was published")
+        findings.notes.append(f"{len(absent)} files are withheld or removed, as the history says")
 
 
 def _check_others(study: StudyFolder, findings: Findings) -> None:

@@ -15,7 +15,7 @@ from logdepth.config.theory import Theory
 from logdepth.figures import KINDS
 from logdepth.models import MODELS
 from logdepth.provenance.job import Job
-from logdepth.resolved import ResolvedStudy, StudySummary, identifiers
+from logdepth.resolved import ResolvedStudy, StudySummary, identifiers, of_any_length
 from logdepth.tasks import TASKS
 from logdepth.tasks.base import Task
 from logdepth.theory.catalog import CHECKS, OF_MODELS, TABLES
@@ -95,6 +95,24 @@ def tabulate(study: StudySummary) -> Job:
 def curves(study: StudySummary) -> Job:
     """Write the table of training curves."""
     return _collect("curves", study.trained, "logdepth.evaluation.training_curves")
+
+
+def lengths(
+    study: StudySummary, times: Sequence[int], k: Sequence[int] | None, sequences: int, seed: int
+) -> Job:
+    """Count the wrong answers of models without positions on longer strings."""
+    modules = {module for run in study.runs.values() for module in _task_and_model(run)}
+    return Job(
+        "lengths",
+        ("logdepth.evaluation.lengths", *STORE, *WRITERS, *sorted(modules)),
+        {
+            "experiments": identifiers(of_any_length(study)),
+            "length": list(times),
+            "k": list(k or ()),
+            "sequences": sequences,
+        },
+        {"evaluation set": seed},
+    )
 
 
 def describe(study: StudySummary) -> Job:
@@ -191,6 +209,13 @@ def jobs_of(resolved: ResolvedStudy) -> dict[str, Job]:
         "curves/training": curves(summary),
         "describe/tables": describe(summary),
         "compare/comparison": compare(summary),
+        "lengths/lengths": lengths(
+            summary,
+            evaluation.lengths,
+            evaluation.k,
+            evaluation.sequences,
+            evaluation.seed,
+        ),
         "fit/fits": fit(summary, study.fit.thresholds),
         "depths/solved_depths": depths(summary, study.beside),
     }

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -23,6 +23,7 @@ _SLURM = "SLURM_JOB_ID"
 _PATIENCE = 120.0
 _PAUSE = 0.5
 _ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT}
+_HELD = "results/{}: another Snakemake is at work here; wait for it, or stop it"
 _held: list[FileLock] = []
 
 
@@ -40,14 +41,12 @@ def hold(study: str, *, alone: bool = True) -> None:
     Raises:
         UserError: another process holds it.
     """
-    lock = FileLock(Path(".snakemake", f"{study}.lock"))
+    lock = FileLock(_path(study))
     mark = os.path.realpath(lock.lock_file)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise UserError(
-            f"results/{study}: another Snakemake is at work here; wait for it, or stop it"
-        ) from error
+        raise UserError(_HELD.format(study)) from error
     except (OSError, NotImplementedError) as error:
         # A file system may have no locks; work goes on, and its owner has to take care.
         print(
@@ -70,8 +69,46 @@ def hold(study: str, *, alone: bool = True) -> None:
     os.environ[_MARK] = mark
 
 
+def at_work(study: str) -> list[list[str]]:
+    """Return the words of the jobs of a study that run on this machine, under a Snakemake here."""
+    found = []
+    for job in _jobs(os.path.realpath(_path(study))):
+        with suppress(psutil.Error):
+            found.append(job.cmdline())
+    return found
+
+
+@contextmanager
+def undisturbed(study: str) -> Iterator[None]:
+    """Hold a study for the time of a block, without ending anything that works on it.
+
+    Raises:
+        UserError: a Snakemake, or a job that one left behind, is at work there.
+    """
+    lock = FileLock(_path(study))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise UserError(_HELD.format(study)) from error
+    except (OSError, NotImplementedError):
+        pass  # where nothing can be locked
+    try:
+        if at_work(study):
+            raise UserError(f"results/{study}: jobs are at work here; wait for them, or stop them")
+        yield
+    finally:
+        lock.release()
+
+
+def _path(study: str) -> Path:
+    return Path(".snakemake", f"{study}.lock")
+
+
 def hold_folder(folder: Path) -> None:
     """Hold a folder that this process writes, which is made if it is not there.
+
+    A job of Slurm waits for another process, which can only be what an attempt before it left: a
+    killed job's training may outlive it where Slurm does not follow processes by their cgroup.
 
     Raises:
         UserError: another process holds it, or it is a file.
@@ -85,9 +122,11 @@ def hold_folder(folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UserError(
-            f"{folder}: another process is writing it; wait for it, or stop it"
-        ) from error
+        line = f"{folder}: another process is writing it; "
+        if _SLURM not in os.environ:
+            raise UserError(line + "wait for it, or stop it") from error
+        print(line + "waiting for it", file=sys.stderr, flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError:
         # Where nothing can be locked; files are whole or absent all the same.
         return

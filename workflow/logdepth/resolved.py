@@ -15,18 +15,19 @@ from pydantic import ValidationError
 from logdepth.canonical import canonical_json, digest
 from logdepth.config.figures import FigureSpec
 from logdepth.config.imported import imported_runs
-from logdepth.config.run import Run
-from logdepth.config.study import Study
+from logdepth.config.run import Run, longer
+from logdepth.config.study import Experiment, Study
 from logdepth.errors import ConfigError, UserError
 from logdepth.figures import KINDS
 from logdepth.files import write_text
+from logdepth.models.base import Model
 from logdepth.settings import mistakes
 from logdepth.tasks.base import Task
 
 # Tables that any study has, or may have; all others are the theory's.
 RESULTS = (
     *("errors", "errors_by_run", "thresholds", "scaling", "training", "comparison"),
-    *("alignment", "attention", "ablation", "solved_depths"),
+    *("alignment", "attention", "ablation", "solved_depths", "lengths"),
 )
 
 
@@ -310,6 +311,8 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
             return f".depth: {name} has the depths {list(experiment.depths)}"
         if figure.k is not None and figure.k not in task.ks:
             return f".k is {figure.k}, but k of {name} goes to task.max_k, which is {task.max_k}"
+        if "lengths" in kind.tables and (line := _of_any_length(study, experiment)):
+            return f".experiments: {name} {line}"
         if "ablation" in kind.tables and not experiment.model.has_attention:
             return f".experiments: {name} has no attention heads to switch off"
         if "alignment" in kind.tables and not (
@@ -317,6 +320,31 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
         ):
             return f".experiments: {name} has no attention that can be compared with find^j"
     return ""
+
+
+def _of_any_length(study: Study, experiment: Experiment) -> str:
+    """Return why an experiment cannot be shown on longer strings; empty if it can."""
+    if not _reads_any_length(experiment.model):
+        return "has position embeddings; expected model.positions: none, for longer strings"
+    try:
+        for times in study.evaluation.lengths:
+            longer(study.task_of(experiment), times)
+    except ValueError as error:
+        return f"has a task that cannot be asked on longer strings: {error}"
+    return ""
+
+
+def of_any_length(study: StudySummary) -> dict[str, list[Run]]:
+    """Return the experiments whose models have no position embeddings."""
+    return {
+        name: runs
+        for name, runs in study.experiments.items()
+        if runs and _reads_any_length(runs[0].model)
+    }
+
+
+def _reads_any_length(model: Model) -> bool:
+    return getattr(model, "positions", "learned") == "none"
 
 
 def identifiers(experiments: Mapping[str, list[Run]]) -> dict[str, list[str]]:

@@ -2,6 +2,8 @@
 TRAINED = RESOLVED.trained
 COMPILED = RESOLVED.compiled
 FIGURES = RESOLVED.figures
+# Models without position embeddings, which read longer strings.
+ANY_LENGTH = [run for some in identifiers(of_any_length(RESOLVED.summary)).values() for run in some]
 TRACES = {figure: f"{RESULTS}/traces/{figure}.html" for figure in FIGURES}
 # The paper's Tables 1 to 3: task, settings, models.
 PAPER_TABLES = [
@@ -34,6 +36,8 @@ if RESOLVED.draws("comparison"):
     TABLE_TARGETS += records("compare/comparison")
 if RESOLVED.draws("solved_depths"):
     TABLE_TARGETS += [*table_files("solved_depths"), *records("depths/solved_depths")]
+if RESOLVED.draws("lengths"):
+    TABLE_TARGETS += [*table_files("lengths"), *records("lengths/lengths")]
 if STUDY.theory:
     TABLE_TARGETS += [
         *table_files(*THEORY_TABLES, "claims"),

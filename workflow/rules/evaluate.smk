@@ -42,6 +42,27 @@ rule evaluate:
         "--definition {params.definition} --record {output.record} > {log} 2>&1"
 
 
+rule longer_strings:
+    input:
+        files_of(ANY_LENGTH, "model.safetensors"),
+    output:
+        table=f"{RESULTS}/tables/lengths.csv",
+        record=record_of("lengths", "lengths"),
+    log:
+        f"{RESULTS}/logs/lengths/lengths.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/lengths/lengths.tsv"
+    threads: 1
+    params:
+        **params_of("lengths/lengths"),
+    message:
+        "Asking models without positions on longer strings"
+    shell:
+        "logdepth lengths --study {params.study} --runs {params.runs} --output {output.table} "
+        "{params.options} --threads {threads} "
+        "--definition {params.definition} --record {output.record} > {log} 2>&1"
+
+
 rule alignment:
     input:
         model=f"{RESULTS}/runs/{{run}}/model.safetensors",

@@ -24,11 +24,19 @@ rule train:
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
         # On a cluster what the site says: without its GPU a job is to stop, not to go on slowly.
         device=SITE.training_device if DEFINITION_FROM_SUBMITTER else "auto",
+        # It takes the outputs, so that Snakemake does not compare it: who trained beside whom
+        # makes no run another.
+        together=lambda wildcards, output: (
+            f"--together {SITE.together} --among {STUDY_FILE}"
+            if SITE.together > 1
+            else ""
+        ),
     message:
         "Training {wildcards.run}"
     shell:
         "logdepth train {params.options} --output {params.runs}/{wildcards.run} "
-        "--checkpoints {params.checkpoints} --device {params.device} --threads {threads} "
+        "--checkpoints {params.checkpoints} {params.together} "
+        "--device {params.device} --threads {threads} "
         "--definition {params.definition} --record {output.record} > {log} 2>&1"
 
 

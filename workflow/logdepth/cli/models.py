@@ -1,4 +1,4 @@
-"""``logdepth data, compile, evaluate, attention, ablation``: one frozen set, or one model."""
+"""``logdepth data, compile, evaluate, lengths, attention, ablation``: sets and models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,15 +8,18 @@ import typer
 from logdepth.cli.options import (
     DataFile,
     Device,
+    Folder,
     ModelFile,
     ModeOption,
     Output,
     Recorded,
     RunOption,
+    StudyOption,
     Threads,
     checked_mode,
     command,
     read_settings,
+    run_files,
 )
 
 
@@ -101,6 +104,49 @@ def evaluate(
     with recorded(job, inputs=[model, data], outputs=[output], device=str(where)):
         trained, _ = load_model(model, where)
         write_csv(output, error_rates.evaluate(trained, load_set(data), mode, seed))
+
+
+@command
+def lengths(
+    study: StudyOption,
+    runs: Folder,
+    output: Output,
+    length: Annotated[
+        list[int], typer.Option(min=1, help="Strings so many times as long; repeatable.")
+    ],
+    recorded: Recorded,
+    k: Annotated[list[int] | None, typer.Option(help="By default all of the task.")] = None,
+    sequences: Annotated[
+        int, typer.Option(min=2, help="For each k; fewer where strings are longer.")
+    ] = 512,
+    seed: Annotated[int, typer.Option(help="Seed of the sets.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Count the wrong answers on longer strings, of a study's models without positions."""
+    from logdepth import jobs
+    from logdepth.devices import prepare_device
+    from logdepth.evaluation.lengths import length_table
+    from logdepth.resolved import of_any_length, read_summary
+    from logdepth.tables import write_table
+    from logdepth.training.store import load_model
+
+    summary = read_summary(study)
+    chosen = of_any_length(summary)
+    named = {run.identifier: run for some in chosen.values() for run in some}
+    inputs = run_files(runs, named, "model.safetensors")
+    where = prepare_device(device, threads)
+    job = jobs.lengths(summary, length, k, sequences, seed)
+    with recorded(job, inputs=inputs, outputs=[output], device=str(where)):
+        table = length_table(
+            chosen,
+            lambda run: load_model(runs / run.identifier / "model.safetensors", where)[0],
+            length,
+            k,
+            sequences,
+            seed,
+        )
+        write_table("lengths", table, output)
 
 
 @command

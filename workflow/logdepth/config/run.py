@@ -64,3 +64,15 @@ class Run(Settings):
             MODELS.module(self.model),
             RECIPES.module(self.training),
         )
+
+
+def longer(task: Task, times: int) -> Task:
+    """Return a task with strings several times as long, for models that read any length.
+
+    Raises:
+        ValueError: its strings cannot be so long, or then have other tokens.
+    """
+    found = type(task)(**dict(task) | {"context": times * task.context})
+    if (found.vocabulary, found.answers) != (task.vocabulary, task.answers):
+        raise ValueError("longer strings have other tokens")
+    return found

@@ -32,10 +32,12 @@ class Evaluation(Settings):
     """Values of k; all of the task's if left out."""
     modes: tuple[Mode, ...] = Field(("eval",), min_length=1)
     """Modes of the network; "train", with dropout, is how the published errors were made."""
+    lengths: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 4), min_length=1)
+    """Strings are this many times as long as in training, where a figure shows longer ones."""
 
     @model_validator(mode="after")
     def _once(self) -> Self:
-        for key, values in (("k", self.k or ()), ("modes", self.modes)):
+        for key, values in (("k", self.k or ()), ("modes", self.modes), ("lengths", self.lengths)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{key} names a value twice: {list(values)}")
         return self

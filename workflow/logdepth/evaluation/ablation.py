@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pandas as pd
 import torch
+from torch import nn
 
 from logdepth.evaluation.error_rates import count_errors
 from logdepth.models.layers import Attention
@@ -29,9 +30,9 @@ def head_off(layer: Attention, head: int) -> Iterator[None]:
 
 
 @contextmanager
-def positions_shuffled(model: Network, seed: int) -> Iterator[None]:
+def positions_shuffled(positions: nn.Embedding, seed: int) -> Iterator[None]:
     """Give each position the embedding of another, drawn once for all sequences."""
-    weight = model.positions.weight.data
+    weight = positions.weight.data
     kept, order = weight.clone(), torch.Generator().manual_seed(seed)
     weight.copy_(kept[torch.randperm(len(kept), generator=order).to(kept.device)])
     try:
@@ -68,7 +69,8 @@ def ablation_table(
     for number, layer in enumerate(layers, 1):
         for head in range(layer.heads):
             ablations.append(("head", number, head + 1, head_off(layer, head)))
-    ablations.append(("positions", 0, 0, positions_shuffled(model, seed)))
+    if model.positions is not None:
+        ablations.append(("positions", 0, 0, positions_shuffled(model.positions, seed)))
     rows = []
     for name, layer_number, head, ablated in ablations:
         with ablated:

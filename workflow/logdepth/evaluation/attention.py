@@ -41,8 +41,8 @@ def attention_weights(model: Network, tokens: torch.Tensor) -> torch.Tensor:
         model(tokens)
     return torch.stack(
         [
-            layers.dropout(layers.attention_matrix(query.float(), key.float()), rate)
-            for rate, (query, key, _) in products
+            drop(layers.attention_matrix(query.float(), key.float()))
+            for drop, (query, key, _) in products
         ]
     )
 
@@ -120,7 +120,7 @@ def alignment_table(
         over the sequences.
     """
     matrices = pointer_matrices(task, tokens.cpu(), task.max_k).to(tokens.device)
-    torch.manual_seed(seed)
+    model.draw_from(seed)
     model.train(mode == "train")
     rows = []
     for k in task.ks:
@@ -162,7 +162,7 @@ def attention_table(
         A row a layer, head (both from 1), query and key <= query (from 0): layer, head, query, key,
         weight, j; j is the least number of steps after which the query looks at the key, or -1.
     """
-    torch.manual_seed(seed)
+    model.draw_from(seed)
     model.train(mode == "train")
     weights = attention_weights(model, task.asked(tokens[None], k))[:, 0].cpu()
     model.eval()
@@ -189,13 +189,13 @@ def attention_table(
 
 
 @contextmanager
-def _products(model: Network) -> Iterator[list[tuple[float, tuple[torch.Tensor, ...]]]]:
+def _products(model: Network) -> Iterator[list[tuple[layers.Dropout, tuple[torch.Tensor, ...]]]]:
     """Collect dropout, and query, key and value, of each layer while the model runs."""
-    products: list[tuple[float, tuple[torch.Tensor, ...]]] = []
+    products: list[tuple[layers.Dropout, tuple[torch.Tensor, ...]]] = []
     handles = [
         layer.query_key_value.register_forward_hook(
             lambda _module, _inputs, output, layer=layer: products.append(
-                (layer.dropout if layer.training else 0.0, layer.split(output))
+                (layer.drop, layer.split(output))
             )
         )
         for layer in model.modules()

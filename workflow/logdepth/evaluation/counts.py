@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from logdepth.config.run import Run
 from logdepth.errors import UserError
 from logdepth.evaluation.intervals import seed_interval, sequence_interval
+from logdepth.tasks.base import Task
 
 _CELLS = ("wrong", "symbols", "late_wrong", "late_symbols")
 
@@ -66,34 +67,54 @@ def read_counts(runs_folder: Path, experiments: Mapping[str, Sequence[Run]]) -> 
     """
     result = []
     for experiment, runs in experiments.items():
-        identifiers = [run.identifier for run in runs]
-        tables = [_read_evaluation(runs_folder / name / "evaluation.csv") for name in identifiers]
+        files = [runs_folder / run.identifier / "evaluation.csv" for run in runs]
+        tables = [_read_evaluation(file) for file in files]
         for mode in tables[0]["mode"].unique():
-            cubes = [_cube(table[table["mode"] == mode]) for table in tables]
-            ks, first = cubes[0]
-            for name, (other_ks, cells) in zip(identifiers, cubes, strict=True):
-                same = (np.array_equal(first[c], cells[c]) for c in ("symbols", "late_symbols"))
-                if not (np.array_equal(ks, other_ks) and all(same)):
-                    raise UserError(
-                        f"{runs_folder / name}/evaluation.csv: not the sequences on which "
-                        f"{identifiers[0]} was evaluated; evaluate both on one set"
-                    )
-            result.append(
-                Counts(
-                    experiment=experiment,
-                    mode=str(mode),
-                    runs=identifiers,
-                    depths=np.array([run.model.depth for run in runs]),
-                    seeds=np.array([run.seed for run in runs]),
-                    ks=ks,
-                    guess=np.array([runs[0].task.guess(k) for k in ks.tolist()]),
-                    wrong=np.stack([cells["wrong"] for _, cells in cubes]),
-                    symbols=first["symbols"],
-                    late_wrong=np.stack([cells["late_wrong"].sum(1) for _, cells in cubes]),
-                    late_symbols=first["late_symbols"].sum(1),
-                )
-            )
+            chosen = [table[table["mode"] == mode] for table in tables]
+            try:
+                result.append(counts_of(experiment, str(mode), runs, chosen, runs[0].task))
+            except ValueError as error:
+                raise UserError(
+                    f"{runs_folder}/{error}/evaluation.csv: not the sequences on which "
+                    f"{runs[0].identifier} was evaluated; evaluate both on one set"
+                ) from error
     return result
+
+
+def counts_of(
+    experiment: str, mode: str, runs: Sequence[Run], tables: Sequence[pd.DataFrame], task: Task
+) -> Counts:
+    """Return the counts of the runs of one experiment, from a table of ``count_errors`` each.
+
+    Args:
+        experiment: its name.
+        mode: of the networks.
+        runs: of the experiment.
+        tables: of each run, on the same sequences.
+        task: that the sequences are of.
+
+    Raises:
+        ValueError: a run, whose name this is, was not evaluated on the sequences of the first.
+    """
+    cubes = [_cube(table) for table in tables]
+    ks, first = cubes[0]
+    for run, (other_ks, cells) in zip(runs, cubes, strict=True):
+        same = (np.array_equal(first[c], cells[c]) for c in ("symbols", "late_symbols"))
+        if not (np.array_equal(ks, other_ks) and all(same)):
+            raise ValueError(run.identifier)
+    return Counts(
+        experiment=experiment,
+        mode=mode,
+        runs=[run.identifier for run in runs],
+        depths=np.array([run.model.depth for run in runs]),
+        seeds=np.array([run.seed for run in runs]),
+        ks=ks,
+        guess=np.array([task.guess(k) for k in ks.tolist()]),
+        wrong=np.stack([cells["wrong"] for _, cells in cubes]),
+        symbols=first["symbols"],
+        late_wrong=np.stack([cells["late_wrong"].sum(1) for _, cells in cubes]),
+        late_symbols=first["late_symbols"].sum(1),
+    )
 
 
 def errors_by_run(counts: list[Counts]) -> pd.DataFrame:

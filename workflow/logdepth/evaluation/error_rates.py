@@ -67,7 +67,7 @@ def count_errors(
     """
     device = next(model.parameters()).device
     kinds, sequences, context = data["tokens"].shape
-    torch.manual_seed(seed)
+    model.draw_from(seed)
     model.train(mode == "train")
     late = torch.arange(context, device=device) >= math.ceil(_LATE * context)
     wrong, symbols, late_wrong, late_symbols = [], [], [], []

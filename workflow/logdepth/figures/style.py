@@ -165,6 +165,28 @@ def error_lines(data: pd.DataFrame, *, x: str, line: str, symbol: str) -> tuple[
     return figure, [axis for axis, _ in parts]
 
 
+def error_lines_by_k(data: pd.DataFrame, *, line: str, symbol: str) -> Figure:
+    """Draw errors against k with the best guess, a line for each value of another column.
+
+    Args:
+        data: from ``searches``.
+        line: column whose values have a line each.
+        symbol: of that column in the legend.
+    """
+    figure, axes = error_lines(data, x="k", line=line, symbol=symbol)
+    for axis, (_, part) in zip(axes, data.groupby(["mode", "experiment"], sort=False), strict=True):
+        guess = part.drop_duplicates("k")
+        axis.plot(guess["k"], guess["guess"], color="0.5", ls="--", zorder=1, label="best guess")
+        k_axis(axis, data["k"].unique())
+    handles = {
+        label: handle
+        for axis in axes
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
+    return figure
+
+
 def head_axis(axis: Axes, heads: list[tuple[int, int]]) -> None:
     """Make y an axis of heads as layer.head, with a line between layers."""
     axis.set_yticks(range(len(heads)), [f"{layer}.{head}" for layer, head in heads], fontsize=6)

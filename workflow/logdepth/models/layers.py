@@ -1,8 +1,6 @@
-"""The parts of a block: what torch has, but for three operations that are slow there on a CPU.
+"""The parts of a block: what torch has, but for what is slow there on a CPU, and for dropout.
 
-``gelu_tanh`` and ``dropout`` take half and a third of torch's time, attention with dropout follows
-from the latter. On a GPU torch's own are used; that path has not been run by the authors of this
-project.
+``gelu_tanh`` takes half of torch's time; on a GPU torch's own is used.
 """
 
 import math
@@ -12,10 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from logdepth.random import random_words
+
 # GPT-2's GELU is x * sigmoid(_LINEAR x + _CUBIC x^3).
 _LINEAR = 2 * math.sqrt(2 / math.pi)
 _CUBIC = 0.044715 * _LINEAR
-# Different words of 16 bits.
+# Different words of 16 bits, of which dropout takes one an entry.
 _WORDS = 2**16
 
 
@@ -45,20 +45,55 @@ def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def dropout(x: torch.Tensor, rate: float) -> torch.Tensor:
-    """Set each entry to 0 with probability ``rate``, and scale the others to keep the mean.
+class Noise:
+    """The random numbers of a network's dropout: a function of where its streams start.
 
-    On a CPU an entry takes 16 bits of torch's default generator, so that the probability is the
-    nearest multiple of 2^-16: 0.100006 for 0.1. The scale is that of the probability as it is.
+    So dropout is the same on every device, and needs no state in a checkpoint.
     """
-    if not rate:
-        return x
-    if x.device.type != "cpu":
-        return F.dropout(x, rate)
-    dropped = round(rate * _WORDS)
-    words = torch.empty(math.ceil(x.numel() / 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - _WORDS // 2
-    return x * kept.to(x.dtype).mul_(_WORDS / (_WORDS - dropped))
+
+    def __init__(self) -> None:
+        self.begin(torch.zeros(1, dtype=torch.int64))
+
+    def begin(self, starts: torch.Tensor) -> None:
+        """Draw from here on from streams, int64 (runs,), each for its part of a batch."""
+        self._starts, self._drawn = starts, 0
+
+    def kept(self, x: torch.Tensor, rate: float) -> torch.Tensor:
+        """Return 0 with probability ``rate`` for each entry of x, else what keeps the mean.
+
+        An entry takes 16 bits, so that the probability is the nearest multiple of 2^-16: 0.100006
+        for 0.1. The scale is that of the probability as it is.
+
+        Args:
+            x: (runs * batch, ...), the sequences of the first run first.
+            rate: probability of 0.
+        """
+        dropped = round(rate * _WORDS)
+        starts = self._starts.to(x.device)
+        each = x.numel() // len(starts)
+        words = random_words(starts, math.ceil(each / 4), self._drawn)
+        self._drawn += words.shape[1]
+        kept = words.view(torch.int16)[:, :each].reshape(x.shape) >= dropped - _WORDS // 2
+        return kept.to(x.dtype).mul_(_WORDS / (_WORDS - dropped))
+
+
+class Dropout(nn.Module):
+    """While training, set each entry to 0 with some probability, and scale the others."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        # A network gives all its layers one.
+        self.noise = Noise()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map a tensor to one of the same shape."""
+        return x * self.noise.kept(x, self.rate) if self.training and self.rate else x
+
+
+def full(x: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in float32, or in what it is in if that is more precise."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def attention_matrix(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
@@ -86,7 +121,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.drop = Dropout(dropout)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
 
@@ -99,19 +134,19 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, n, m) to (batch, n, m)."""
         query, key, value = self.split(self.query_key_value(x))
-        rate = self.dropout if self.training else 0.0
-        if x.device.type == "cpu":
+        if self.drop.rate and self.training:
+            # There is no autocast for tensors without content.
+            with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
+                weights = self.drop(attention_matrix(full(query), full(key)))
+                mixed = weights @ full(value)
+        elif x.device.type == "cpu":
             # The backward pass of bfloat16 attention is ten times slower than float32's on a CPU.
             with torch.autocast("cpu", enabled=False):
-                query, key, value = query.float(), key.float(), value.float()
-                if rate:
-                    mixed = dropout(attention_matrix(query, key), rate) @ value
-                else:
-                    mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+                mixed = F.scaled_dot_product_attention(
+                    full(query), full(key), full(value), is_causal=True
+                )
         else:
-            mixed = F.scaled_dot_product_attention(
-                query, key, value, dropout_p=rate, is_causal=True
-            )
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         out: torch.Tensor = self.output(mixed.transpose(1, 2).reshape(x.shape))
         return out
 
@@ -131,15 +166,3 @@ class MLP(nn.Module):
         """Map (batch, n, m) to (batch, n, m)."""
         out: torch.Tensor = self.output(self.activation(self.hidden(x)))
         return out
-
-
-class Dropout(nn.Module):
-    """``dropout`` while training."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map a tensor to one of the same shape."""
-        return dropout(x, self.rate if self.training else 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,15 +27,18 @@ class Mixing(Model):
     depth: int = Field(1, ge=1)
     """Number of blocks, L; an experiment sets it from its ``depths``."""
     width: int = Field(64, ge=2)
-    """Width of the residual stream, m; an even number."""
+    """Width of the residual stream, m; an even number where positions are learned."""
     mlp_ratio: int = Field(4, ge=0)
     """Width of a block's MLP over the model's width; 0 leaves the MLP out."""
     init_std: float = Field(0.1, gt=0)
     """Standard deviation of embeddings and weights at the start."""
+    positions: Literal["learned", "none"] = "learned"
+    """Learned embeddings of positions, or none: such a model reads strings of any length."""
 
     @model_validator(mode="after")
     def _shapes(self) -> Self:
-        check_even(self.width)
+        if self.positions == "learned":
+            check_even(self.width)
         if heads := getattr(self, "heads", None):
             check_heads(heads, self.width)
         return self
@@ -77,6 +80,7 @@ class Mixing(Model):
             width=self.width,
             answers=task.answers,
             group=self.different,
+            positions="sinusoid" if self.positions == "learned" else "none",
             init_std=self.init_std,
             generator=generator,
         )

@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from logdepth.models.layers import Dropout
+from logdepth.models.layers import Dropout, Noise
+from logdepth.random import stream_start
 
 
 class Block(nn.Module):
@@ -40,7 +41,9 @@ class Network(nn.Module):
     Attributes:
         width: of the residual stream, m.
         depth: number of blocks that a token goes through, L.
+        context: number of tokens that it was built for.
         blocks: the different blocks, in order; ``Muon`` takes their matrices.
+        noise: what dropout draws from.
         used: how many blocks a token goes through now: all, but for a network that still grows.
     """
 
@@ -54,7 +57,7 @@ class Network(nn.Module):
         width: int,
         answers: range | None,
         group: int | None = None,
-        positions: Literal["normal", "sinusoid"] = "sinusoid",
+        positions: Literal["normal", "sinusoid", "none"] = "sinusoid",
         dropout: float = 0.0,
         init_std: float = 0.1,
         generator: torch.Generator | None = None,
@@ -64,41 +67,62 @@ class Network(nn.Module):
         Args:
             block: makes a block.
             vocabulary: number of token ids.
-            context: largest number of tokens.
+            context: largest number of tokens; any number without position embeddings.
             depth: number of blocks that a token goes through.
             width: of the residual stream.
             answers: token ids that the head has a class for; None makes the last hidden state the
                 logits, a number for each token id.
             group: number of different blocks, gone through until the depth is reached; by default
                 all are different.
-            positions: how the learned position embeddings start.
+            positions: how the learned position embeddings start; "none" leaves them out.
             dropout: of embeddings.
             init_std: standard deviation of embeddings and weights at the start.
             generator: of the starting weights.
         """
         super().__init__()
         self.width, self.depth, self.used = width, depth, depth
+        self.context = context
         self._answers = answers
         self.tokens = nn.Embedding(vocabulary, width)
-        self.positions = nn.Embedding(context, width)
+        self.positions = None if positions == "none" else nn.Embedding(context, width)
         self.drop = Dropout(dropout)
         self.blocks = nn.ModuleList(block() for _ in range(group or depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, len(answers), bias=False) if answers else None
+        self.noise = Noise()
+        for layer in self.modules():
+            if isinstance(layer, Dropout):
+                layer.noise = self.noise
         self._initialise(init_std, generator)
-        if positions == "sinusoid":
+        if self.positions is not None and positions == "sinusoid":
             with torch.no_grad():
                 self.positions.weight.copy_(init_std * math.sqrt(2) * _sinusoids(context, width))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Map token ids (batch, n) to logits (batch, n, classes), or (batch, n, m) without head."""
-        x = self.drop(self.tokens(tokens) + self.positions.weight[: tokens.shape[1]])
+        x = self.drop(self.embed(tokens))
         for place in range(self.used):
             x = self.blocks[place % len(self.blocks)](x)
         logits: torch.Tensor = self.norm(x)
         if self.head is not None:
             logits = self.head(logits)
         return logits
+
+    def embed(self, tokens: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """Return the embeddings of tokens, (..., n), and of their places from ``first`` on.
+
+        Returns:
+            (..., n, m), their sum.
+        """
+        embedded: torch.Tensor = self.tokens(tokens)
+        if self.positions is not None:
+            places = torch.arange(first, first + tokens.shape[-1], device=tokens.device)
+            embedded = embedded + self.positions(places.expand_as(tokens))
+        return embedded
+
+    def draw_from(self, seed: int) -> None:
+        """Let dropout draw the numbers of a seed from here on."""
+        self.noise.begin(torch.tensor([stream_start("dropout", seed)]))
 
     @torch.no_grad()
     def silence(self, first: int) -> None:

@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from logdepth.models.base import Model, check_even, check_heads
+from logdepth.models.mixing import Mixing
 
 if TYPE_CHECKING:
     import torch
-
-    from logdepth.models.network import Network
-    from logdepth.tasks.base import Task
+    from torch import nn
 
 
-class Softmax(Model):
+class Softmax(Mixing):
     """Pre-norm causal transformer with softmax attention."""
 
     has_attention: ClassVar[bool] = True
 
     form: Literal["softmax"] = "softmax"
     """Softmax attention, sinusoidal start of the positions, a head over the answers."""
-    depth: int = Field(1, ge=1)
-    """Number of blocks, L; an experiment sets it from its ``depths``."""
     heads: int = Field(4, ge=1)
     """Attention heads of a block, H; must divide the width."""
-    width: int = Field(64, ge=2)
-    """Width of the residual stream, m; an even number."""
-    mlp_ratio: int = Field(4, ge=0)
-    """Width of a block's MLP over the model's width; 0 leaves the MLP out."""
-    init_std: float = Field(0.1, gt=0)
-    """Standard deviation of embeddings and weights at the start."""
 
-    @model_validator(mode="after")
-    def _shapes(self) -> Self:
-        check_heads(self.heads, self.width)
-        check_even(self.width)
-        return self
+    def mixer(self, place: int, generator: torch.Generator | None) -> nn.Module:  # noqa: ARG002
+        """Return full attention."""
+        from logdepth.models.layers import Attention
 
-    def build(self, task: Task, generator: torch.Generator | None = None) -> Network:
-        """Return the network for a task."""
-        from logdepth.models.layers import MLP, Attention
-        from logdepth.models.network import Block, Network
-
-        hidden = self.mlp_ratio * self.width
-
-        def block() -> Block:
-            attention = Attention(self.width, self.heads)
-            return Block(self.width, attention, MLP(self.width, hidden) if hidden else None)
-
-        return Network(
-            block,
-            vocabulary=task.vocabulary,
-            context=task.context,
-            depth=self.depth,
-            width=self.width,
-            answers=task.answers,
-            init_std=self.init_std,
-            generator=generator,
-        )
+        return Attention(self.width, self.heads)
 
     def label(self) -> str:
         """Return form, depth, heads and width; "attention" where there is no MLP."""

@@ -4,8 +4,9 @@
 every training, which compiles nothing.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
 
 import torch
 from torch.optim.adamw import adamw
@@ -15,16 +16,16 @@ class Optimizer:
     """Parameters in groups, and tensors of state for each of them.
 
     Attributes:
-        param_groups: each with ``params`` and the rate ``lr``.
+        groups: each with ``params`` and the peak ``lr`` of their learning rate.
         state: for each group and each of its parameters, its tensors by name.
     """
 
     def __init__(self, groups: Iterable[list[torch.nn.Parameter]], lr: float, *names: str) -> None:
         """Start with a state of zeros under each of the names."""
-        self.param_groups: list[dict[str, Any]] = [{"params": g, "lr": lr} for g in groups]
+        self.groups: list[dict[str, Any]] = [{"params": group, "lr": lr} for group in groups]
         self.state = [
             [{name: torch.zeros_like(p) for name in names} for p in group["params"]]
-            for group in self.param_groups
+            for group in self.groups
         ]
 
     def tensors(self) -> Iterator[torch.Tensor]:
@@ -33,18 +34,38 @@ class Optimizer:
             for tensors in group:
                 yield from tensors.values()
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+    def step(self, factor: torch.Tensor | float) -> None:
+        """Update every parameter from its gradient; each must have one.
 
-    def step(self) -> None:
-        """Update every parameter from its gradient; each must have one."""
+        Args:
+            factor: learning rate over its peak: a number, or float32 without axes on the
+                parameters' device, so that nothing waits for it.
+        """
         raise NotImplementedError
 
+    @classmethod
+    def joined(cls, optimizers: Sequence[Self]) -> Self:
+        """Return one that takes the steps of several, which differ in parameters and rates alone.
+
+        Groups of one place and one rate are one; the state is that of the several.
+        """
+        if len(optimizers) == 1:
+            return optimizers[0]
+        whole = copy.copy(optimizers[0])
+        merged: dict[tuple[int, float], tuple[list[Any], list[Any]]] = {}
+        for optimizer in optimizers:
+            for place, (group, state) in enumerate(
+                zip(optimizer.groups, optimizer.state, strict=True)
+            ):
+                params, states = merged.setdefault((place, group["lr"]), ([], []))
+                params += group["params"]
+                states += state
+        whole.groups = [{"params": params, "lr": lr} for (_, lr), (params, _) in merged.items()]
+        whole.state = [states for _, states in merged.values()]
+        return whole
+
     def state_dict(self) -> list[list[dict[str, torch.Tensor]]]:
-        """Return what a checkpoint must hold besides the parameters; rates are the schedule's."""
+        """Return what a checkpoint must hold besides the parameters."""
         return self.state
 
     def load_state_dict(self, state: list[list[dict[str, torch.Tensor]]]) -> None:
@@ -77,22 +98,22 @@ class AdamW(Optimizer):
             state["steps"] = torch.zeros((), device=state["average"].device)
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, factor: torch.Tensor | float) -> None:
         """Update every parameter from its gradient; each must have one."""
-        (group,), (states,) = self.param_groups, self.state
-        adamw(
-            group["params"],
-            [parameter.grad for parameter in group["params"]],
-            [state["average"] for state in states],
-            [state["square"] for state in states],
-            [],
-            [state["steps"] for state in states],
-            fused=True,
-            amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            lr=group["lr"],
-            weight_decay=self.weight_decay,
-            eps=1e-8,
-            maximize=False,
-        )
+        for group, states in zip(self.groups, self.state, strict=True):
+            adamw(
+                group["params"],
+                [parameter.grad for parameter in group["params"]],
+                [state["average"] for state in states],
+                [state["square"] for state in states],
+                [],
+                [state["steps"] for state in states],
+                fused=True,
+                amsgrad=False,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                lr=group["lr"] * factor,
+                weight_decay=self.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )

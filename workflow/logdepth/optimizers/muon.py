@@ -50,21 +50,18 @@ class Muon(Optimizer):
         self.weight_decay = weight_decay
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, factor: torch.Tensor | float) -> None:
         """Update every matrix from its gradient; each must have one."""
-        for group, states in zip(self.param_groups, self.state, strict=True):
-            parameters, lr = group["params"], group["lr"]
+        for group, states in zip(self.groups, self.state, strict=True):
+            parameters, lr = group["params"], group["lr"] * factor
             gradients = [parameter.grad for parameter in parameters]
             averages = [state["momentum"] for state in states]
             torch._foreach_lerp_(averages, gradients, 1 - self.momentum)
             updates = torch.stack(torch._foreach_lerp(gradients, averages, self.momentum))
             rows, columns = updates.shape[1:]
             torch._foreach_mul_(parameters, 1 - lr * self.weight_decay)
-            torch._foreach_add_(
-                parameters,
-                orthogonalised(updates).unbind(),
-                alpha=-lr * math.sqrt(max(1, rows / columns)),
-            )
+            moved = orthogonalised(updates).mul_(lr * math.sqrt(max(1, rows / columns)))
+            torch._foreach_sub_(parameters, moved.unbind())
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ def count(shape: Shape) -> Cost:
         with FlopCounterMode(display=False) as backward:
             losses.mean().backward()  # type: ignore[no-untyped-call]
             for optimizer in optimizers:
-                optimizer.step()
+                optimizer.step(1.0)
     if shape.recipe.is_trained and shape.recipe.precision == "bfloat16":
         halves = copy.deepcopy(network).to(torch.bfloat16)
         with _saved(list(halves.parameters())) as saved:

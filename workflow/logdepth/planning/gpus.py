@@ -35,8 +35,12 @@ class Device:
     bandwidth: float
 
     def rate(self, precision: str) -> float:
-        """Return the peak in FLOP/s; bfloat16 without tensor cores for it runs as float32."""
-        return self.float32 if precision == "float32" else self.bfloat16 or self.float32
+        """Return the peak in FLOP/s; without tensor cores everything runs as float32.
+
+        Those for bfloat16 do half as much in TF32.
+        """
+        part = {"float32": 0, "tf32": 0.5, "bfloat16": 1}[precision]
+        return part * self.bfloat16 if self.bfloat16 and part else self.float32
 
 
 # Vendor data sheets and architecture white papers (NVIDIA), in their units: TFLOP/s of float32 and
@@ -46,6 +50,7 @@ _SHEETS: dict[str, tuple[float, float | None, int, float]] = {
     "A100-80GB": (19.5, 312, 80, 2039),
     "H100-SXM": (67, 989, 80, 3350),
     "H100-PCIe": (51, 756, 80, 2000),
+    "H200": (67, 989, 141, 4800),
     "V100": (15.7, None, 16, 900),
     "T4": (8.1, None, 16, 320),
     "A10": (31.2, 125, 24, 600),

@@ -11,6 +11,7 @@ from logdepth.config.study import Study
 from logdepth.planning import cost
 from logdepth.planning.gpus import Device, step_range
 from logdepth.planning.makespan import GPU_START, LOCAL_START, makespan
+from logdepth.planning.measured import measured
 from logdepth.planning.packs import SlurmJob, make_packs
 from logdepth.planning.resources import training_requests
 from logdepth.planning.site import Site
@@ -90,6 +91,9 @@ def make_plan(
 
     def step_of(run: Run) -> Range:
         shape = cost.shape_of(run)
+        known = measured(device) if device else None
+        if known and (seconds := known.seconds_per_step(run)):
+            return seconds, seconds
         if device:
             return step_range(device, run.training.precision, **costs[shape].work)
         if calibration is None:

@@ -16,6 +16,7 @@ from logdepth.planning.gpus import (
     Device,
 )
 from logdepth.planning.makespan import GPU_START
+from logdepth.planning.measured import measured
 from logdepth.planning.packs import SlurmJob
 from logdepth.planning.plan import Range, Row, Totals
 from logdepth.planning.site import Site
@@ -126,8 +127,14 @@ def notes(
         if load > 0.5:
             lines.append(f"this machine was busy (load {load:.1f}): an idle one is somewhat faster")
         return lines
+    if known := measured(device):
+        runs, gain = known.gain()
+        lines.append(
+            f"measured on {known.gpu}, where there is one time in place of two; {runs} runs that "
+            f"train as one network are {gain:.1f} times as fast (together in site.yaml)"
+        )
     lines += [
-        UNMEASURED,
+        *([] if known else [UNMEASURED]),
         f"least: peak rates of the data sheet, {1e6 * LAUNCH_SECONDS[0]:.0f} µs a kernel; most: "
         f"{100 * WORST_ARITHMETIC:.0f} % of the arithmetic, {100 * WORST_BANDWIDTH:.0f} % of the "
         f"bandwidth, {1e6 * LAUNCH_SECONDS[1]:.0f} µs a kernel, in sum; "

@@ -17,7 +17,7 @@ from logdepth.planning.site import Site
 
 # FLOP/s of one core, assumed: trainings of this project reached 28e9 to 217e9 in bfloat16 on a core
 # with matrix units. One without them converts bfloat16, which takes longer than float32.
-CPU_RATE: Mapping[str, float] = {"float32": 20e9, "bfloat16": 10e9}
+CPU_RATE: Mapping[str, float] = {"float32": 20e9, "tf32": 20e9, "bfloat16": 10e9}
 # An entry of an attention matrix against one of find^j: two products; 0.9e-9 was measured.
 _ALIGNED_SECONDS = 2e-9
 # Sequences of one forward pass of `logdepth evaluate`.

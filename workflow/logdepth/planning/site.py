@@ -90,6 +90,8 @@ class Site(Settings):
     """What Slurm calls that GPU, asked for as --gpus=<gpu_model>:1; any GPU if left out."""
     cpus_per_gpu: int = Field(8, ge=1, le=128)
     """Most processes that share one GPU, each with a core; without a GPU, of one job."""
+    together: int = Field(1, ge=1, le=64)
+    """Runs that differ in seed, samples and rates alone, so many of which train as one network."""
     device: Literal["cuda", "cpu"] | None = None
     """What training runs on: cuda or cpu; if left out cuda, but cpu where gpu is none."""
     max_hours: float = Field(24, gt=0, allow_inf_nan=False)

@@ -34,8 +34,9 @@ class MuonRecipe(Recipe):
     """Sequences of a finite training set; its whole batches are repeated in a fixed order."""
     warmup: int = Field(100, ge=0)
     """Steps of linear warm-up."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the matrix products; attention itself is float32 on a CPU."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Arithmetic of the matrix products: tf32 is float32 on a CPU, and rounds their factors to 10
+    bits on a GPU; bfloat16 rounds factors and results to 7, but on a CPU not those of attention."""
     muon_rate: float = Field(0.02, gt=0)
     """Learning rate of Muon."""
     momentum: float = Field(0.95, ge=0, lt=1)
@@ -66,6 +67,10 @@ class MuonRecipe(Recipe):
                 f"grow is {list(self.grow)}, so that {self.steps} steps end with {used} of "
                 f"{model.depth} blocks; expected a step below for each after the second"
             )
+
+    def cut(self, steps: int) -> Self:
+        """Return the recipe with so many steps, all at full cost: every block is there."""
+        return super().cut(steps).changed({"grow": ()})
 
     def blocks(self, step: int, depth: int) -> int:
         """Return how many blocks of a network of some depth are used at a step."""

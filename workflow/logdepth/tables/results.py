@@ -17,24 +17,25 @@ _PUBLISHED = {
 # Errors at positions that answer for every k, and without solving the task.
 _LATE_AND_GUESS = {"late_error": number(SHARE), "late_symbols": count(), "guess": number(SHARE)}
 
+_ERRORS = {
+    "experiment": text(),
+    "depth": count(1),
+    "mode": text("train", "eval"),
+    "k": count(),
+    "error": number(SHARE),
+    "sequences_low": number(SHARE),
+    "sequences_high": number(SHARE),
+    "seeds_low": number(SHARE),
+    "seeds_high": number(SHARE),
+    "seeds": count(1),
+    "sequences": count(1),
+    "symbols": count(),
+    **_LATE_AND_GUESS,
+}
+
 SCHEMAS = {
-    "errors": pa.DataFrameSchema(
-        {
-            "experiment": text(),
-            "depth": count(1),
-            "mode": text("train", "eval"),
-            "k": count(),
-            "error": number(SHARE),
-            "sequences_low": number(SHARE),
-            "sequences_high": number(SHARE),
-            "seeds_low": number(SHARE),
-            "seeds_high": number(SHARE),
-            "seeds": count(1),
-            "sequences": count(1),
-            "symbols": count(),
-            **_LATE_AND_GUESS,
-        }
-    ),
+    "errors": pa.DataFrameSchema(_ERRORS),
+    "lengths": pa.DataFrameSchema(_ERRORS | {"context": count(1)}),
     "selection": pa.DataFrameSchema(
         {
             "trial": text(),

@@ -33,7 +33,7 @@ class Task(Settings):
     """A task: settings and behaviour. A file in this folder with a class of this base is one.
 
     A member has the settings ``name``, ``context`` and ``max_k``, and the properties and methods
-    that raise here. Importing it must not import torch.
+    that raise here, but for those that only some tasks have. Importing it must not import torch.
     """
 
     has_pointers: ClassVar[bool] = False
@@ -69,6 +69,22 @@ class Task(Settings):
         """Return the error of the best guess that does without solving the task."""
         return self.chance
 
+    @property
+    def numbers(self) -> int:
+        """Random integers that a sequence takes."""
+        return self.context
+
+    def sequences(self, bits: torch.Tensor, k: torch.Tensor) -> Batch:
+        """Turn random integers into sequences with answers.
+
+        Nothing may wait for the device: no size or branch depends on the integers.
+
+        Args:
+            bits: int64 (batch, numbers), from 0 to 2^63 - 1.
+            k: int64 (batch,), of each sequence.
+        """
+        raise NotImplementedError
+
     def batch(
         self,
         seed: int,
@@ -92,7 +108,33 @@ class Task(Settings):
         Raises:
             ValueError: ``k`` is not among ``ks``.
         """
-        raise NotImplementedError
+        import torch
+
+        from logdepth.random import stream_start
+
+        return self.draw(torch.tensor([stream_start(stream, seed, step)], device=device), size, k)
+
+    def draw(self, starts: torch.Tensor, size: int, k: int | None = None) -> Batch:
+        """Return ``size`` sequences of each stream, those of the first stream first.
+
+        Args:
+            starts: int64 (streams,), where the random numbers of each start.
+            size: sequences of a stream.
+            k: of every sequence; by default each draws its own, uniformly.
+
+        Raises:
+            ValueError: ``k`` is not among ``ks``.
+        """
+        import torch
+
+        from logdepth.random import random_bits
+
+        if k is not None and k not in self.ks:
+            raise ValueError(f"k is {k}, but {self.name} has {self.ks[0]} to {self.ks[-1]}")
+        bits = random_bits(starts, size * (self.numbers + 1)).view(-1, self.numbers + 1)
+        first = bits[:, 0]
+        drawn = self.ks[0] + first % len(self.ks) if k is None else torch.full_like(first, k)
+        return self.sequences(bits[:, 1:], drawn)
 
     def oracle(self, tokens: list[int], k: int) -> list[int | None]:
         """Return the answer to each position by brute force, for tests; None where none counts."""
@@ -120,3 +162,11 @@ class Task(Settings):
     def description(self) -> dict[str, Any]:
         """Return the settings by what they are, in words and LaTeX, for the paper's Table 1."""
         return {"tokens of a sequence, $N$": self.context, "largest $k$": self.max_k}
+
+
+def check_half(task: Task) -> None:
+    """Raise a ValueError if the context is not more than twice the largest k."""
+    if 2 * task.max_k >= task.context:
+        raise ValueError(
+            f"context is {task.context}; expected more than twice max_k, which is {task.max_k}"
+        )

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from logdepth.tasks.base import Batch
-from logdepth.tasks.drawn import Drawn, shuffled
+from logdepth.tasks.base import Batch, Task
 
 if TYPE_CHECKING:
     import torch
 
 
-class Composition(Drawn):
+class Composition(Task):
     """Tables of random permutations; asked behind each for the image of 0 under all so far."""
 
     name: Literal["composition"] = "composition"
@@ -58,6 +57,8 @@ class Composition(Drawn):
     def sequences(self, bits: torch.Tensor, k: torch.Tensor) -> Batch:
         """Return tables; each end of one is asked for, the one of the k-th table counts."""
         import torch
+
+        from logdepth.random import shuffled
 
         tables = shuffled(bits.view(len(bits), -1, self.alphabet))
         targets = torch.full_like(tables, self.alphabet)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from logdepth.tasks.base import Batch
-from logdepth.tasks.drawn import Drawn, check_half, shuffled
+from logdepth.tasks.base import Batch, Task, check_half
 
 if TYPE_CHECKING:
     import torch
 
 
-class Cycles(Drawn):
+class Cycles(Task):
     """Successors of nodes, and at the last token the question whether there is one cycle."""
 
     name: Literal["cycles"] = "cycles"
@@ -52,6 +51,8 @@ class Cycles(Drawn):
     def sequences(self, bits: torch.Tensor, k: torch.Tensor) -> Batch:
         """Return permutations; the last token is asked for."""
         import torch
+
+        from logdepth.random import shuffled
 
         question = self.context - 1
         order, two = shuffled(bits[:, :question]), bits[:, question:] % 2

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from logdepth.tasks.base import Batch
-from logdepth.tasks.drawn import Drawn
+from logdepth.tasks.base import Batch, Task
 
 if TYPE_CHECKING:
     import torch
 
 
-class Dyck(Drawn):
+class Dyck(Task):
     """Words of brackets of a few kinds, never deeper than k."""
 
     name: Literal["dyck"] = "dyck"

@@ -80,34 +80,11 @@ class Hop(Task):
             back, last = (1 + last - back) / self.alphabet, back
         return 1 - max(back, (1 - back) / (self.alphabet - 1))
 
-    def batch(
-        self,
-        seed: int,
-        step: int,
-        size: int,
-        *,
-        stream: str = "train",
-        k: int | None = None,
-        device: torch.device | None = None,
-    ) -> Batch:
-        """Return a batch; by default each sequence draws k uniformly from 0..max_k."""
-        import torch
-
-        from logdepth.tasks.random import random_bits
-
-        if k is not None and k not in self.ks:
-            raise ValueError(f"k is {k}, but the hop tokens reach from 0 to {self.max_k}")
-        bits = random_bits((stream, seed, step), size * (self.context + 1), device)
-        bits = bits.view(size, self.context + 1)
-        if k is None:
-            drawn = bits[:, 0] % (self.max_k + 1)
-        else:
-            drawn = torch.full((size,), k, dtype=torch.int64, device=device)
-        # A string without equal neighbours is a first symbol and n - 1 differences other than 0.
-        steps = bits[:, 2:] % (self.alphabet - 1) + 1
-        steps[:, 0] = bits[:, 1] % self.alphabet
-        strings = steps.cumsum(1) % self.alphabet
-        return self.encode(strings, drawn)
+    def sequences(self, bits: torch.Tensor, k: torch.Tensor) -> Batch:
+        """Return strings without equal neighbours: a first symbol, and differences other than 0."""
+        steps = bits[:, 1:] % (self.alphabet - 1) + 1
+        steps[:, 0] = bits[:, 0] % self.alphabet
+        return self.encode(steps.cumsum(1) % self.alphabet, k)
 
     def encode(self, strings: torch.Tensor, k: torch.Tensor) -> Batch:
         """Turn strings of symbols into tokens and targets.

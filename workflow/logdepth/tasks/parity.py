@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from logdepth.tasks.drawn import Prefix
+from logdepth.tasks.prefix import Prefix
 
 if TYPE_CHECKING:
     import torch

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from logdepth.tasks.base import Batch
-from logdepth.tasks.drawn import Drawn, shuffled
+from logdepth.tasks.base import Batch, Task
 
 if TYPE_CHECKING:
     import torch
 
 
-class Planted(Drawn):
+class Planted(Task):
     """A token for k, then a string without equal neighbours in which k hops lead back."""
 
     name: Literal["planted"] = "planted"
@@ -105,7 +104,7 @@ class Planted(Drawn):
             targets[:, 1:] = torch.cat([symbols, blanks], 1).gather(1, reached)
         targets[:, -1] = sought
         counted = torch.zeros_like(targets, dtype=torch.bool)
-        counted[:, -1] = True
+        counted[:, -1].fill_(True)
         return Batch(tokens, targets, counted=counted, k=k)
 
     def oracle(self, tokens: list[int], k: int) -> list[int | None]:
@@ -128,6 +127,8 @@ def planted(bits: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         bool (batch, n); every choice is equally probable.
     """
     import torch
+
+    from logdepth.random import shuffled
 
     n = bits.shape[1]
     places = torch.arange(n, device=bits.device)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from logdepth.tasks.base import Batch
-from logdepth.tasks.drawn import Drawn, shuffled
+from logdepth.tasks.base import Batch, Task
 
 if TYPE_CHECKING:
     import torch
 
 
-class Reachability(Drawn):
+class Reachability(Task):
     """Two paths, and questions whether one node is reached from another."""
 
     name: Literal["reachability"] = "reachability"
@@ -72,11 +71,13 @@ class Reachability(Drawn):
         """Return graphs and questions; the second node of each question is asked for."""
         import torch
 
+        from logdepth.random import shuffled
+
         size, length = len(bits), self.max_k + 1
         # The node at each place of the two paths, one behind the other.
         order = shuffled(bits[:, : self.nodes])
         following = torch.cat([order[:, 1:], order[:, :1]], 1)
-        following[:, [length - 1, -1]] = self.nodes
+        following[:, length - 1 :: length].fill_(self.nodes)
         successors = torch.empty_like(order).scatter_(1, order, following)
         starts, turns = bits[:, self.nodes :].view(size, 2, -1).unbind(1)
         # On either path, where k steps are left.

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from logdepth.tasks.base import Batch
-from logdepth.tasks.drawn import Drawn, check_half, shuffled
+from logdepth.tasks.base import Batch, Task, check_half
 
 if TYPE_CHECKING:
     import torch
 
 
-class Recall(Drawn):
+class Recall(Task):
     """k pairs of a key and a value, then keys that are asked for."""
 
     name: Literal["recall"] = "recall"
@@ -63,6 +62,8 @@ class Recall(Drawn):
     def sequences(self, bits: torch.Tensor, k: torch.Tensor) -> Batch:
         """Return pairs and questions; every question is asked for."""
         import torch
+
+        from logdepth.random import shuffled
 
         keys, rest = shuffled(bits[:, : self.keys]), bits[:, self.keys :]
         values = rest[:, : self.max_k] % self.alphabet + self.keys

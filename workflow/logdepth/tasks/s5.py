@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from logdepth.tasks.drawn import Prefix
+from logdepth.tasks.prefix import Prefix
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +39,7 @@ class S5(Prefix):
 
     def products(self, elements: torch.Tensor) -> torch.Tensor:
         """Return the product of the first t elements at each position t, int64 (batch, context)."""
-        import torch
-
-        table = torch.tensor(products(), device=elements.device)
+        table = _table(elements.device)
         found = elements.clone()
         for place in range(1, self.context):
             found[:, place] = table[found[:, place - 1], elements[:, place]]
@@ -62,3 +60,11 @@ def products() -> list[list[int]]:
     """Return the token id of "first a, then b", for all a and b."""
     number = {element: i for i, element in enumerate(ELEMENTS)}
     return [[number[tuple(b[image] for image in a)] for b in ELEMENTS] for a in ELEMENTS]
+
+
+@cache
+def _table(device: torch.device) -> torch.Tensor:
+    """Return ``products`` on a device, where it stays: a step must not wait for a copy."""
+    import torch
+
+    return torch.tensor(products(), device=device)

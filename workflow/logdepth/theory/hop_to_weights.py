@@ -113,6 +113,8 @@ def compiled(run: Run) -> Compiled:
     """
     if not isinstance(run.task, Hop) or not isinstance(run.model, Softmax | Gpt2):
         raise UserError(f"{run.identifier}: expected the task hop, and the form softmax or gpt2")
+    if getattr(run.model, "positions", "learned") == "none":
+        raise UserError(f"{run.identifier}: model.positions: expected learned, to write them down")
     return compile_model(run.task, run.model)
 
 
@@ -261,7 +263,7 @@ def _embeddings(task: Hop, network: Network, registers: Registers) -> dict[str, 
     registers.write(tokens[: len(said)], lower, torch.tensor(-1))
     registers.write(tokens[: len(said)], lower[: said.shape[1]], said)
 
-    positions = torch.zeros(network.positions.num_embeddings, network.width)
+    positions = torch.zeros(network.context, network.width)
     place = torch.arange(len(positions))
     registers.write(positions, registers.of("place"), signs(place, len(lower)))
     registers.write(positions[1:], lower, signs(place[:-1], len(lower)))

@@ -68,9 +68,7 @@ def compile_search(task: Hop, *, heads: int = 2, stream: int | None = None) -> C
     with torch.device("meta"):
         network = model.build(task)
     registers = lay_out(sizes, m, {})
-    weights = _embeddings(
-        task, registers, network.tokens.num_embeddings, network.positions.num_embeddings
-    )
+    weights = _embeddings(task, registers, network.tokens.num_embeddings, network.context)
     head = torch.zeros(symbols, m)
     for symbol, column in enumerate(registers.of("at")):
         registers.write(head[symbol : symbol + 1], [column], torch.tensor(_CONFIDENCE / 2))

@@ -4,7 +4,8 @@ import hashlib
 import logging
 import pickle
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ class CheckpointStore:
     Attributes:
         folder: where they lie.
         definition: hash of everything that decides the run; part of each checkpoint.
+        note: what else is to be kept with a checkpoint, such as where it was made.
     """
 
     folder: Path
     definition: str
+    note: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write the state after ``step`` steps, then drop all but the last two checkpoints.
@@ -44,6 +47,7 @@ class CheckpointStore:
             OSError: the folder cannot be written or the disk is full.
         """
         content = {"definition": self.definition, "step": step, "state": state}
+        content["note"] = dict(self.note)
         unnamed = self.folder / f"step-{step:09d}.pt"
         with atomic_path(unnamed) as temporary:
             torch.save(content, temporary)
@@ -54,8 +58,8 @@ class CheckpointStore:
                 old.unlink(missing_ok=True)
         return path
 
-    def load(self, path: Path) -> tuple[int, dict[str, Any]]:
-        """Return step and state of one checkpoint.
+    def load(self, path: Path) -> dict[str, Any]:
+        """Return a checkpoint: its step, its state, and its note.
 
         Raises:
             CheckpointError: damaged, no checkpoint of this project, or of another definition.
@@ -67,7 +71,7 @@ class CheckpointStore:
         if hashlib.sha256(content).hexdigest()[:16] != match[2]:
             raise CheckpointError(f"{path}: damaged, its sha256 is not the one in its name")
         try:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{path}: cannot be read ({reason})") from error
@@ -76,9 +80,9 @@ class CheckpointStore:
                 f"{path}: written under definition {loaded['definition'][:12]}, "
                 f"but this run is {self.definition[:12]}"
             )
-        return loaded["step"], loaded["state"]
+        return loaded
 
-    def latest(self) -> tuple[int, dict[str, Any]] | None:
+    def latest(self) -> dict[str, Any] | None:
         """Return the newest checkpoint that may be loaded; others are skipped with a warning."""
         for path in self._files():
             try:

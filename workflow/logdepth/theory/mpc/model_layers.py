@@ -69,9 +69,7 @@ class BlockLayer(Layer):
     def _stream(self, first: int, rows: torch.Tensor) -> torch.Tensor:
         if not self.is_first:
             return rows
-        places = self.model.positions.weight[first : first + len(rows)]
-        embedded: torch.Tensor = self.model.tokens(rows[:, 0]) + places
-        return embedded
+        return self.model.embed(rows[:, 0], first)
 
 
 def layers_of(model: Network, tokens: int) -> list[Layer]:

@@ -1,0 +1,1 @@
+"""Pages that show finished results: files alone, which need neither a server nor the network."""
