@@ -106,7 +106,7 @@ def lengths(
         "lengths",
         ("logdepth.evaluation.lengths", *STORE, *WRITERS, *sorted(modules)),
         {
-            "experiments": identifiers(of_any_length(study)),
+            "experiments": identifiers(of_any_length(study, times)),
             "length": list(times),
             "k": list(k or ()),
             "sequences": sequences,

@@ -5,7 +5,7 @@ that no command line grows with the study.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from logdepth.canonical import canonical_json, digest
 from logdepth.config.figures import FigureSpec
 from logdepth.config.imported import imported_runs
 from logdepth.config.run import Run, longer
-from logdepth.config.study import Experiment, Study
+from logdepth.config.study import Study
 from logdepth.errors import ConfigError, UserError
 from logdepth.figures import KINDS
 from logdepth.files import write_text
@@ -297,6 +297,11 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
         )
     if figure.mode is not None and figure.mode not in study.evaluation.modes:
         return f".mode is '{figure.mode}', which evaluation.modes does not have"
+    if "lengths" in kind.tables:
+        for name in figure.experiments or study.experiments:
+            e = study.experiments.get(name)
+            if e and (why := _bound_to_length(e.model, study.task_of(e), study.evaluation.lengths)):
+                return f".experiments: {name} {why}"
     # Also those that there will be, whatever trials choose.
     whole = study.assumed().variants
     named = {name: e for name, e in whole.items() if not name.endswith("_trial")}
@@ -311,8 +316,6 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
             return f".depth: {name} has the depths {list(experiment.depths)}"
         if figure.k is not None and figure.k not in task.ks:
             return f".k is {figure.k}, but k of {name} goes to task.max_k, which is {task.max_k}"
-        if "lengths" in kind.tables and (line := _of_any_length(study, experiment)):
-            return f".experiments: {name} {line}"
         if "ablation" in kind.tables and not experiment.model.has_attention:
             return f".experiments: {name} has no attention heads to switch off"
         if "alignment" in kind.tables and not (
@@ -322,29 +325,25 @@ def _mistake(study: Study, figure: FigureSpec) -> str:
     return ""
 
 
-def _of_any_length(study: Study, experiment: Experiment) -> str:
-    """Return why an experiment cannot be shown on longer strings; empty if it can."""
-    if not _reads_any_length(experiment.model):
-        return "has position embeddings; expected model.positions: none, for longer strings"
-    try:
-        for times in study.evaluation.lengths:
-            longer(study.task_of(experiment), times)
-    except ValueError as error:
-        return f"has a task that cannot be asked on longer strings: {error}"
-    return ""
-
-
-def of_any_length(study: StudySummary) -> dict[str, list[Run]]:
-    """Return the experiments whose models have no position embeddings."""
+def of_any_length(study: StudySummary, lengths: Sequence[int]) -> dict[str, list[Run]]:
+    """Return the experiments that can be asked on strings so many times as long."""
     return {
         name: runs
         for name, runs in study.experiments.items()
-        if runs and _reads_any_length(runs[0].model)
+        if runs and not _bound_to_length(runs[0].model, runs[0].task, lengths)
     }
 
 
-def _reads_any_length(model: Model) -> bool:
-    return getattr(model, "positions", "learned") == "none"
+def _bound_to_length(model: Model, task: Task, lengths: Sequence[int]) -> str:
+    """Return why a model cannot be asked on longer strings; empty if it can."""
+    if getattr(model, "positions", "learned") != "none":
+        return "has position embeddings; expected model.positions: none, for longer strings"
+    try:
+        for times in lengths:
+            longer(task, times)
+    except ValueError as error:
+        return f"has a task that cannot be asked on longer strings: {error}"
+    return ""
 
 
 def identifiers(experiments: Mapping[str, list[Run]]) -> dict[str, list[str]]:

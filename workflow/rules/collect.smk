@@ -2,8 +2,12 @@
 TRAINED = RESOLVED.trained
 COMPILED = RESOLVED.compiled
 FIGURES = RESOLVED.figures
-# Models without position embeddings, which read longer strings.
-ANY_LENGTH = [run for some in identifiers(of_any_length(RESOLVED.summary)).values() for run in some]
+# Models that read longer strings, without position embeddings.
+ANY_LENGTH = [
+    run.identifier
+    for runs in of_any_length(RESOLVED.summary, STUDY.evaluation.lengths).values()
+    for run in runs
+]
 TRACES = {figure: f"{RESULTS}/traces/{figure}.html" for figure in FIGURES}
 # The paper's Tables 1 to 3: task, settings, models.
 PAPER_TABLES = [

@@ -16,7 +16,7 @@ from logdepth.errors import ConfigError, UserError
 from logdepth.locking import hold, pass_on_signals
 from logdepth.planning.site import read_site
 from logdepth.provenance import image
-from logdepth.resolved import data_name, identifiers, of_any_length, resolve_in
+from logdepth.resolved import data_name, of_any_length, resolve_in
 
 environment.settle()
 

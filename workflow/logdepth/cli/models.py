@@ -132,7 +132,7 @@ def lengths(
     from logdepth.training.store import load_model
 
     summary = read_summary(study)
-    chosen = of_any_length(summary)
+    chosen = of_any_length(summary, length)
     named = {run.identifier: run for some in chosen.values() for run in some}
     inputs = run_files(runs, named, "model.safetensors")
     where = prepare_device(device, threads)

@@ -1,7 +1,9 @@
 """The look of all figures, and writing them so that equal data give equal bytes."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from logdepth.files import atomic_path, write_csv
 MARKERS = "osD^vPX*<>"
 COLUMN_INCHES = 3.4
 WIDE_INCHES = 6.8
+# Panels of experiments beside each other.
+_PANELS = 4
 RESOLUTION = 200
 # Modes of evaluation, as figures say them.
 IN_WORDS = {"train": "dropout on", "eval": "dropout off"}
@@ -72,6 +76,8 @@ def panels(
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
     """Return a figure with a column for each experiment and a row for each mode.
 
+    Of one mode, more experiments than fit beside each other go on in the next row.
+
     Args:
         data: with columns experiment, title and mode.
         height: of a row, in inches.
@@ -82,20 +88,21 @@ def panels(
     """
     experiments = list(dict.fromkeys(data["experiment"]))
     settings = list(dict.fromkeys(data["mode"]))
-    figure = Figure(figsize=(COLUMN_INCHES * len(experiments), height * len(settings)))
-    axes = figure.subplots(len(settings), len(experiments), squeeze=False, sharey=sharey)
+    wide = len(experiments) if len(settings) > 1 else min(_PANELS, len(experiments))
+    rows = len(settings) * math.ceil(len(experiments) / wide)
+    figure = Figure(figsize=(COLUMN_INCHES * wide, height * rows))
+    axes = figure.subplots(rows, wide, squeeze=False, sharey=sharey)
     result = []
-    for row, mode in enumerate(settings):
-        for column, experiment in enumerate(experiments):
-            chosen = (data["experiment"] == experiment) & (data["mode"] == mode)
-            part = data[chosen]
-            axis = axes[row, column]
-            if part.empty:
-                axis.set_axis_off()
-                continue
-            title = str(part["title"].iloc[0])
-            axis.set_title(title if len(settings) == 1 else f"{title}, {IN_WORDS[mode]}")
-            result.append((axis, part))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (mode, experiment) in zip(axes.flat, product(settings, experiments), strict=False):
+        part = data[(data["experiment"] == experiment) & (data["mode"] == mode)]
+        if part.empty:
+            continue
+        axis.set_axis_on()
+        title = str(part["title"].iloc[0])
+        axis.set_title(title if len(settings) == 1 else f"{title}, {IN_WORDS[mode]}")
+        result.append((axis, part))
     return figure, result
 
 
