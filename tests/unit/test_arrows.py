@@ -36,7 +36,7 @@ ARROWS = {
     "figures": {"config", "fitting"},
     "theory": {"config", "tasks", "models", "recipes", "training", "evaluation"},
     "planning": {"settings", "config", "tasks", "models", "recipes", "training", "provenance"},
-    "resolved": {"settings", "config", "tasks", "figures"},
+    "resolved": {"settings", "config", "tasks", "models", "figures"},
     "jobs": {"config", "tasks", "models", "figures", "theory", "provenance", "resolved"},
     "overview": {
         *("audit_trail", "config", "figures", "fitting", "jobs", "planning", "provenance"),

@@ -96,6 +96,14 @@ def test_what_is_not_there_is_made_again_too_and_all_of_it_if_asked(finished):
         model.unlink()
     found = sorted(finished.results.glob("runs/*/evaluation.csv"))[0]
     table = found.relative_to(finished.results).as_posix()
+    # One that was trained with others is trained alone, which makes it no other job.
+    record = f"provenance/train/{Path(table).parent.name}.json"
+    beside = {"together": [Path(table).parent.name, "another"]}
+    forge(
+        finished.results,
+        record,
+        lambda s: build_of(s)["externalParameters"].update(checkpoint=beside),
+    )
     jobs, taken = make_plan(open_study(finished.results), table, deep=False)
     assert [job.stage for job in jobs] == ["evaluate", "train"]
     assert [name.partition("/")[0] for name in taken] == ["data"]
@@ -103,7 +111,8 @@ def test_what_is_not_there_is_made_again_too_and_all_of_it_if_asked(finished):
     assert "verdict: identical" in done
     assert "inputs taken 0" in done
     assert "3 jobs on both sides; 3 of them wrote the same bytes\n" in done
-    assert "no difference in what their records say" in done
+    assert done.count("\ndifferent ") == 1
+    assert "configuration:\n  checkpoint.together: 2 entries → none  (1 train)\n" in done
 
 
 def test_code_comes_from_the_callers_clone_alone(finished, root, tmp_path):
