@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -98,3 +100,11 @@ def test_what_went_wrong_is_printed_above(handler):
     assert [line for line in lines if line] == [
         *("Using shell: bash", "Job stats", "a warning", "an [error]", "Complete log(s): x.log")
     ]
+
+
+def test_an_older_checkout_is_not_asked_for_what_it_has_not(tmp_path):
+    """Snakemake imports every plugin that is installed, whichever code it works on."""
+    (tmp_path / "logdepth").mkdir()
+    (tmp_path / "logdepth/__init__.py").touch()
+    code = "import sys, snakemake_logger_plugin_logdepth; assert 'logdepth' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(tmp_path)}, check=True)

@@ -98,7 +98,7 @@ def test_what_is_not_there_is_made_again_too_and_all_of_it_if_asked(finished):
     table = found.relative_to(finished.results).as_posix()
     # One that was trained with others is trained alone, which makes it no other job.
     record = f"provenance/train/{Path(table).parent.name}.json"
-    beside = {"together": [Path(table).parent.name, "another"]}
+    beside = {"together": ["this", "another"]}
     forge(
         finished.results,
         record,
@@ -112,7 +112,7 @@ def test_what_is_not_there_is_made_again_too_and_all_of_it_if_asked(finished):
     assert "inputs taken 0" in done
     assert "3 jobs on both sides; 3 of them wrote the same bytes\n" in done
     assert done.count("\ndifferent ") == 1
-    assert "configuration:\n  checkpoint.together: 2 entries → none  (1 train)\n" in done
+    assert 'configuration:\n  checkpoint.together: ["this","another"] → none  (1 train)\n' in done
 
 
 def test_code_comes_from_the_callers_clone_alone(finished, root, tmp_path):

@@ -3,13 +3,16 @@
 Jobs done, running and left, and of what trains loss, error and time left, as its log has them.
 Everything else that Snakemake says is printed above. In a log there is no such thing: `make` takes
 this one for a terminal alone, and the file in .snakemake/log has all lines as ever.
+
+Snakemake imports every plugin that is installed, also for an older checkout that outputs are made
+again in. So nothing of ``logdepth`` is imported before there is something to show.
 """
 
 import logging
 import time
 from logging import LogRecord
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,10 +22,8 @@ from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from logdepth.cli.plan import cores
-from logdepth.errors import UserError
-from logdepth.overview import Training, seconds_left, summary_of, training_of
-from logdepth.planning.report import duration
+if TYPE_CHECKING:
+    from logdepth.overview import Training
 
 # What the view says better. Where there is none yet or any more, notes without an event are said.
 _IN_VIEW = (LogEvent.JOB_INFO, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS, None)
@@ -74,6 +75,9 @@ class LogHandler(LogHandlerBase):
 
     def view(self) -> Group:
         """Return what the terminal shows now."""
+        from logdepth.overview import training_of
+        from logdepth.planning.report import duration
+
         # A copy, for Snakemake's messages come in another thread.
         logs = dict(self.running).values()
         training = [log for log in logs if log.parts[-2:-1] == ("train",)]
@@ -91,6 +95,10 @@ class LogHandler(LogHandlerBase):
 
     def seconds_left(self, log: Path) -> float | None:
         """Return about how long the trainings that are left take."""
+        from logdepth.cli.plan import cores
+        from logdepth.errors import UserError
+        from logdepth.overview import seconds_left, summary_of
+
         if time.monotonic() - self.estimated >= _ESTIMATED_EVERY:
             self.estimated = time.monotonic()
             try:
@@ -100,7 +108,9 @@ class LogHandler(LogHandlerBase):
         return self.left
 
 
-def _cells(run: str, found: Training | None) -> list[Any]:
+def _cells(run: str, found: "Training | None") -> list[Any]:
+    from logdepth.planning.report import duration
+
     if found is None:
         return [run, "starts"]
     error, seconds = f"error {100 * found.error:.1f} %", found.seconds_left
