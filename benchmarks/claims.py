@@ -74,6 +74,14 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f"({solved('law_steps3000', 'law_small')})",
     )
     yield (
+        "without positions, what carries a state along answers strings four times as long",
+        "`make STUDY=longer`, then `tables/lengths.csv`",
+        "written in [beyond.md](beyond.md) before it was trained: GRU, LSTM, Mamba-2 and DeltaNet "
+        "keep their errors at *k* = 1 and 2, softmax attention does not",
+        f"errors at *k* = 2, {longer('gru')}; {longer('lstm')}; {longer('mamba2')}; "
+        f"{longer('deltanet')}; {longer('softmax')}",
+    )
+    yield (
         "verdicts, intervals and comparisons are worth what they say",
         "`pytest tests/unit/test_simulations.py`; larger: `python benchmarks/simulations.py`",
         "93 to 97 % of intervals, at most 5 % wrong laws, 5 % false alarms",
@@ -279,6 +287,13 @@ def solved(experiment: str, study: str = "laptop") -> str:
     ]
     span = f"{found['depth'].min()}..{found['depth'].max()}"
     return f"{experiment}: {', '.join(known)} for *L* = {span}"
+
+
+def longer(experiment: str, k: int = 2) -> str:
+    """Return the errors at one k of each length of string, as "gru: 1.1, 1.3, 1.4 %"."""
+    found = read_table("lengths", tables("longer") / "lengths.csv")
+    found = found[(found["experiment"] == experiment) & (found["k"] == k)].sort_values("context")
+    return f"{experiment}: {', '.join(f'{100 * e:.1f}' for e in found['error'])} %"
 
 
 def slope(study: str, experiment: str) -> str:
