@@ -100,7 +100,9 @@ def reproduce(options: Namespace) -> int:
         made = rebuild(study, jobs, taken, clone, folder, python, options.here)
         before = study, {job.title: job for job in jobs}
         after = made, {job.title: made.records[job.name] for job in jobs}
-        _list(compare(before, after, aside=("commit", "host", "lock")))
+        # What is here besides, such as a package, changes nothing.
+        aside = ("commit", "host", "lock")
+        _list(compare(before, after, lambda d: bool(d.before) and d.kind not in aside))
         found = outcomes(study, made, jobs[0])
         if keep is not None:
             shutil.copytree(made.folder, keep, symlinks=True)

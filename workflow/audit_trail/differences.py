@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,12 +90,14 @@ def open_side(path: Path) -> Side:
     raise AuditError(f"{path}: no record is about it; {expected}")
 
 
-def compare(before: Side, after: Side, aside: Collection[str] = ()) -> dict[str, list[str]]:
+def compare(
+    before: Side, after: Side, counts: Callable[[Difference], bool] = lambda _: True
+) -> dict[str, list[str]]:
     """Compare the jobs of two sides, each with the one of the same name on the other side.
 
     Returns:
         Lines by their title: jobs of one side alone, what differs between jobs of both (the
-        likeliest cause first, the kinds ``aside`` left out), and how far their tables are apart.
+        likeliest cause first, of what ``counts``), and how far their tables are apart.
     """
     (first, jobs), (second, others) = before, after
     pairs = {name: (jobs[name], others[name]) for name in jobs if name in others}
@@ -105,7 +107,7 @@ def compare(before: Side, after: Side, aside: Collection[str] = ()) -> dict[str,
     for name, (one, other) in pairs.items():
         for found in differences(one, other, first, second):
             # What another job of the comparison made is an effect, not a cause.
-            if found.kind not in aside and (found.kind != "input" or found.name not in made):
+            if counts(found) and (found.kind != "input" or found.name not in made):
                 causes.setdefault(found, Counter())[one.stage] += 1
         for old, new in zip(one.outputs, other.outputs, strict=False):
             if old.name.endswith(".csv") and old.sha256 != new.sha256:
