@@ -234,6 +234,16 @@ class TestCommitOfOurOwnCode:
         assert len({*hashes}) == 3
         assert None not in hashes
 
+    def test_what_is_published_is_no_code(self, clone):
+        """A study may be published while another is made."""
+        published = clone / "results/published"
+        published.mkdir(parents=True, exist_ok=True)
+        (published / "new").write_text("")
+        assert commit(clone).uncommitted is None
+        (clone / "workflow/results").mkdir()
+        (clone / "workflow/results/new.py").write_text("")
+        assert commit(clone).uncommitted is not None
+
     @pytest.mark.parametrize("fault", ["no git", "no commit", "refused"])
     def test_what_nobody_knows_is_said_before_the_work(self, clone, caplog, monkeypatch, fault):
         if fault == "no git":

@@ -20,6 +20,8 @@ from audit_trail.repository import git
 
 _DESCRIBED = re.compile(r"([^-]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 _OURS = os.path.realpath(Path(__file__).parents[1])
+# Whatever git knows, but results.
+_CODE = ("--", ".", ":(exclude)results")
 _SLURM = ("JOB_ID", "JOB_NAME", "JOB_PARTITION", "CLUSTER_NAME", "RESTART_COUNT")
 
 
@@ -112,7 +114,8 @@ def machine() -> list[dict[str, Any]]:
 def commit(root: Path) -> Commit:
     """Return the commit of a clone, and a hash of what is not committed in it, if anything.
 
-    The hash covers the changes to tracked files and the content of untracked ones.
+    The hash covers the changes to tracked files and the content of untracked ones, but for what
+    is published: a study may be while another runs, and records have the sha256 of their inputs.
 
     Args:
         root: of our own code. A clone that it merely lies in, such as one that an archive was
@@ -127,11 +130,11 @@ def commit(root: Path) -> Commit:
     top, _, sha = said.removesuffix("\n").rpartition("\n")
     if not Path(top).is_dir() or not Path(top).samefile(root):
         raise AuditError(f"the files of this clone are those of {top}")
-    status = git(root, "status", "--porcelain", "-z", "--untracked-files=all")
+    status = git(root, "status", "--porcelain", "-z", "--untracked-files=all", *_CODE)
     if not status:
         return Commit(sha)
     changes = hashlib.sha256(status)
-    changes.update(git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv"))
+    changes.update(git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", *_CODE))
     for entry in status.split(b"\0"):
         path = root / os.fsdecode(entry[3:])
         if entry.startswith(b"?? ") and path.is_file():
