@@ -132,7 +132,23 @@ def test_what_ran_in_the_image_is_verified_with_it_and_misses_it_without(
 def test_what_ran_in_the_image_is_reproduced_in_it(on_cluster, image):
     checkout, _ = on_cluster
     figure = folder_of(checkout) / "figures/depth_law.png"
-    command = ["apptainer", "exec", str(image), "logdepth", "audit", "reproduce", str(figure)]
-    done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True)
+    command = [
+        "apptainer",
+        "exec",
+        "--bind",
+        str(image.parent),
+        str(image),
+        "logdepth",
+        "audit",
+        "reproduce",
+        str(figure),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=checkout.folder,
+        env=os.environ | checkout.site,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("identical bytes") == 3

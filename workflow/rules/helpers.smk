@@ -77,9 +77,8 @@ wildcard_constraints:
 @cache
 def definition_of(name):
     """Definition of a job, by the name of its record: with a count if its outputs were altered."""
-    in_image = os.environ[image.VARIABLE] if IN_IMAGE else None
     path = Path(RESULTS, "provenance", f"{name}.json")
-    return definition_or_retry(JOBS[name].definition(in_image), path)
+    return definition_or_retry(JOBS[name].definition(IMAGE_SHA256), path)
 
 
 def forced_if_stale(record):

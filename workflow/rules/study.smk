@@ -81,9 +81,17 @@ try:
         method.name == "APPTAINER"
         for method in workflow.deployment_settings.deployment_method
     )
-    # Once, by the process that was started by hand; its jobs take its word.
-    if IN_IMAGE and not DEFINITION_FROM_SUBMITTER:
-        os.environ[image.VARIABLE] = image.checked_image(Path(SITE.image))
+    # The image that jobs run in, or that Snakemake itself was started in. Found once, by the process
+    # that was started by hand; its jobs take its word.
+    IMAGE_SHA256 = None
+    if DEFINITION_FROM_SUBMITTER:
+        pass
+    elif IN_IMAGE:
+        IMAGE_SHA256 = image.checked_image(Path(SITE.image))
+    elif within := image.running_image():
+        _, IMAGE_SHA256 = within
+    if IMAGE_SHA256:
+        os.environ[image.VARIABLE] = IMAGE_SHA256
 except (ConfigError, UserError) as error:
     sys.exit(str(error))
 
