@@ -149,6 +149,9 @@ def test_records_are_statements_to_other_tools(name):
     study = open_study(PUBLISHED / name)
     assert study.records
     for record in study.records.values():
+        # What is published names no folder of the machine that it was made on.
+        words = [*record.command, *(resource.name for resource in record.external)]
+        assert not [word for word in words if word.startswith("/")], record.name
         text = study.path(record.name).read_text()
         message = json_format.Parse(text, statement_pb2.Statement())
         Statement.copy_from_pb(message).validate()
