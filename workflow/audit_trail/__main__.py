@@ -5,6 +5,7 @@ What one of the others needs is imported when it runs.
 
 import io
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -28,11 +29,7 @@ _OUTCOMES = {"identical": 0, "close": 3, "different": 4}
 
 
 def main(arguments: Sequence[str] | None = None, name: str = "python -m audit_trail") -> int:
-    """Run a command; return its exit code.
-
-    Raises:
-        AuditError: what the user has to mend.
-    """
+    """Run a command; return its exit code. An AuditError is what the user has to mend."""
     for stream in (sys.stdout, sys.stderr):
         # Output goes on where the terminal's encoding lacks a character.
         if isinstance(stream, io.TextIOWrapper):
@@ -57,13 +54,11 @@ def verify(options: Namespace) -> int:
 
 
 def trace(options: Namespace) -> None:
-    """Show where a file comes from: runs, models, data, seeds, code, environment and machine."""
+    """Show where files come from: runs, models, data, seeds, code, environment and machine."""
     from audit_trail.tracing.show import as_page, as_text
     from audit_trail.tracing.trace import Tracer
 
     files, pages = [*dict.fromkeys(options.files)], options.pages
-    if (pages is None and len(options.files) > 1) or (pages is not None and options.json):
-        raise AuditError("expected one FILE, or --pages FOLDER for several and no --json")
     # Some systems take upper and lower case for the same.
     if pages and len({file.stem.casefold() for file in files}) < len(files):
         raise AuditError(f"--pages {pages}: expected files of different names, for a page each")
@@ -158,13 +153,11 @@ def _verify_path(
     path: Path, repository: Repository | None, check: Callable[..., Findings]
 ) -> list[Findings]:
     """Return what is found in each study at or below a path, or of one output."""
-    gone = [] if repository is None or path.is_file() else repository.studies(path)
-    if not path.exists() and not path.is_symlink() and not gone:
-        raise AuditError(f"{path}: no such file or folder")
     if path.exists() and not path.is_dir():
         study = open_study(study_of(path))
         return [check(study, only=study.name_of(path))]
     there = look_through(path)
+    gone = repository.studies(path) if repository else []
     found: list[Findings] = []
     for folder in dict.fromkeys((*there, *gone)):
         match there.get(folder):
@@ -178,7 +171,8 @@ def _verify_path(
                 problem = Problem(State.MISSING, "gone", "is gone, but the present commit has it")
                 found.append(Findings(str(folder), {HISTORY: [problem]}))
     if not found:
-        raise AuditError(f"{path}: no study in it; expected results, or results/<study>")
+        wrong = "no study in it" if os.path.lexists(path) else "no such file or folder"
+        raise AuditError(f"{path}: {wrong}; expected results, or results/<study>")
     if others := [str(inner.relative_to(path)) for inner in there if there[inner] == "other"]:
         found[-1].notes.append(f"no studies, and not looked at, in {path}: {', '.join(others)}")
     return found
@@ -200,45 +194,38 @@ def _say(*lines: str) -> None:
         print(printable(line), flush=True)
 
 
-_PATH: dict[str, Any] = {"type": Path, "metavar": "PATH"}
-_NEEDED: dict[str, Any] = {**_PATH, "required": True}
-_FLAG: dict[str, Any] = {"action": "store_true"}
-_WORDS: dict[str, Any] = {"action": "append", "default": [], "metavar": "WORD"}
-_WORDS["choices"] = [*(state.value for state in State), *REASONS]
-_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
+def _path(**more: Any) -> dict[str, Any]:
+    return {"type": Path, "metavar": "PATH", **more}
+
+
+_FLAG = {"action": "store_true"}
+_WORDS = {"action": "append", "default": [], "choices": [*State, *REASONS], "metavar": "WORD"}
+_LINES = {"type": int, "default": 0, "metavar": "LINES"}
+_ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "paths": (
-        {**_PATH, "nargs": "*", "default": [Path("results")]},
         "studies, folders of studies, or outputs: each with what it was made from",
+        _path(nargs="*", default=[Path("results")]),
     ),
-    "files": ({**_PATH, "nargs": "+"}, "a file of a study; or a PDF, PNG or CSV from anywhere"),
-    "file": (_PATH, "an output, such as results/laptop/tables/errors.csv"),
-    "study": (_PATH, "folder of a study, such as results/laptop"),
-    "before": (_PATH, "a study, results/<study>/runs/<run>, or a file"),
-    "after": (_PATH, "another of these"),
-    "--json": (_FLAG, "print JSON, which has everything"),
-    "--allow": (_WORDS, "a state or a reason that does not count, such as stale; repeatable"),
-    "--signers": (_PATH, "who may have signed the newest line: a file of yours, not of theirs"),
-    "--at-least": (
-        {"type": int, "default": 0, "metavar": "LINES"},
-        "lines that the history is known to have had",
-    ),
-    "--image": (_PATH, "the container image, if not in containers/ of the clone"),
-    "--repository": (_PATH, "the clone that has the code; by default the one you are in"),
-    "--row": (
-        {"metavar": "COLUMN=VALUE"},
-        "only the runs behind rows: k=8,depth=4 (columns, or k, L, H, m)",
-    ),
-    "--pages": (_PATH, "folder for a page of each file: <name>.html"),
-    "--deep": (_FLAG, "make every input again, from nothing"),
-    "--keep": (_PATH, "folder to leave the new results in"),
-    "--python": (
-        {**_PATH, "default": Path(sys.executable)},
-        "interpreter of its environment, if that is another",
-    ),
-    "--here": (_FLAG, "use this environment, be it another"),
-    "--crate": (_NEEDED, "folder to write; it must not exist"),
-    "--key": (_NEEDED, "SSH key, such as ~/.ssh/id_ed25519"),
-    "--to": (_NEEDED, "a new folder, or an earlier copy of the same study"),
+    "files": ("files of a study; or a PDF, PNG or CSV from anywhere", _path(nargs="+")),
+    "file": ("an output, such as results/laptop/tables/errors.csv", _path()),
+    "study": ("folder of a study, such as results/laptop", _path()),
+    "before": ("a study, results/<study>/runs/<run>, or a file", _path()),
+    "after": ("another of these", _path()),
+    "--json": ("print JSON, which has everything", _FLAG),
+    "--allow": ("a state or a reason that does not count, such as stale; repeatable", _WORDS),
+    "--signers": ("who may have signed the newest line: a file of yours, not of theirs", _path()),
+    "--at-least": ("lines that the history is known to have had", _LINES),
+    "--image": ("the container image, if not in containers/ of the clone", _path()),
+    "--repository": ("the clone that has the code; by default the one you are in", _path()),
+    "--row": ("the runs behind rows alone: k=8,depth=4 (or L, H, m)", {"metavar": "COLUMN=VALUE"}),
+    "--pages": ("folder for a page of each file: <name>.html", _path()),
+    "--deep": ("make every input again, from nothing", _FLAG),
+    "--keep": ("folder to leave the new results in", _path()),
+    "--python": ("interpreter of its environment, if not this", _path(default=sys.executable)),
+    "--here": ("use this environment, be it another", _FLAG),
+    "--crate": ("folder to write; it must not exist", _path(required=True)),
+    "--key": ("SSH key, such as ~/.ssh/id_ed25519", _path(required=True)),
+    "--to": ("a new folder, or an earlier copy of the same study", _path(required=True)),
 }
 _COMMANDS: tuple[tuple[Callable[[Namespace], int | None], str], ...] = (
     (verify, "paths --json --allow --signers --at-least --image --repository"),
@@ -260,7 +247,7 @@ def _parser(name: str) -> ArgumentParser:
         command = commands.add_parser(run.__name__, help=said.partition("\n")[0], description=said)
         command.set_defaults(run=run)
         for argument in arguments.split():
-            settings, text = _ARGUMENTS[argument]
+            text, settings = _ARGUMENTS[argument]
             command.add_argument(argument, help=text, **settings)
     return parser
 

@@ -64,7 +64,7 @@ class Citation(BaseModel):
 
 
 def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dict[str, int]:
-    """Write a study as a crate; the same study gives the same bytes.
+    """Write a verified study as a crate; the same study gives the same bytes.
 
     Args:
         study: that was verified.
@@ -78,7 +78,7 @@ def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dic
         AuditError: the clone lacks CITATION.cff or the commit, or the workflow ran no job.
     """
     with new_folder(target) as folder:
-        described = _Study(study, repository, current().name, folder)
+        described = _Study(study, repository, folder)
         crate = ROCrate(version="1.1")
         crate.metadata.extra_contexts.append(f"{_RUN}/context")
         root = described.properties()
@@ -103,52 +103,50 @@ class _Study:
         entities: all that is described, by identifier.
     """
 
-    def __init__(
-        self, study: StudyFolder, repository: Repository, command: str, folder: Path
-    ) -> None:
-        self._study, self._command = study, command
+    def __init__(self, study: StudyFolder, repository: Repository, folder: Path) -> None:
+        self.entities: dict[str, Entity] = {}
+        self.files: dict[str, tuple[str, Entity]] = {}
+        self._study = study
         self._records = [study.records[name] for name in sorted(study.records)]
         # A definition is what a rule passes; a command that was typed by hand has none.
         self._ruled = [record for record in self._records if record.definition]
         if not self._ruled:
             raise AuditError(f"{study.folder}: has no run; expected a study made by Snakemake")
         self._newest = max(self._records, key=lambda record: (record.finished, record.name))
-        self._commit = self._newest.commit or "of any"
-        if self._newest.commit is None or repository.time_of(self._commit) is None:
-            lacks = f"does not have the commit {self._commit} of {study.folder}"
+        commit = self._newest.commit
+        if commit is None or repository.time_of(commit) is None:
+            lacks = f"does not have the commit {commit or 'of any'} of {study.folder}"
             expected = "expected --repository with a clone that does"
             raise AuditError(f"{repository.folder}: {lacks}; {expected}")
-        self.entities: dict[str, Entity] = {}
-        self.files: dict[str, tuple[str, Entity]] = {}
         # Of the clone as it is now, for a commit may be older than the file.
         people = read_bytes(repository.folder / _CITATION, repository.folder)
-        self._citation = read_citation(people)
+        self._citation = cited = read_citation(people)
         self._authors = [
             self._add(
                 "Organization" if author.group else "Person",
                 author.orcid or _identify("author", author.name),
                 author.name,
             )
-            for author in self._citation.authors
+            for author in cited.authors
         ]
-        licence = self._citation.license
-        self._licence = self._add("CreativeWork", f"https://spdx.org/licenses/{licence}", licence)
+        licence = f"https://spdx.org/licenses/{cited.license}"
+        self._licence = self._add("CreativeWork", licence, cited.license)
         for name, sha256 in copy_study(study, folder / "results" / study.name).items():
             self._add_file(folder, f"results/{study.name}/{name}", sha256)
         self._configuration = f"config/{study.name}.yaml"
         own = (_CITATION, "LICENSE", _WORKFLOW, self._configuration)
         external = {r.name: r.sha256 for record in self._records for r in record.external}
-        for name in (*own, *repository.names(self._commit, "workflow/rules"), *external):
+        for name in (*own, *repository.names(commit, "workflow/rules"), *external):
             if name in self.files or not {"", ".", ".."}.isdisjoint(name.split("/")):
                 continue
-            content = people if name == _CITATION else repository.read(self._commit, name)
+            content = people if name == _CITATION else repository.read(commit, name)
             sha256 = hashlib.sha256(content or b"").hexdigest()
             if content is not None and external.get(name, sha256) == sha256:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
                 self._add_file(folder, name, sha256)
         if _WORKFLOW not in self.files:
-            raise AuditError(f"{repository.folder}: has no {_WORKFLOW} at {self._commit}")
+            raise AuditError(f"{repository.folder}: has no {_WORKFLOW} at {commit}")
 
     def properties(self) -> Entity:
         """Describe all; return the properties of the crate as a whole."""
@@ -165,19 +163,18 @@ class _Study:
             self.entities[_WORKFLOW]["input"] = place
         self.entities[_WORKFLOW] |= {
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
-            "version": self._commit,
+            "version": self._newest.commit,
             "conformsTo": self._profile(f"{_BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
             "license": self._licence,
         }
-        run = self._add(
-            *("CreateAction", "#run", f"The study {self._study.name}"),
+        made = [self._resource(r) for record in self._ruled for r in record.outputs]
+        run = self._action(
+            *("#run", f"The study {self._study.name}"),
+            *(min(record.started for record in self._records), self._newest.finished),
             instrument={"@id": _WORKFLOW},
-            object=_unique(given),
-            result=_unique(self._resource(r) for record in self._ruled for r in record.outputs),
-            startTime=min(record.started for record in self._records),
-            endTime=self._newest.finished,
-            agent=self._authors,
-            actionStatus="http://schema.org/CompletedActionStatus",
+            # Each once.
+            object=[*{reference["@id"]: reference for reference in given}.values()],
+            result=[*{reference["@id"]: reference for reference in made}.values()],
         )
         return {
             "name": self._study.name,
@@ -205,28 +202,25 @@ class _Study:
             for name, v in values.items()
         ]
         # The command, in the code and with the packages that it ran with.
-        kept = [r for role in ("packages", "lock", "source") for r in record.kept_as(role)]
-        key = digest([record.commit, record.uncommitted, [r.sha256 for r in kept]])[:16]
+        source, kept = record.kept_as("source"), record.kept_as("packages", "lock")
+        shas = [resource.sha256 for resource in (*kept, *source)]
+        key = digest([record.commit, record.uncommitted, shas])[:16]
+        changed = " with uncommitted changes" if record.uncommitted else ""
         tool = self._add(
             *("SoftwareApplication", _identify("tool", record.stage, key)),
-            f"{self._command} {record.stage}",
-            softwareVersion=(record.commit or "not from a commit")
-            + (" with uncommitted changes" if record.uncommitted else ""),
-            softwareRequirements=[self._resource(r) for r in kept if r.role != "source"],
-            isBasedOn=[self._resource(r) for r in kept if r.role == "source"],
+            f"{current().name} {record.stage}",
+            softwareVersion=(record.commit or "not from a commit") + changed,
+            softwareRequirements=[*map(self._resource, kept)],
+            isBasedOn=[*map(self._resource, source)],
             license=self._licence,
             url=self._citation.url,
         )
-        return self._add(
-            *("CreateAction", _identify("job", record.title), record.title),
+        return self._action(
+            *(_identify("job", record.title), record.title, record.started, record.finished),
             description=shlex.join(record.command),
             instrument=tool,
             object=[*map(self._resource, (*record.inputs, *record.external)), *given],
-            result=[self._resource(resource) for resource in record.outputs],
-            startTime=record.started,
-            endTime=record.finished,
-            agent=self._authors,
-            actionStatus="http://schema.org/CompletedActionStatus",
+            result=[*map(self._resource, record.outputs)],
             containerImage=image,
             subjectOf=self.files[f"results/{self._study.name}/{record.name}"][1],
         )
@@ -236,6 +230,13 @@ class _Study:
         given = {key: v for key, v in properties.items() if v not in (None, "", [])}
         self.entities.setdefault(identifier, {"@type": kind, "name": name, **given})
         return {"@id": identifier}
+
+    def _action(
+        self, identifier: str, name: str, started: str, finished: str, **properties: Any
+    ) -> Entity:
+        status = {"actionStatus": "http://schema.org/CompletedActionStatus"}
+        when = {"startTime": started, "endTime": finished, "agent": self._authors}
+        return self._add("CreateAction", identifier, name, **properties, **when, **status)
 
     def _profile(self, uri: str) -> Entity:
         name, version = uri.split("/")[-2:]
@@ -257,10 +258,6 @@ class _Study:
             return self.files[inside][1]
         about = {"description": "Not in this crate; known by its sha256."}
         return self._file(_identify("withheld", sha256), name, sha256, **about)
-
-
-def _unique(references: Any) -> list[Entity]:
-    return [*{reference["@id"]: reference for reference in references}.values()]
 
 
 def _identify(*parts: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ MAX_BYTES = 64 << 30
 # A larger file that has less than an eighth of its bytes on a disk was made with holes, so that a
 # few bytes sent become hours of reading.
 _HOLES_FROM = 256 << 20
-_MAX_DEPTH, _PART = 100, 1 << 18
+_MAX_DEPTH = 100
 
 Name = Path | str
 
@@ -35,10 +36,8 @@ def open_file(path: Name, within: Name | None, limit: int) -> Iterator[BinaryIO]
     """Open a regular file of at most ``limit`` bytes for reading.
 
     No part of the path below the folder ``within`` may be a link; to a file that the user named,
-    with None, links may lead.
-
-    Raises:
-        BadFileError: missing, a link, no regular file, too large, with holes, or unreadable.
+    with None, links may lead. A BadFileError says that it is missing, a link, no regular file, too
+    large, with holes, or unreadable.
     """
     descriptor = _open(path, within)
     try:
@@ -53,7 +52,7 @@ def open_file(path: Name, within: Name | None, limit: int) -> Iterator[BinaryIO]
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
             yield file
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _unusable(path, error) from error
     finally:
         os.close(descriptor)
 
@@ -61,10 +60,7 @@ def open_file(path: Name, within: Name | None, limit: int) -> Iterator[BinaryIO]
 def read_bytes(path: Name, within: Name | None = None, limit: int = MAX_TEXT) -> bytes:
     """Return the content of a file, for arguments and errors of ``open_file``."""
     with open_file(path, within, limit) as file:
-        content = bytearray()
-        while part := file.read(min(limit - len(content), 1 << 24)):
-            content += part
-    return bytes(content)
+        return file.read()
 
 
 def read_json(path: Name, within: Name | None = None) -> Any:
@@ -79,10 +75,7 @@ def parse_json(content: bytes) -> Any:
     """Return what JSON holds that every reader understands alike.
 
     It is UTF-8, without NaN, infinities, repeated keys or half characters, and nested a hundred
-    deep at most.
-
-    Raises:
-        ValueError: anything else; the message is one line.
+    deep at most. Anything else is a ValueError, with a message of one line.
     """
     try:
         value = _DECODER.decode(content.decode("utf-8"))
@@ -99,11 +92,8 @@ def parse_json(content: bytes) -> Any:
 
 def sha256_of(path: Name, within: Name | None = None) -> str:
     """Return the sha256 of a file's bytes, as 64 hexadecimal digits; errors of ``open_file``."""
-    found = hashlib.sha256()
     with open_file(path, within, MAX_BYTES) as file:
-        while part := file.read(_PART):
-            found.update(part)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy(source: Path, target: Path, within: Path | None) -> str:
@@ -111,14 +101,11 @@ def copy(source: Path, target: Path, within: Path | None) -> str:
 
     Errors are those of ``open_file`` for the source, and an OSError where the target is there.
     """
-    found = hashlib.sha256()
     with open_file(source, within, MAX_BYTES) as file:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as written:
-            while part := file.read(_PART):
-                found.update(part)
-                written.write(part)
-    return found.hexdigest()
+            shutil.copyfileobj(file, written)
+    return sha256_of(target)
 
 
 def canonical_json(value: Any) -> str:
@@ -162,32 +149,31 @@ def _open(path: Name, within: Name | None) -> int:
     try:
         if within is None:
             return os.open(path, flags)
-        *above, last = _parts(path, within)
-        inner = os.open(within, flags | os.O_DIRECTORY)
-        for part, kind in (*((folder, os.O_DIRECTORY) for folder in above), (last, 0)):
+        parts = _below(path, within)
+        inner = os.open(within, flags)
+        for part in parts:
             outer = inner
             try:
-                inner = os.open(part, flags | kind | os.O_NOFOLLOW, dir_fd=outer)
-            except OSError as error:
-                if stat.S_ISLNK(os.lstat(part, dir_fd=outer).st_mode):
-                    reason = "is a symbolic link, or lies behind one"
-                    raise BadFileError(path, reason, "link") from error
-                raise
+                inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=outer)
             finally:
                 os.close(outer)
         return inner
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadFileError(path, "is not there", "missing") from error
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise _unusable(path, error) from error
 
 
-def _unreadable(path: Name, error: Exception) -> BadFileError:
+def _unusable(path: Name, error: Exception) -> BadFileError:
+    match getattr(error, "errno", None):
+        case errno.ENOENT | errno.ENOTDIR:
+            return BadFileError(path, "is not there", "missing")
+        case errno.ELOOP:
+            return BadFileError(path, "is a symbolic link, or lies behind one", "link")
     reason = getattr(error, "strerror", None) or error
     return BadFileError(path, f"cannot be read ({reason})", "unreadable")
 
 
-def _parts(path: Name, within: Name) -> list[str]:
+def _below(path: Name, within: Name) -> list[str]:
+    """Return the parts of a path below a folder."""
     whole, folder = os.fspath(path), os.fspath(within)
     prefix = "" if folder == "." else folder.rstrip("/") + "/"
     parts = [part for part in whole[len(prefix) :].split("/") if part not in ("", ".")]

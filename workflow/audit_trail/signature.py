@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 
 from audit_trail.errors import AuditError, BadFileError
-from audit_trail.files import canonical_json, parse_json, read_bytes, write_bytes
+from audit_trail.files import canonical_json, read_bytes, write_bytes
 from audit_trail.findings import Findings, Problem, State
 from audit_trail.format import HEAD_TYPE, HISTORY, NAMESPACE, SIGNATURES
 from audit_trail.study import StudyFolder, files_below
 
-_NAME = re.compile(rf"{SIGNATURES}/[0-9]{{6,9}}-[0-9a-f]{{12}}\.json")
+_NAME = re.compile(rf"{SIGNATURES}/([0-9]{{6,9}})-[0-9a-f]{{12}}\.json")
 # A signature of OpenSSH, for what it is: nothing else is published as one.
 _ARMOUR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n"
@@ -32,27 +32,22 @@ Signed = tuple[int, bytes, bytes]
 def sign(study: StudyFolder, key: Path) -> Path:
     """Sign the head of a study's history; return the file that was signed, next to its ``.sig``.
 
-    The key is a private SSH key, or a public one whose private key the agent has.
-
-    Raises:
-        AuditError: no history, or ssh-keygen does not sign.
+    The key is a private SSH key, or a public one whose private key the agent has. An AuditError
+    says that there is no history or no key, or that ssh-keygen does not sign.
     """
     if not study.history.hashes:
         raise AuditError(f"{study.folder}: no history to sign; expected a finished study")
-    lines, head = len(study.history.hashes), study.history.hashes[-1]
     if not key.is_file():
         raise AuditError(f"{key}: no such key; expected --key ~/.ssh/id_ed25519, or another")
-    target = study.path(f"{SIGNATURES}/{lines:06d}-{head[:12]}.json")
-    said = {"type": HEAD_TYPE, "study": study.name, "entries": lines, "head": head}
-    text = f"{canonical_json(said)}\n".encode()
+    name, text = _head(study, len(study.history.hashes))
     done = _ssh_keygen("sign", "-f", str(key), "-n", NAMESPACE, text=text)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise AuditError(f"{key}: ssh-keygen does not sign with it: {reason}")
     # The signature first: what is signed never stands there without it.
-    write_bytes(target.with_name(f"{target.name}.sig"), done.stdout)
-    write_bytes(target, text)
-    return target
+    write_bytes(study.path(f"{name}.sig"), done.stdout)
+    write_bytes(study.path(name), text)
+    return study.path(name)
 
 
 def signatures(study: StudyFolder) -> tuple[dict[str, Signed], dict[str, Problem]]:
@@ -65,15 +60,15 @@ def signatures(study: StudyFolder) -> tuple[dict[str, Signed], dict[str, Problem
     names = [name for name, _ in files_below(study.folder, SIGNATURES)]
     for name in names:
         head = name.removesuffix(".sig")
-        if not _NAME.fullmatch(head) or head not in names:
+        found = _NAME.fullmatch(head)
+        if not found or head not in names:
             wrong[name] = Problem(State.FOREIGN, "foreign", "is no signature of this history")
             continue
-        try:
-            good[head] = _signed(study, head)
-        except ValueError as error:
-            detail = f"belongs to {head.rpartition('/')[2]}, which is not as it was signed"
-            detail = str(error) if head == name else detail
-            wrong[name] = Problem(State.BROKEN_CHAIN, "signature", detail)
+        signed = _signed(study, head, int(found[1]))
+        if isinstance(signed, str):
+            wrong[name] = Problem(State.BROKEN_CHAIN, "signature", signed)
+        else:
+            good[head] = signed
     return good, wrong
 
 
@@ -82,10 +77,7 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
 
     Without signers, a file in OpenSSH's format that comes from whoever asks and never with the
     results, they are only compared with the history; else one of these must have signed its newest
-    line.
-
-    Raises:
-        AuditError: no file of signers, or no ssh-keygen.
+    line. An AuditError says that there is no file of signers, or no ssh-keygen.
     """
     if signers is not None and not signers.is_file():
         expected = "expected a file with a line 'name key-type key' for each who may sign"
@@ -93,43 +85,38 @@ def check_signatures(study: StudyFolder, signers: Path | None, findings: Finding
     good, wrong = signatures(study)
     for name, problem in wrong.items():
         findings.add(name, problem)
-    signed, total = 0, len(study.history.hashes)
+    newest, total = 0, len(study.history.hashes)
     for name, (lines, content, armour) in good.items():
         findings.add(name)
         findings.add(f"{name}.sig")
-        if signers is None:
-            findings.notes.append(f"lines 1 to {lines} are signed; --signers FILE asks by whom")
-        elif signer := _signer(content, armour, signers):
-            findings.notes.append(f"lines 1 to {lines} are signed by {signer}")
-            signed = max(signed, lines)
-        else:
-            findings.notes.append(f"{name} is signed by none of {signers}")
-    if signers is not None and signed < max(total, 1):
-        some = f"has {total - signed} lines after the last that is signed by one of {signers}"
-        detail = some if signed else f"is signed by none of {signers}"
+        if signer := signers and _signer(content, armour, signers):
+            newest = max(newest, lines)
+        by = f" by {signer or f'none of {signers}'}" if signers else "; --signers FILE asks by whom"
+        findings.notes.append(f"lines 1 to {lines} are signed{by}")
+    if signers is not None and newest < max(total, 1):
+        some = f"has {total - newest} lines after the last that is signed by one of {signers}"
+        detail = some if newest else f"is signed by none of {signers}"
         findings.add(HISTORY, Problem(State.BROKEN_CHAIN, "signature", detail))
 
 
-def _signed(study: StudyFolder, name: str) -> Signed:
-    """Return what is signed of the history, and the signature; a ValueError says why nothing is."""
+def _head(study: StudyFolder, lines: int) -> tuple[str, bytes]:
+    """Return the name of the file that is signed for so many lines of a history, and its bytes."""
+    head = study.history.hashes[lines - 1]
+    said = {"type": HEAD_TYPE, "study": study.name, "entries": lines, "head": head}
+    return f"{SIGNATURES}/{lines:06d}-{head[:12]}.json", f"{canonical_json(said)}\n".encode()
+
+
+def _signed(study: StudyFolder, name: str, lines: int) -> Signed | str:
+    """Return what is signed of the history, and the signature; or why nothing is."""
+    paths = (study.path(f"{name}{end}") for end in ("", ".sig"))
     try:
-        text, signature = (
-            read_bytes(study.path(f"{name}{end}"), study.folder, _MAX) for end in ("", ".sig")
-        )
+        text, signature = (read_bytes(path, study.folder, _MAX) for path in paths)
     except BadFileError as error:
-        raise ValueError(error.reason) from error
-    content, hashes = parse_json(text), study.history.hashes
-    if not isinstance(content, dict) or content.get("type") != HEAD_TYPE:
-        raise ValueError("is no signed head of a history")
-    lines = content.get("entries")
-    if type(lines) is not int or not 0 < lines <= len(hashes):
-        raise ValueError(f"was signed for a history of {lines} lines, not this one")
-    if content.get("head") != hashes[lines - 1]:
-        raise ValueError("was signed for another history than this one")
-    if content.get("study") != study.name:
-        raise ValueError(f"was signed for the study {content.get('study')!r}, not {study.name!r}")
+        return error.reason
+    if not 0 < lines <= len(study.history.hashes) or (name, text) != _head(study, lines):
+        return f"was signed for another history than this one, or another study than {study.name}"
     if not _ARMOUR.fullmatch(signature):
-        raise ValueError("is signed by what is no signature of OpenSSH")
+        return "is signed by what is no signature of OpenSSH"
     return lines, text, signature
 
 
