@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from audit_trail.numbers import compare_files, gap
-from audit_trail.project import current
+from audit_trail.differences import compare_files, gap
+from audit_trail.study import StudyFolder
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def compared(tmp_path, name, before, after):
         path.parent.mkdir(exist_ok=True)
         if content is not None:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        files.append((path, path.parent))
-    return compare_files(tuple(files), current().tolerance)
+        files.append((StudyFolder(path.parent), name))
+    return compare_files(*files)
 
 
 @pytest.mark.parametrize(

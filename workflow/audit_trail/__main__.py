@@ -79,7 +79,7 @@ def reproduce(options: Namespace) -> int:
 
     0: the same bytes, 3: nearly the same numbers, 4: another result.
     """
-    from audit_trail.differences import compare
+    from audit_trail.differences import CIRCUMSTANCES, compare
     from audit_trail.reproduce import make_plan, outcomes, rebuild
 
     file, keep = options.file, options.keep
@@ -96,8 +96,7 @@ def reproduce(options: Namespace) -> int:
         before = study, {job.title: job for job in jobs}
         after = made, {job.title: made.records[job.name] for job in jobs}
         # What is here besides, such as a package, changes nothing.
-        aside = ("commit", "host", "lock")
-        _list(compare(before, after, lambda d: bool(d.before) and d.kind not in aside))
+        _list(compare(before, after, lambda d: bool(d.before) and d.kind not in CIRCUMSTANCES))
         found = outcomes(study, made, jobs[0])
         if keep is not None:
             shutil.copytree(made.folder, keep, symlinks=True)

@@ -1,14 +1,23 @@
-"""What differs between jobs, and between the versions of a file that ever stood there."""
+"""What differs between jobs, between tables, and between the versions of a file.
 
+Two numbers are close within the project's tolerance, as a share of the larger one. Whole numbers,
+text, empty cells and what is no finite number are close to nothing but themselves. Of any other
+kind of file, figures and weights included, other bytes are a difference: a table of what a figure
+draws lies beside it, and what weights amount to is in the tables made with them.
+"""
+
+import csv
+import io
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from audit_trail.errors import AuditError
+from audit_trail.errors import AuditError, BadFileError
+from audit_trail.files import read_bytes
 from audit_trail.format import HISTORY
-from audit_trail.numbers import compare_files
 from audit_trail.project import current
 from audit_trail.records import Record, facts, short
 from audit_trail.study import StudyFolder, is_study, open_study, study_of
@@ -18,7 +27,14 @@ KINDS = (
     *("configuration", "seed", "input", "code", "image", "package"),
     *("machine", "lock", "commit", "host"),
 )
+CIRCUMSTANCES = ("commit", "host", "lock")
+"""Kinds that change no result by themselves."""
+_LISTS = {"source": "code", "packages": "package"}
+_LARGEST, _ABOUT = 1 << 30, 4
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
+# A study, and its jobs by a name that another study may have as well.
 Side = tuple[StudyFolder, dict[str, Record]]
 
 
@@ -41,26 +57,23 @@ def differences(
     before: Record, after: Record, first: StudyFolder, second: StudyFolder
 ) -> list[Difference]:
     """Return what differs between two jobs of two studies, by kind in the order of KINDS."""
-    one, other = (
-        # Runs go by their label: what their hash stands for is told by the runs themselves.
-        {
-            (kind, name): _label(str(value)) if kind == "configuration" else str(value)
-            for kind, values in facts(record).items()
-            for name, value in values.items()
-        }
-        for record in (before, after)
+    one: dict[str, dict[str, Any]] = {**facts(before)}
+    other: dict[str, dict[str, Any]] = {**facts(after)}
+    for role, kind in _LISTS.items():
+        one[kind], other[kind] = first.listed(before, role), second.listed(after, role)
+        if not (one[kind] and other[kind]):
+            for tree in (one, other):
+                tree[kind] = {f"(list of {role})": "kept" if tree[kind] else "lost"}
+    # Runs go by their label: what their hash stands for is told by the runs themselves.
+    one["configuration"], other["configuration"] = (
+        {name: _label(str(value)) for name, value in tree["configuration"].items()}
+        for tree in (one, other)
     )
-    for role, kind in (("source", "code"), ("packages", "package")):
-        lists = first.listed(before, role), second.listed(after, role)
-        for tree, listed in zip((one, other), lists, strict=True):
-            if all(lists):
-                tree |= {(kind, name): value for name, value in listed.items()}
-            elif any(lists):
-                tree[kind, f"(list of {role})"] = "kept" if listed else "lost"
     return [
-        Difference(*name, one.get(name, ""), other.get(name, ""))
-        for name in sorted({*one, *other}, key=lambda name: (KINDS.index(name[0]), name))
-        if one.get(name) != other.get(name)
+        Difference(kind, name, *(str(tree[kind].get(name, "")) for tree in (one, other)))
+        for kind in KINDS
+        for name in sorted({*one[kind], *other[kind]})
+        if one[kind].get(name) != other[kind].get(name)
     ]
 
 
@@ -70,9 +83,9 @@ def same_outputs(before: Record, after: Record) -> bool:
 
 
 def open_side(path: Path) -> Side:
-    """Return a study, and its jobs by a name that another study may have as well.
+    """Return the jobs of a study; of a run in runs/<run>, or of an output, those about it alone.
 
-    Of a run in runs/<run>, or of an output, only the jobs about it; an AuditError for other paths.
+    An AuditError says that no record is about it.
     """
     study = open_study(study_of(path))
     titles = {r.title: r for r in study.records.values()}
@@ -111,8 +124,7 @@ def compare(
                 causes.setdefault(found, Counter())[one.stage] += 1
         for old, new in zip(one.outputs, other.outputs, strict=False):
             if old.name.endswith(".csv") and old.sha256 != new.sha256:
-                sides = (first.path(old.name), first.folder), (second.path(new.name), second.folder)
-                detail = compare_files(sides, current().tolerance)[1]
+                detail = compare_files((first, old.name), (second, new.name))[1]
                 tables.append(f"{name}: {Path(old.name).name}: {detail}")
     equal = sum(same_outputs(*pair) for pair in pairs.values())
     counted = "1 job" if len(pairs) == 1 else f"{len(pairs)} jobs"
@@ -124,25 +136,23 @@ def compare(
         of = ", ".join(f"{number} {stage}" for stage, number in sorted(causes[cause].items()))
         sections.setdefault(f"different {cause.kind}:", []).append(f"{cause.text}  ({of})")
     listed = {title: of for title, of in (sections | {"different numbers:": tables}).items() if of}
-    if not causes:
-        listed["no difference in what their records say"] = []
-    return {f"{counted} on both sides; {equal} of them wrote the same bytes": []} | listed
+    nothing = {} if causes else {"no difference in what their records say": []}
+    return {f"{counted} on both sides; {equal} of them wrote the same bytes": []} | listed | nothing
 
 
 def versions(study: StudyFolder, name: str) -> list[str]:
     """Return lines about what stands at an output or a record, and each version that ever did.
 
-    Raises:
-        AuditError: the history has never seen it.
+    An AuditError says that the history has never seen it.
     """
     lines: list[str] = []
     before: Record | None = None
     older, sha256 = 0, ""
     for entry, record in study.history.parsed():
-        made = {output.name: output.sha256 for output in record.outputs}
-        if name not in made and name != record.name:
+        made = {record.name: record.sha256} | {o.name: o.sha256 for o in record.outputs}
+        if name not in made:
             continue
-        sha256 = made.get(name, record.sha256)
+        sha256 = made[name]
         if study.compared(name, sha256)[0] == "":
             older = entry.number
         commit = f"{(record.commit or 'none')[:12]}{' + changes' if record.uncommitted else ''}"
@@ -154,20 +164,81 @@ def versions(study: StudyFolder, name: str) -> list[str]:
         expected = "expected an output of the workflow, or its record"
         raise AuditError(f"{study.path(name)}: {study.path(HISTORY)} has never seen it; {expected}")
     kind, reason = study.compared(name, sha256)
-    states = {
-        "": "the newest version is there",
-        "bytes": f"an older version is there, from line {older} of the history"
-        if older
-        else "modified: what is there now is none of these versions",
-    }
-    count = f"{len(lines) // 2} version{'s' if before and len(lines) > 2 else ''}"
-    return [f"{study.path(name)}: {count}; {states.get(kind, f'{kind}: {reason}')}", *lines]
+    state = f"{kind}: {reason}" if kind else "the newest version is there"
+    if kind == "bytes":
+        state = f"an older version is there, from line {older} of the history"
+        state = state if older else "modified: what is there now is none of these versions"
+    count = f"{len(lines) // 2} version{'s' if len(lines) > 2 else ''}"
+    return [f"{study.path(name)}: {count}; {state}", *lines]
+
+
+def compare_files(one: tuple[StudyFolder, str], other: tuple[StudyFolder, str]) -> tuple[bool, str]:
+    """Return whether files of two studies with other bytes are close, and how far apart they are.
+
+    Tables alone can be; their rows go by their order.
+    """
+    if not one[1].endswith(".csv"):
+        return False, "other bytes"
+    try:
+        (columns, before), (others, after) = (
+            read_table(study.path(name), study.folder) for study, name in (one, other)
+        )
+    except BadFileError as error:
+        return False, f"other bytes, which cannot be compared ({error})"
+    if columns != others:
+        return False, "other columns"
+    if len(before) != len(after):
+        return False, f"{len(before)} and {len(after)} rows"
+    cells = [
+        (gap(a, b), row, column, a, b)
+        for row, pair in enumerate(zip(before, after, strict=True))
+        for column, a, b in zip(columns, *pair, strict=True)
+        if a != b
+    ]
+    tolerance = current().tolerance
+    far = sum(found[0] > tolerance for found in cells)
+    detail = f"{far} of {len(before) * len(columns)} cells differ by more than {tolerance:g}"
+    if cells:
+        share, row, column, a, b = max(cells, key=lambda found: found[0])
+        # Tables begin with what a row is about.
+        about = ", ".join(map("=".join, zip(columns[:_ABOUT], before[row], strict=False)))
+        detail += f"; most {column} in row {row + 1} ({about}): {a or 'nothing'} → {b or 'nothing'}"
+        detail += f", {share:.3g} of the larger" if math.isfinite(share) else ""
+    return not far, detail
+
+
+def read_table(path: Path, within: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the columns of a CSV in UTF-8, and its rows as text.
+
+    A BadFileError says that it cannot be read, or is no table with columns of different names.
+    """
+    try:
+        text = read_bytes(path, within, _LARGEST).decode("utf-8")
+        columns, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except (ValueError, csv.Error) as error:
+        raise BadFileError(path, f"is no table ({error})") from error
+    if len(set(columns)) != len(columns) or any(len(row) != len(columns) for row in rows):
+        raise BadFileError(path, "is no table: expected columns of different names, in every row")
+    return columns, rows
+
+
+def gap(before: str, after: str) -> float:
+    """Return how far two cells are apart, as a share of the larger; infinity for other things."""
+    if before == after:
+        return 0.0
+    whole = _INTEGER.fullmatch(before) and _INTEGER.fullmatch(after)
+    if whole or not (_NUMBER.fullmatch(before) and _NUMBER.fullmatch(after)):
+        return math.inf
+    one, other = float(before), float(after)
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return math.inf
+    return abs(one - other) / max(abs(one), abs(other), 5e-324)
 
 
 def _changes(before: Record, after: Record, study: StudyFolder) -> str:
     """Return what had changed between two versions, in one line."""
     found = differences(before, after, study, study)
-    telling = [d for d in found if d.kind not in ("commit", "host", "lock")]
+    telling = [d for d in found if d.kind not in CIRCUMSTANCES]
     said = "; ".join(f"{d.kind} {d.text}" for d in (telling or found)[:3])
     more = f" and {len(telling) - 3} more" if len(telling) > 3 else ""
     bytes_ = "the same bytes" if same_outputs(before, after) else "other bytes"

@@ -43,14 +43,12 @@ def packages() -> dict[str, str]:
     folders: dict[str, str] = {}
     for folder in dict.fromkeys(map(os.path.realpath, sys.path)):
         # By the names of folders: to parse what they hold takes a quarter of a second of each job.
-        for inner in Path(folder).glob("*-info"):
-            if described := _DESCRIBED.fullmatch(inner.name):
-                name = _normal(described[1])
-                # The first on the path is the one that is imported.
-                found.setdefault(name, described[2])
-                folders.setdefault(name, folder)
+        for described in (_DESCRIBED.fullmatch(p.name) for p in Path(folder).glob("*-info")):
+            # The first on the path is the one that is imported.
+            if described and (name := _normal(described[1])) not in found:
+                found[name], folders[name] = described[2], folder
     # This package lies with the project's own, which is no distribution of others.
-    known = (*folders.values(), os.path.realpath(sysconfig.get_path("stdlib")), _OURS)
+    known = [*folders.values(), os.path.realpath(sysconfig.get_path("stdlib"))]
     stands_in = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -58,7 +56,7 @@ def packages() -> dict[str, str]:
         if foreign and isinstance(file, str):
             # The folder, for a tool may have linked the files in it to its cache.
             folder, own = f"{os.path.realpath(Path(file).parent)}/", folders.get(_normal(name))
-            places = [_OURS, own] if own else known
+            places = (_OURS, *([own] if own else known))
             if not folder.startswith(tuple(f"{place}/" for place in places)):
                 stands_in[name] = str(getattr(module, "__version__", "unknown"))
     # Slow, and so asked for only if needed: which distribution each module should be of.
@@ -121,8 +119,7 @@ def commit(root: Path) -> Commit:
         root: of our own code. A clone that it merely lies in, such as one that an archive was
             unpacked in, is not its own.
 
-    Raises:
-        AuditError: nobody knows, for git does not say.
+    An AuditError says that nobody knows, for git does not say.
     """
     if not os.path.lexists(root / ".git"):
         return Commit()

@@ -24,7 +24,7 @@ class State(StrEnum):
     MODIFIED = "modified"
 
 
-_RANKS = {state: rank for rank, state in enumerate(State)}
+_ORDER = [*State]
 # 1 and 2 say that the command itself could not do its work.
 EXIT_CODES = dict(zip(State, (0, 3, 10, 4, 5, 6, 7, 8, 9), strict=True))
 # Why an artefact is in its state.
@@ -75,23 +75,22 @@ class Findings:
 def worst(problems: Sequence[Problem], allowed: Collection[str] = ()) -> State:
     """Return the worst state among problems, those aside whose state or reason is allowed."""
     counted = [p.state for p in problems if p.state not in allowed and p.reason not in allowed]
-    return max(counted, key=_RANKS.__getitem__, default=State.VERIFIED)
+    return max(counted, key=_ORDER.index, default=State.VERIFIED)
 
 
 def require_intact(findings: Findings, besides: Collection[State] = ()) -> None:
     """Check that bytes, records and history are what they should be, and no state besides is found.
 
-    Code that has changed since, and a way back that is lost, are no objection.
-
-    Raises:
-        AuditError: they are not; the message names the worst artefact.
+    Code that has changed since, and a way back that is lost, are no objection. An AuditError names
+    the worst artefact.
     """
     hurt = {State.MISSING, State.RECORD_MISSING, State.RECORD_ALTERED, State.MODIFIED, *besides}
-    found = [(-_RANKS[p.state], name, p) for name, of in findings.problems.items() for p in of]
-    for _, name, problem in sorted(found, key=lambda one: one[0]):
-        if problem.state in hurt or problem.reason in ("history", "signature"):
-            said = f"{findings.folder}/{name}: {problem.state}: {problem.detail}"
-            raise AuditError(f"{said}; expected a study that logdepth audit verify finds intact")
+    every = [(name, p) for name, of in findings.problems.items() for p in of]
+    found = [f for f in every if f[1].state in hurt or f[1].reason in ("history", "signature")]
+    if found:
+        name, problem = max(found, key=lambda one: _ORDER.index(one[1].state))
+        said = f"{findings.folder}/{name}: {problem.state}: {problem.detail}"
+        raise AuditError(f"{said}; expected a study that logdepth audit verify finds intact")
 
 
 def report(

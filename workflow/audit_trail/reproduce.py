@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from audit_trail.differences import compare_files
 from audit_trail.errors import AuditError
 from audit_trail.files import copy, sha256_of
 from audit_trail.format import PROVENANCE
-from audit_trail.numbers import compare_files
 from audit_trail.project import current
 from audit_trail.records import Record, Resource, check_name
 from audit_trail.repository import Repository, git
@@ -33,9 +33,7 @@ def make_plan(study: StudyFolder, name: str, deep: bool) -> tuple[list[Record], 
     """Return the jobs to run for an output, its own first, and the sha256 of inputs to take.
 
     Inputs that are there with the recorded bytes are taken, unless all is made again (``deep``).
-
-    Raises:
-        AuditError: a record that is altered, or made from what no record explains.
+    An AuditError says that a record is altered, or made from what no record explains.
     """
     start = study.record_for(name)
     jobs = [*study.ancestors(start, lambda _, r: deep or bool(study.compared(r.name, r.sha256)[0]))]
@@ -67,6 +65,9 @@ def rebuild(
 ) -> StudyFolder:
     """Run the jobs of a plan again in an empty folder; return the study there.
 
+    An AuditError says that commit, environment or an input is not to be had; or that a job fails,
+    or is another than its record says.
+
     Args:
         study: that has their records, and inputs.
         jobs: to run, the one whose outputs are wanted first.
@@ -75,10 +76,6 @@ def rebuild(
         folder: to work in.
         python: interpreter of the environment to use.
         anyway: whether to use it even where it is not the recorded one.
-
-    Raises:
-        AuditError: commit, environment or an input is not to be had; a job fails, or is another
-            than its record says.
     """
     path, place = study.path(jobs[0].name), folder / "results" / study.name
     _check_out(path, jobs[0], clone, folder)
@@ -100,14 +97,14 @@ def rebuild(
             raise AuditError(f"{study.path(name)}: has changed while it was read")
         # None is newer than another, or Snakemake would make it again.
         os.utime(place / name, (now, now))
-    words = ["--cores", "all", "--configfile", configuration, "--"]
-    words.append(f"results/{study.name}/{jobs[0].name}")
+    wanted = f"results/{study.name}/{jobs[0].name}"
+    words = ["--cores", "all", "--configfile", configuration, "--", wanted]
     # Exactly this code and its settings: nothing that was set for another checkout.
     others = (f"{current().name.upper()}_", "PYTHON", "GIT_", "SNAKEMAKE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
-    safe = {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    sources = {"PYTHONPATH": str(folder / current().sources)}
-    if code := run_snakemake(python, words, folder, kept | safe | sources):
+    kept |= {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    kept["PYTHONPATH"] = str(folder / current().sources)
+    if code := run_snakemake(python, words, folder, kept):
         raise AuditError(f"{path}: made again, its workflow failed, with exit code {code}")
     made_again = open_study(place)
     for job in jobs:
@@ -130,8 +127,7 @@ def outcomes(study: StudyFolder, made: StudyFolder, job: Record) -> list[tuple[s
         if sha256_of(made.path(output.name), made.folder) != output.sha256:
             close, detail = False, "other bytes; the recorded ones are not here to compare with"
             if study.compared(output.name, output.sha256)[0] == "":
-                one, other = ((s.path(output.name), s.folder) for s in (study, made))
-                close, detail = compare_files((one, other), current().tolerance)
+                close, detail = compare_files((study, output.name), (made, output.name))
             state = "close" if close else "different"
         found.append((state, f"{output.name}: {detail}"))
     return found
@@ -151,11 +147,10 @@ def _check_out(path: Path, record: Record, clone: Repository, folder: Path) -> N
     No worktree: that would run hooks, and be left in the clone where this is killed.
     """
     commit = record.commit
-    if commit is None:
-        raise AuditError(f"{path}: made at no known commit, so that nobody has its code")
-    if record.uncommitted is not None:
-        changed = f"made with uncommitted changes on {commit[:12]}"
-        raise AuditError(f"{path}: {changed}; nobody has that code")
+    if commit is None or record.uncommitted is not None:
+        changed = f"with uncommitted changes on {str(commit)[:12]}"
+        at = changed if commit else "at no known commit"
+        raise AuditError(f"{path}: made {at}, so that nobody has its code")
     if clone.time_of(commit) is None:
         gone = f"{clone.folder}: has no commit {commit[:12]}, which the record names"
         raise AuditError(f"{gone}; expected --repository with a clone that has it")

@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from audit_trail.differences import read_table
 from audit_trail.errors import AuditError, BadFileError
 from audit_trail.files import sha256_of
-from audit_trail.numbers import read_table
 from audit_trail.project import current
 from audit_trail.records import Record, Resource, facts
 from audit_trail.study import StudyFolder, look_through, open_study, study_of
