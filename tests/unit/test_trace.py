@@ -642,8 +642,11 @@ def test_the_command_prints_steps_and_json_and_writes_a_page(study, tmp_path):
     figure = "results/tiny/figures/fig02.png"
     assert logdepth(study, "trace", figure, "--pages", ".").returncode == 0
     assert "fig02.png" in (tmp_path / "fig02.html").read_text()
-    refused = logdepth(study, "trace", figure, figure)
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    done = logdepth(study, "trace", figure, "results/tiny/tables/errors.csv", figure)
+    titles = re.findall(r"^results/\S+ · as recorded$", done.stdout, re.M)
+    assert titles == [
+        f"{name} · as recorded" for name in (figure, "results/tiny/tables/errors.csv")
+    ]
 
 
 def test_tracing_imports_neither_snakemake_nor_torch(study):

@@ -66,6 +66,8 @@ class Citation(BaseModel):
 def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dict[str, int]:
     """Write a verified study as a crate; the same study gives the same bytes.
 
+    An AuditError says that the clone lacks CITATION.cff or the commit, or that no job ran.
+
     Args:
         study: that was verified.
         repository: clone with the commit of the study; people are those of its CITATION.cff.
@@ -73,9 +75,6 @@ def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dic
 
     Returns:
         How many jobs, files and withheld files there are.
-
-    Raises:
-        AuditError: the clone lacks CITATION.cff or the commit, or the workflow ran no job.
     """
     with new_folder(target) as folder:
         described = _Study(study, repository, folder)
@@ -267,9 +266,8 @@ def _identify(*parts: str) -> str:
 def read_citation(content: bytes) -> Citation:
     """Return what CITATION.cff says: who made the code and under which licence.
 
-    Raises:
-        AuditError: no YAML, or with aliases, by which a few lines become millions of values; or
-            without a title, a licence, or authors with names.
+    An AuditError says that it is no YAML, or has aliases, by which a few lines become millions of
+    values; or no title, licence, or authors with names.
     """
     try:
         text = content[:_MAX].decode("utf-8")

@@ -32,9 +32,8 @@ class Entry:
     def parsed(self) -> Record:
         """Return the record.
 
-        Raises:
-            BadRecordError: it cannot be used.
-            BadFileError: the history is not what it was when it was read.
+        A BadRecordError says that it cannot be used, and a BadFileError that the history is not
+        what it was when it was read.
         """
         position, size, sha256 = self.place
         with open_file(*self.file, MAX_BYTES) as file:
@@ -92,8 +91,7 @@ def read_history(path: Path, within: Path | None = None, about: str | None = Non
         within: folder that it may not leave, see ``open_file``.
         about: a file of the study: entries that do not name it are left out.
 
-    Raises:
-        BadFileError: the file cannot be read.
+    A BadFileError says that it cannot be read.
     """
     history = History()
     # As names are written: plain ASCII. A line with any escape is looked at as a whole.
@@ -118,13 +116,12 @@ def read_history(path: Path, within: Path | None = None, about: str | None = Non
                 before = "no line" if number == 1 else f"line {number - 1}"
                 history.breaks.append(f"line {number} does not follow on {before} as it is now")
             sha256 = hashlib.sha256(text).hexdigest()
-            time: str | None = content["time"] if content else None
             if content and "event" in content:
                 history.events.append(content)
             elif content:
                 name, place = (content["record"], content["sha256"]), (position, len(text), sha256)
                 history.entries.append(Entry(number, content["time"], *name, (path, within), place))
-            history.times.append(time)
+            history.times.append(content["time"] if content else None)
             history.hashes.append(sha256)
             position += len(line)
             previous = f'"{sha256}"'

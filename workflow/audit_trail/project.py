@@ -21,8 +21,8 @@ class Project:
     locks: tuple[str, ...] = ("envs/cpu.txt", "envs/cuda.txt")  # those that decide about results
     # Of a study, one of which makes a folder one; no stage is named so.
     folders: tuple[str, ...] = ("runs", "tables", "figures")
-    # What lies in the folder of a study and is no result, by its name there; the second line is
-    # what the workflow hands to commands, who keep a copy, and what it counted.
+    # What lies in the folder of a study and is no result; last, what the workflow hands to commands
+    # (who keep a copy), and what it counted.
     unrecorded: tuple[str, ...] = (
         *("benchmarks", "checkpoints", "logs", "report.html", "report.zip", "traces"),
         *("study.json", "costs.json", "captions"),

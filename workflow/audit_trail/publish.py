@@ -13,7 +13,7 @@ from audit_trail.findings import State, require_intact
 from audit_trail.format import LOCK
 from audit_trail.repository import needed_repository
 from audit_trail.signature import signatures
-from audit_trail.study import StudyFolder, look_through, open_study
+from audit_trail.study import StudyFolder, is_study, open_study
 from audit_trail.verify import belonging, verify
 from audit_trail.writer import append_entry
 
@@ -34,11 +34,8 @@ def new_folder(target: Path) -> Iterator[Path]:
 def copy_study(study: StudyFolder, target: Path, without: Collection[str] = ()) -> dict[str, str]:
     """Copy what belongs to a study and is there, but some files; no link is followed.
 
-    Returns:
-        The sha256 of each file that was copied, by its name; signatures are among them.
-
-    Raises:
-        AuditError: a file has other bytes than its record says.
+    Return the sha256 of each file that was copied, by its name; signatures are among them. An
+    AuditError says that a file has other bytes than its record says.
     """
     names = belonging(study)
     for name in signatures(study)[0]:
@@ -60,11 +57,8 @@ def publish(source: Path, target: Path, withhold: Sequence[str]) -> int:
     """Copy a study without the outputs of some patterns; return how many were withheld.
 
     Its history then says which, with their sha256. An earlier copy of the same study is replaced
-    once the new one is complete; nothing else is.
-
-    Raises:
-        AuditError: the study is not intact, was made with uncommitted code, or lost its way back;
-            or something else is where the copy would go.
+    once the new one is complete; nothing else is. An AuditError says that the study is not intact,
+    was made with uncommitted code, or lost its way back; or that something else is there.
     """
     study = open_study(source)
     _check_target(study, target)
@@ -87,12 +81,11 @@ def _check_target(study: StudyFolder, target: Path) -> None:
         raise AuditError(f"{target}: holds the study itself, or lies in it")
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
-    expected = f"expected no such folder, or an earlier copy of {study.name}"
-    if target.is_symlink() or look_through(target) != {target: "study"}:
-        raise AuditError(f"{target}: is no published study; {expected}")
-    before = open_study(target)
+    found = is_study(target) and not target.is_symlink()
+    before = open_study(target) if found else StudyFolder(target)
     same = before.name == study.name or before.history.hashes[:1] == study.history.hashes[:1]
     if not before.history.published or not same:
-        raise AuditError(f"{target}: is no published copy of {study.name}; {expected}")
+        expected = f"expected no such folder, or an earlier copy of {study.name}"
+        raise AuditError(f"{target}: is no published copy of that study; {expected}")
     if foreign := verify(before).by_state().get(State.FOREIGN):
         raise AuditError(f"{target}/{foreign[0]}: is none of the study's and would be lost")

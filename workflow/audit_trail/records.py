@@ -106,11 +106,7 @@ def moment(text: str) -> float | None:
 
 
 def parse_statement(name: str, sha256: str, statement: Any) -> Record:
-    """Return the record that a statement is.
-
-    Raises:
-        BadRecordError: not a record, or with a name that leaves the study.
-    """
+    """Return the record that a statement is; a BadRecordError says why it is none."""
     _check(statement, _SHAPE, "statement")
     if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
         raise BadRecordError(f"is no in-toto statement {STATEMENT} with a predicate {PREDICATE}")
@@ -214,10 +210,9 @@ def short(value: Plain) -> str:
 
 
 def check_name(name: str, anywhere: bool = False) -> None:
-    """Check that a name stays within the folder of its study, and that a file can have it.
+    """Check that a file can have a name, and that it stays within its study or may lead anywhere.
 
-    Raises:
-        BadRecordError: too long or, unless it may lead anywhere, absolute, empty, or climbing out.
+    A BadRecordError says that it is too long, absolute, empty, or climbing out.
     """
     whole = name.encode("utf-8", "surrogatepass")
     parts = whole.split(b"/")
@@ -232,13 +227,10 @@ def is_record(name: str) -> bool:
     """Return whether a file of a study is a record, by its name: provenance/<stage>/<job>.json."""
     folder, _, stage = name.rpartition("/")[0].partition("/")
     shared = stage in (*KEPT_FOLDERS, "signatures") or "/" in stage
-    if folder != PROVENANCE or not stage or shared or not name.endswith(".json"):
-        return False
-    try:
+    with suppress(BadRecordError):
         check_name(name)
-    except BadRecordError:
-        return False
-    return True
+        return folder == PROVENANCE and stage != "" and not shared and name.endswith(".json")
+    return False
 
 
 def _resource(found: dict[str, Any], role: str = "") -> Resource:

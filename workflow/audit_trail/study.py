@@ -63,10 +63,9 @@ class StudyFolder:
         return whole.relative_to(root).as_posix()
 
     def record_for(self, name: str) -> Record:
-        """Return the record of the job that made a file, or the record that is named.
+        """Return the record that is named, or that of the job that made a file.
 
-        Raises:
-            AuditError: there is none, or it cannot be used.
+        An AuditError says that there is none, or that it cannot be used.
         """
         if name in self.bad:
             raise AuditError(f"{self.path(name)}: this record {self.bad[name]}")
@@ -110,25 +109,21 @@ class StudyFolder:
 
     def listed(self, record: Record, role: str) -> dict[str, str]:
         """Return a list that a record keeps ("packages", "source"); empty if lost or altered."""
-        for resource in record.kept_as(role)[:1]:
-            if (name := resource.name) not in self._lists:
+        for name, sha256 in ((r.name, r.sha256) for r in record.kept_as(role)[:1]):
+            if name not in self._lists:
                 found: Any = None
-                if not self.compared(name, resource.sha256)[0]:
-                    with suppress(BadFileError):
-                        found = read_json(self.path(name), self.folder)
+                with suppress(BadFileError):
+                    found = read_json(self.path(name), self.folder)
                 found = found if isinstance(found, dict) else {}
                 self._lists[name] = {str(key): str(value) for key, value in found.items()}
-            return self._lists[name]
+            return {} if self.compared(name, sha256)[0] else self._lists[name]
         return {}
 
 
 def open_study(folder: Path, about: str | None = None) -> StudyFolder:
     """Read the history of a study and its newest records, or of one of its files alone.
 
-    What cannot be read is listed there.
-
-    Raises:
-        AuditError: no folder of a study.
+    What cannot be read is listed there. An AuditError says that the folder is none of a study.
     """
     if not is_study(folder):
         expected = "expected a folder such as results/laptop"
@@ -155,8 +150,7 @@ def is_study(folder: Path) -> bool:
 def study_of(path: Path) -> Path:
     """Return the folder of the study that a file or folder lies in, as it was typed if possible.
 
-    Raises:
-        AuditError: it lies in none.
+    An AuditError says that it lies in none.
     """
     whole = _whole(path)
     for folder in (whole, *whole.parents):

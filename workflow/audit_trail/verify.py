@@ -40,15 +40,14 @@ def verify(
 ) -> Findings:
     """Return the state of every artefact of a study, or of one output and what it was made from.
 
+    An AuditError says that the one output has no record, or that signatures cannot be checked.
+
     Args:
         study: to look at.
         repository: the clone whose code, commits and images to look at; None looks at none.
         only: the one output.
         signers: who may sign the history; None asks for no signature.
         least: lines that the history has at least.
-
-    Raises:
-        AuditError: the one output has no record, or signatures cannot be checked.
     """
     history, chain = study.history, Chain(study, repository)
     findings = Findings(str(study.folder), history=history.hashes)
@@ -73,12 +72,14 @@ def verify(
                 problems.append(Problem(State.RECORD_ALTERED, "claimed", detail))
             if problems or shared or output.name in study.hashed:
                 findings.add(output.name, *problems, *shared)
-    detail = "neither commits, code nor images looked at: started outside of a clone"
-    if repository is not None:
-        findings.notes.append(f"commits and code are those of {repository.folder}")
-        detail = f"no commit was looked at: {repository.problem}"
-    if repository is None or repository.problem is not None:
+    if repository is None:
+        detail = "neither commits, code nor images looked at: started outside of a clone"
         findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
+    else:
+        findings.notes.append(f"commits and code are those of {repository.folder}")
+        if repository.problem is not None:
+            detail = f"no commit was looked at: {repository.problem}"
+            findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
     _check_history(study, least, findings)
     check_signatures(study, signers, findings)
     if only is None:

@@ -4,9 +4,6 @@ from audit_trail.project import Project
 from logdepth.narrowing import narrow
 
 PROJECT = Project(
-    name="logdepth",
-    sources="workflow",
-    locks=("envs/cpu.txt", "envs/cuda.txt"),
     # k and j are columns of today; in results that are published they have longer names.
     letters={"k": "hops", "j": "jumps", "L": "depth", "H": "heads", "m": "width"},
     withheld=("*.safetensors", "runs/*/attention-*.csv"),

@@ -6,7 +6,7 @@ line is made printable, and escaped on the page, which runs no script.
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from html import escape
 from pathlib import PurePosixPath
@@ -43,11 +43,14 @@ records themselves, <i>audit trace --json</i> has all that they say.</p>
 
 Json = Mapping[str, Any]
 Facts = Mapping[str, str]
+# By name and sha256.
+Files = Mapping[tuple[str, str], Json]
 
 
 def as_text(found: Json, most: int = _ON_TERMINAL) -> str:
     """Return a trace as lines for a terminal, with so many files and jobs of a stage at most."""
-    lines = (line for part in _parts(found, most) for line in ("", *part))
+    parts = _parts(found, most)
+    lines = (line for title, of in parts for line in ("", title, *(f"   {line}" for line in of)))
     return "\n".join(map(_wrapped, [*lines][1:])) + "\n"
 
 
@@ -57,30 +60,25 @@ def as_page(found: Json, now: datetime) -> str:
     return _PAGE.format(file=file, now=now, text=text)
 
 
-def _parts(found: Json, most: int) -> Iterator[list[str]]:
-    """Yield lines that stand together, the title first."""
+def _parts(found: Json, most: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield a title, and the lines below it."""
 
-    def part(title: str, *listed: Sequence[str]) -> list[str]:
-        more = [[f"and {len(of) - most} more (--json has all)"] * (len(of) > most) for of in listed]
-        lines = (
-            line for of, rest in zip(listed, more, strict=True) for line in (*of[:most], *rest)
-        )
-        return [title, *(f"   {line}" for line in lines)]
+    def some(lines: list[str]) -> list[str]:
+        more = [f"and {len(lines) - most} more (--json has all)"] * (len(lines) > most)
+        return [*lines[:most], *more]
 
     jobs, root = found["jobs"], found["root"]
     if rows := found["rows"]:
         asked = ", ".join(f"{name}={value}" for name, value in rows["conditions"].items())
         title = f"{found['file']}: {len(rows['chosen'])} of {rows['total']} rows have {asked}"
         note = [f"({rows['note']})"] * bool(rows["note"])
-        yield part(title, [_said(row) for row in rows["chosen"]], note)
+        yield title, [*some([_said(row) for row in rows["chosen"]]), *note]
     counts = ", ".join(f"{number} {state}" for state, number in found["states"].items())
-    lines = [f"the study {found['study']}; files it comes from, as found now: {counts}"]
+    lines = [f"found by its bytes, recorded as {found['found']}"] * bool(found["found"])
     if root:
-        now = f", found {root['found']}" if root["found"] else ""
-        lines.insert(0, f"sha256 {root['sha256']}{now}")
-    if found["found"]:
-        lines.insert(0, f"found by its bytes, recorded as {found['found']}")
-    yield part(found["file"] + (f" · {root['state']}" if root else ""), lines)
+        lines.append(f"sha256 {root['sha256']}{root['found'] and ', found '}{root['found']}")
+    lines.append(f"the study {found['study']}; files it comes from, as found now: {counts}")
+    yield found["file"] + (f" · {root['state']}" if root else ""), lines
     stages: dict[str, list[str]] = {}
     for key, job in jobs.items():
         stages.setdefault(job["stage"], []).append(key)
@@ -96,16 +94,18 @@ def _parts(found: Json, most: int) -> Iterator[list[str]]:
         if shared := _said(common, everywhere):
             lines.append(f"with {shared}")
         each = [_job(jobs[key], _said(facts[key], common)) for key in of]
-        title = f" {each[0]}" if len(of) == 1 else f": {len(of)} jobs"
-        yield part(f"{number}. {stage}{title}", lines, each if len(of) > 1 else [])
+        if len(of) == 1:
+            yield f"{number}. {stage} {each[0]}", some(lines)
+        else:
+            yield f"{number}. {stage}: {len(of)} jobs", [*some(lines), *some(each)]
     if everywhere:
-        yield part("in all of these jobs", [_said(everywhere)])
+        yield "in all of these jobs", [_said(everywhere)]
     every = _files(jobs, jobs, "made", "from", "with").values()
     if other := [f"{f['name']} · {f['state']}" for f in every if f["state"] != RECORDED]:
-        yield part("not as recorded", other)
+        yield "not as recorded", some(other)
 
 
-def _files(jobs: Json, keys: Iterable[str], *kinds: str) -> dict[tuple[str, str], Json]:
+def _files(jobs: Json, keys: Iterable[str], *kinds: str) -> Files:
     """Return the files of some jobs that they made, or made them from, each once."""
     listed = (file for key in keys for kind in kinds for file in jobs[key][kind])
     return {(file["name"], file["sha256"]): file for file in listed}
@@ -137,9 +137,7 @@ def _job(job: Json, own: str) -> str:
     return " · ".join(filter(None, (PurePosixPath(job["record"]).stem, ran, line, own, state)))
 
 
-def _groups(
-    word: str, files: Mapping[tuple[str, str], Json], steps: Mapping[tuple[str, str], int]
-) -> list[str]:
+def _groups(word: str, files: Files, steps: Mapping[tuple[str, str], int]) -> list[str]:
     """Return files, those of the same name in the folders of runs as one: runs/*/model.json."""
     patterns: dict[str, list[Json]] = {}
     for file in files.values():
@@ -147,13 +145,13 @@ def _groups(
         pattern = "/".join([*folders[:1], *("*" for _ in folders[1:]), name])
         patterns.setdefault(pattern, []).append(file)
     lines = []
-    for pattern, (first, *others) in patterns.items():
-        states = Counter(file["state"] for file in (first, *others))
-        text, state = pattern, ", ".join(f"{count} {state}" for state, count in states.items())
-        if not others:
-            text, state = f"{first['name']} {short(first['sha256'])}", first["state"]
-        outside = ", not of the study" if first["role"] == "external" else ""
-        made = sorted({steps.get((f["name"], f["sha256"]), 0) for f in (first, *others)} - {0})
+    for pattern, of in patterns.items():
+        text, states = pattern, Counter(file["state"] for file in of)
+        state = ", ".join(f"{count} {state}" for state, count in states.items())
+        if len(of) == 1:
+            text, state = f"{of[0]['name']} {short(of[0]['sha256'])}", of[0]["state"]
+        outside = ", not of the study" if of[0]["role"] == "external" else ""
+        made = sorted({steps.get((f["name"], f["sha256"]), 0) for f in of} - {0})
         step = f" · step {', '.join(map(str, made))}" if made else ""
         lines.append(f"{word} {text}{outside} · {state}{step}")
     return lines

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
@@ -44,6 +43,8 @@ class Tracer:
     def trace(self, path: Path, row: str | None = None) -> Json:
         """Return where a file comes from, as plain JSON, the same for the same files.
 
+        An AuditError says that there is no such file, no record of it, or no such row.
+
         Args:
             path: an output or a record of a study, or a copy of an output from anywhere.
             row: conditions on the rows of a table, such as "k=8,depth=4".
@@ -62,9 +63,6 @@ class Tracer:
             typed), ``sha256`` as recorded, ``role`` ("output", "input", "external", "source",
             "packages", "study", or "lock" with the file that it is a copy of), ``state`` (one of
             STATES) and ``found`` (sha256 of what is there now, where it is another).
-
-        Raises:
-            AuditError: no such file, no record of it, or no such row.
         """
         if path.is_dir():
             raise AuditError(f"{path}: a folder; expected a file, such as a figure of a study")
@@ -110,8 +108,7 @@ class Tracer:
                 if output.sha256 == sha256:
                     return study, output.name, record, line
         missing = f"no study below {self._folder} has a record of its bytes"
-        expected = "expected a file as its job wrote it, not a converted copy, and its study there"
-        raise AuditError(f"{path}: {missing}; {expected}")
+        raise AuditError(f"{path}: {missing}; expected a file as its job wrote it, not converted")
 
 
 class _Lineage:
@@ -124,7 +121,8 @@ class _Lineage:
     """
 
     def __init__(self, study: StudyFolder, checkout: Path | None, keeps: Keeps | None) -> None:
-        self._study, self._checkout, self._keeps = study, checkout, keeps
+        self._study, self._checkout = study, checkout
+        self._keeps: Keeps = keeps or (lambda _record, _name: True)
         self._files: dict[tuple[str, str], Json] = {}
 
     def of(self, name: str, start: Made) -> Json:
@@ -137,12 +135,10 @@ class _Lineage:
         for record, line in waiting:
             key = f"{record.name} (line {line} of the history)" if line else record.name
             if key not in reached:
-                inputs = [
-                    r for r in record.inputs if not self._keeps or self._keeps(record, r.name)
-                ]
+                inputs = [r for r in record.inputs if self._keeps(record, r.name)]
                 reached[key] = record, self._job(record, line, inputs)
                 used |= {(resource.name, resource.sha256) for resource in inputs}
-                waiting += (made for resource in inputs if (made := self._maker(resource)))
+                waiting += filter(None, map(self._maker, inputs))
         for record, job in reached.values():
             outputs = (o for o in record.outputs if (o.name, o.sha256) in used)
             job["made"] = [self._file(output) for output in outputs]
@@ -181,29 +177,24 @@ class _Lineage:
 
     def _file(self, resource: Resource) -> Json:
         """Return a file as it is found now."""
-        key = resource.name, resource.sha256
-        if key not in self._files:
-            of = resource.annotations.get("file", "") if resource.role == "lock" else ""
-            state, sha256 = self._found(resource)
-            self._files[key] = {
-                "name": resource.name,
-                "sha256": resource.sha256,
-                "state": state,
-                "role": f"{resource.role} {of}".strip(),
-                "found": "" if sha256 == resource.sha256 else sha256,
-            }
-        return self._files[key]
+        name, sha256, role = resource.name, resource.sha256, resource.role
+        if (name, sha256) not in self._files:
+            state, found = self._found(resource)
+            of = resource.annotations.get("file", "") if role == "lock" else ""
+            file = {"name": name, "sha256": sha256, "state": state, "role": f"{role} {of}".strip()}
+            self._files[name, sha256] = file | {"found": "" if found == sha256 else found}
+        return self._files[name, sha256]
 
     def _found(self, resource: Resource) -> tuple[str, str]:
         """Return the state of a file, and its sha256 where it has one."""
         name, sha256, made = resource.name, resource.sha256, self._study.made
         if resource.role == "external":
-            with suppress(BadFileError):
+            try:
                 # A name from elsewhere may lead anywhere.
-                if self._checkout is not None:
-                    found = sha256_of(self._checkout / name, self._checkout)
-                    return RECORDED if found == sha256 else MODIFIED, found
-            return "elsewhere", ""
+                found = sha256_of(self._checkout / name, self._checkout) if self._checkout else ""
+            except BadFileError:
+                found = ""
+            return {"": "elsewhere", sha256: RECORDED}.get(found, MODIFIED), found
         kind, _ = self._study.compared(name, sha256)
         state = _STATES.get(kind, MODIFIED)
         if resource.role in ("input", "output") and made.get(name) != sha256:
@@ -211,8 +202,11 @@ class _Lineage:
         return state, self._study.hashed.get(name, "")
 
 
-def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> dict[str, Any]:
+def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> Json:
     """Return the rows of a table that meet all conditions, as text or as equal numbers.
+
+    An AuditError says that there is no table or no such row; or that a condition is not
+    COLUMN=VALUE, or on a column that is not there or is named twice.
 
     Args:
         path: of the table, a CSV in a study.
@@ -223,10 +217,6 @@ def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> 
     Returns:
         The "conditions" by column, how many rows there are in "total", and those "chosen", by
         column.
-
-    Raises:
-        AuditError: no table; a condition that is not COLUMN=VALUE, or on a column that is not
-            there or is named twice; no such row.
     """
     columns, listed = read_table(path, within)
     conditions: dict[str, str] = {}
