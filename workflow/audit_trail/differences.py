@@ -136,8 +136,9 @@ def compare(
         of = ", ".join(f"{number} {stage}" for stage, number in sorted(causes[cause].items()))
         sections.setdefault(f"different {cause.kind}:", []).append(f"{cause.text}  ({of})")
     listed = {title: of for title, of in (sections | {"different numbers:": tables}).items() if of}
-    nothing = {} if causes else {"no difference in what their records say": []}
-    return {f"{counted} on both sides; {equal} of them wrote the same bytes": []} | listed | nothing
+    if not causes:
+        listed["no difference in what their records say"] = []
+    return {f"{counted} on both sides; {equal} of them wrote the same bytes": []} | listed
 
 
 def versions(study: StudyFolder, name: str) -> list[str]:

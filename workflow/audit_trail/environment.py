@@ -71,7 +71,7 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def machine() -> list[dict[str, Any]]:
+def machine() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return host, processor, and (where torch is in use) threads and flags; and the interpreter.
 
     The latter is version and platform of Python and the C library.
@@ -106,7 +106,7 @@ def machine() -> list[dict[str, Any]]:
             with suppress(OSError, subprocess.SubprocessError):
                 done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30)
                 facts["driver"] = done.stdout.strip()
-    return [facts, interpreter]
+    return facts, interpreter
 
 
 def commit(root: Path) -> Commit:

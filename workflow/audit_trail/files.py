@@ -6,6 +6,7 @@ Each fault is a ``BadFileError`` about that file, so that a command can report i
 
 import errno
 import hashlib
+import io
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 from audit_trail.errors import BadFileError
 
@@ -32,7 +33,7 @@ Name = Path | str
 
 
 @contextmanager
-def open_file(path: Name, within: Name | None, limit: int) -> Iterator[BinaryIO]:
+def open_file(path: Name, within: Name | None, limit: int) -> Iterator[io.FileIO]:
     """Open a regular file of at most ``limit`` bytes for reading.
 
     No part of the path below the folder ``within`` may be a link; to a file that the user named,
@@ -49,7 +50,7 @@ def open_file(path: Name, within: Name | None, limit: int) -> Iterator[BinaryIO]
         if found.st_size > _HOLES_FROM and found.st_blocks * 512 < found.st_size // 8:
             raise BadFileError(path, f"has {found.st_size} bytes, nearly all of them holes")
         # The descriptor is closed below; a buffer would cost more than most files.
-        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+        with io.FileIO(descriptor, closefd=False) as file:
             yield file
     except OSError as error:
         raise _unusable(path, error) from error

@@ -98,7 +98,7 @@ def read_history(path: Path, within: Path | None = None, about: str | None = Non
     needle = b"" if about is None else canonical_json(about).encode()
     previous = "null"
     unread = position = 0
-    with open_file(path, within, MAX_BYTES) as file, io.BufferedReader(file, 1 << 18) as lines:  # type: ignore[type-var]
+    with open_file(path, within, MAX_BYTES) as file, io.BufferedReader(file, 1 << 18) as lines:
         while line := lines.readline(2 * MAX_TEXT):
             text, number = line.removesuffix(b"\n"), len(history.hashes) + 1
             asked = needle in text or b"\\" in text

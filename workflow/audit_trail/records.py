@@ -91,9 +91,9 @@ class Record:
         started, finished = moment(self.started), moment(self.finished)
         return None if started is None or finished is None else max(0.0, finished - started)
 
-    def kept_as(self, role: str) -> tuple[Resource, ...]:
-        """Return what is kept in that role: packages, lock, source or study."""
-        return tuple(resource for resource in self.kept if resource.role == role)
+    def kept_as(self, *roles: str) -> tuple[Resource, ...]:
+        """Return what is kept in those roles: packages, lock, source or study."""
+        return tuple(resource for resource in self.kept if resource.role in roles)
 
 
 def moment(text: str) -> float | None:

@@ -132,8 +132,7 @@ def open_study(folder: Path, about: str | None = None) -> StudyFolder:
     try:
         study.history = read_history(folder / HISTORY, folder, about)
     except BadFileError as error:
-        if error.kind != "missing":
-            study.history.breaks.append(error.reason)
+        study.history.breaks.append(error.reason)
     for name, entry in sorted(study.history.latest.items(), key=lambda item: item[1].number):
         try:
             study.records[name] = entry.parsed()

@@ -61,9 +61,8 @@ def verify(
         wanted = {only, *(job.name for job in jobs), *(r.name for job in jobs for r in job.inputs)}
     for name in sorted(wanted & history.latest.keys()):
         findings.add(name, *_record_problems(study, name))
-        if name not in study.records:
+        if (record := study.records.get(name)) is None:
             continue
-        record = study.records[name]
         shared = [*chain.broken(record), *chain.stale(record)]
         for output in (output for output in record.outputs if output.name in wanted):
             problems = _file_problems(study, output.name, output.sha256)
@@ -72,14 +71,12 @@ def verify(
                 problems.append(Problem(State.RECORD_ALTERED, "claimed", detail))
             if problems or shared or output.name in study.hashed:
                 findings.add(output.name, *problems, *shared)
-    if repository is None:
-        detail = "neither commits, code nor images looked at: started outside of a clone"
-        findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
-    else:
+    detail: str | None = "neither commits, code nor images looked at: started outside of a clone"
+    if repository is not None:
         findings.notes.append(f"commits and code are those of {repository.folder}")
-        if repository.problem is not None:
-            detail = f"no commit was looked at: {repository.problem}"
-            findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
+        detail = repository.problem and f"no commit was looked at: {repository.problem}"
+    if detail is not None:
+        findings.add("code", Problem(State.NOT_CHECKED, "repository", detail))
     _check_history(study, least, findings)
     check_signatures(study, signers, findings)
     if only is None:
@@ -123,10 +120,12 @@ class Chain:
             if changed := repository.other_code(self._study.listed(record, "source")):
                 detail = f"its code has changed since: {', '.join(changed)}"
                 found.append(Problem(State.STALE, "code", detail))
-            for name, sha256 in ((r.name, r.sha256) for r in record.external):
+            for r in record.external:
                 with suppress(BadFileError):
-                    if self._hash(repository.folder / name, repository.folder) != sha256:
-                        found.append(Problem(State.STALE, "external", f"{name} has changed since"))
+                    if self._hash(repository.folder / r.name, repository.folder) != r.sha256:
+                        found.append(
+                            Problem(State.STALE, "external", f"{r.name} has changed since")
+                        )
         return found
 
     def _inputs(self, record: Record) -> Iterator[Problem]:
@@ -136,8 +135,7 @@ class Chain:
             if now is None:
                 yield _broken("input", f"made from {resource.name}, which no record explains")
             elif now != resource.sha256:
-                versions = f"{resource.sha256[:12]}, now {now[:12]}"
-                yield _broken("input", f"made from another {resource.name} ({versions})")
+                yield _broken("input", f"made from another {resource.name} than is there now")
         for resource in record.external:
             # Some ending of the path is an output of this study, with these bytes.
             parts = resource.name.split("/")
@@ -164,11 +162,9 @@ class Chain:
 
     def _times(self, record: Record) -> Iterator[Problem]:
         started, finished = moment(record.started), moment(record.finished)
-        said = f"{record.started} to {record.finished}"
-        if started is None or finished is None:
-            yield _broken("time", f"its times are none: {said}")
-        elif finished < started or started < _FIRST or finished > time.time() + _SECONDS:
-            yield _broken("time", f"its times cannot be: {said}")
+        known = started is not None and finished is not None
+        if not known or not _FIRST <= started <= finished <= time.time() + _SECONDS:
+            yield _broken("time", f"its times cannot be: {record.started} to {record.finished}")
 
     def _image(self, record: Record) -> Iterator[Problem]:
         image, repository = record.image, self._repository
@@ -190,19 +186,17 @@ class Chain:
             yield _broken("uncommitted", f"made with uncommitted changes on {short}")
         elif repository is not None and repository.problem is None:
             other = repository.other_code(self._study.listed(record, "source"), commit)
-            made, started = repository.time_of(commit), moment(record.started)
-            gone = f"its commit {short} is not in {repository.folder}"
-            if made is None and repository.shallow:
-                # It lacks older ones, whatever is true of this one.
-                shallow = f"{gone}, which is a shallow clone"
-                yield Problem(State.NOT_CHECKED, "commit", shallow)
-            elif made is None:
-                yield _broken("commit", gone)
+            made = repository.time_of(commit)
+            if made is None:
+                # A shallow one lacks older ones, whatever is true of this one.
+                state = State.NOT_CHECKED if repository.shallow else State.BROKEN_CHAIN
+                kind = ", a shallow clone" if repository.shallow else ""
+                detail = f"its commit {short} is not in {repository.folder}{kind}"
+                yield Problem(state, "commit", detail)
             elif other:
                 yield _broken("source", f"ran other code than {short} has: {', '.join(other)}")
-            elif started is not None and started < made - _SECONDS:
-                detail = f"started at {record.started}, before its commit {short} was made"
-                yield _broken("time", detail)
+            elif (moment(record.started) or made) < made - _SECONDS:
+                yield _broken("time", f"started at {record.started}, before {short} was made")
 
 
 def _broken(reason: str, detail: str) -> Problem:
@@ -212,7 +206,6 @@ def _broken(reason: str, detail: str) -> Problem:
 def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
     """Yield what is wrong with the newest line about a record, and with the record's file."""
     entry = study.history.latest[name]
-    line = f"line {entry.number} of the history"
     if name in study.bad:
         yield Problem(State.RECORD_ALTERED, "malformed", study.bad[name])
         return
@@ -224,11 +217,10 @@ def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
     if kind in ("missing", "withheld"):
         yield Problem(State.RECORD_MISSING, "record", "is in the history, but not there")
     elif kind or held != record.statement:
-        yield Problem(State.RECORD_ALTERED, "edited", f"is not what its job wrote ({line})")
+        yield Problem(State.RECORD_ALTERED, "edited", "is not what its job wrote")
     written, finished = moment(entry.time), moment(record.finished)
     if written is None or (finished is not None and finished > written + _SECONDS):
-        detail = f"is in the history before its job ended ({line}, {entry.time})"
-        yield Problem(State.BROKEN_CHAIN, "time", detail)
+        yield _broken("time", f"is in line {entry.number} of the history before its job ended")
 
 
 def _file_problems(study: StudyFolder, name: str, sha256: str) -> list[Problem]:
@@ -239,21 +231,17 @@ def _file_problems(study: StudyFolder, name: str, sha256: str) -> list[Problem]:
 def _check_history(study: StudyFolder, least: int, findings: Findings) -> None:
     history = study.history
     faults = [("history", detail) for detail in history.breaks]
-    if not os.path.lexists(study.path(HISTORY)):
-        faults.append(("history", "is not there"))
-    elif not history.hashes and not history.breaks:
+    if not history.hashes and not history.breaks:
         faults.append(("history", "has no line"))
     latest = 0.0
     for number, written in enumerate(history.times, 1):
         time = latest if written is None else moment(written)
         if time is None or time < latest - _SECONDS:
-            said = f"line {number} was written at {written}, before the line above it"
-            faults.append(("time", said))
+            faults.append(("time", f"line {number} is of {written}, before the line above it"))
             break
         latest = max(latest, time)
     if (total := len(history.hashes)) < least:
-        expected = f"where {least} were expected: later ones were taken away"
-        faults.append(("history", f"has {total} lines, {expected}"))
+        faults.append(("history", f"has {total} lines, not {least}: later ones were taken away"))
     findings.add(HISTORY, *(Problem(State.BROKEN_CHAIN, *fault) for fault in faults))
     for number in history.torn:
         findings.notes.append(f"line {number} of the history was cut short; the chain goes on")
@@ -277,8 +265,7 @@ def _check_others(study: StudyFolder, findings: Findings) -> None:
             # Kept under its own sha256 by a job that was killed before its record was written.
             left += 1
         elif is_record(name):
-            detail = "is not in the history"
-            findings.add(name, Problem(State.RECORD_ALTERED, "history", detail))
+            findings.add(name, Problem(State.RECORD_ALTERED, "history", "is not in the history"))
         else:
             reason = "link" if "link" in kind else "foreign"
             detail = "no record names it" if kind == "file" else f"is {kind}"

@@ -25,34 +25,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from filelock import FileLock
 
-from audit_trail import environment
+from audit_trail import environment, files
+from audit_trail import format as known
 from audit_trail.errors import AuditError, BadFileError, printable
-from audit_trail.files import (
-    canonical_json,
-    digest,
-    read_bytes,
-    read_json,
-    sha256_of,
-    sync,
-    write_bytes,
-)
-from audit_trail.format import (
-    BUILD_TYPE,
-    BUILDER,
-    HISTORY,
-    PREDICATE,
-    PROVENANCE,
-    STATEMENT,
-    kept_name,
-)
+from audit_trail.files import canonical_json, read_bytes, read_json, sha256_of, write_bytes
+from audit_trail.format import HISTORY, PROVENANCE
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,6 +66,10 @@ def recorded(
 ) -> Iterator[str]:
     """Run the block as the job; write its record when it succeeds, after its outputs.
 
+    An AuditError says that the record would not lie below a folder named provenance, or an output
+    outside of the folder that holds it; a FileNotFoundError, that an input is missing, or that the
+    block left an output unwritten.
+
     Args:
         work: what it is.
         inputs: files it reads.
@@ -89,11 +79,6 @@ def recorded(
 
     Yields:
         The mark for the metadata of its outputs.
-
-    Raises:
-        AuditError: the record would not lie below a folder named provenance, or an output outside
-            of the folder that holds it.
-        FileNotFoundError: an input is missing, or the block left an output unwritten.
     """
     for path in inputs:
         if not path.is_file():
@@ -107,15 +92,14 @@ def recorded(
         return
     folder = study_folder(record)
     names = {path: _within(path, folder) for path in outputs}
-    for path, name in names.items():
-        if name is None:
-            outside = f"{path}: outside of {folder}, the study of its record {record}"
-            raise AuditError(f"{outside}; expected outputs below that folder, or no --record")
+    if outside := [path for path, name in names.items() if name is None]:
+        wrong = f"{outside[0]}: outside of {folder}, the study of its record {record}"
+        raise AuditError(f"{wrong}; expected outputs below that folder, or no --record")
     _check_history(folder)
     # The code is what it is now, not what a clone has when the work is done; locks as well.
     unknown: dict[str, str] = {}
-    code = _asked(unknown, "commit", lambda: _code(environment.commit(work.root)))
-    locks = _asked(unknown, "lock", lambda: _locks(folder))
+    code = _asked(unknown, "commit", lambda: environment.commit(work.root), environment.Commit())
+    locks: list[Json] = _asked(unknown, "lock", lambda: _locks(folder), [])
     resolved = []
     for path, sha256 in zip(inputs, hashes, strict=True):
         inside = _within(path, folder)
@@ -130,36 +114,35 @@ def recorded(
         if not path.is_file():
             raise FileNotFoundError(f"{path}: announced as an output, but not written")
     # Both depend on what the work has imported.
-    resolved += [*_asked(unknown, "packages", lambda: _packages(folder)), *locks]
-    machine, interpreter = _asked(unknown, "machine", environment.machine) or ({}, {})
-    resolved += [] if work.image is None else [_resource(*work.image, role="image")]
-    resolved += code
+    resolved += _asked(unknown, "packages", lambda: _packages(folder), [])
+    machine, interpreter = _asked(unknown, "machine", environment.machine, (Json(), Json()))
+    resolved += locks
+    if work.image is not None:
+        resolved.append(_resource(*work.image, role="image"))
+    if code.sha is not None:
+        about = {"uncommittedSha256": code.uncommitted} if code.uncommitted else {}
+        named = {"name": "code", "digest": {"gitCommit": code.sha}}
+        resolved.append(named | {"annotations": {"role": "code", **about}})
     command = [work.project, *sys.argv[1:]]
     internal: Json = {"definition": work.definition, "seeds": work.seeds, "command": command}
-    if unknown:
-        internal["unknown"] = unknown
+    build = {
+        "buildType": known.BUILD_TYPE,
+        "externalParameters": {"stage": work.stage, **work.parameters},
+        "internalParameters": internal | ({"unknown": unknown} if unknown else {}),
+        "resolvedDependencies": resolved,
+    }
+    identity = {"invocationId": str(uuid.uuid4())}
+    run = {
+        "builder": {"id": known.BUILDER, "version": interpreter},
+        "metadata": identity | {"startedOn": started, "finishedOn": _now()},
+        "byproducts": [{"name": "machine", "annotations": machine}],
+    }
     statement = _utf8(
         {
-            "_type": STATEMENT,
+            "_type": known.STATEMENT,
             "subject": [_resource(str(name), sha256_of(path)) for path, name in names.items()],
-            "predicateType": PREDICATE,
-            "predicate": {
-                "buildDefinition": {
-                    "buildType": BUILD_TYPE,
-                    "externalParameters": {"stage": work.stage, **work.parameters},
-                    "internalParameters": internal,
-                    "resolvedDependencies": resolved,
-                },
-                "runDetails": {
-                    "builder": {"id": BUILDER, "version": interpreter},
-                    "metadata": {
-                        "invocationId": str(uuid.uuid4()),
-                        "startedOn": started,
-                        "finishedOn": _now(),
-                    },
-                    "byproducts": [{"name": "machine", "annotations": machine}],
-                },
-            },
+            "predicateType": known.PREDICATE,
+            "predicate": {"buildDefinition": build, "runDetails": run},
         }
     )
     content = f"{json.dumps(statement, indent=1, sort_keys=True)}\n".encode()
@@ -171,8 +154,7 @@ def recorded(
 def append_entry(study: Path, entry: Json) -> None:
     """Add an entry to the history of a study, with the time and the hash of the line before it.
 
-    Raises:
-        AuditError: the history is a link.
+    An AuditError says that the history is a link.
     """
     _check_history(study)
     history = study / HISTORY
@@ -188,7 +170,7 @@ def append_entry(study: Path, entry: Json) -> None:
         line = canonical_json({"time": _now(), **entry, "previous": link})
         # A line cut short by a crash is kept and closed; the chain then shows it.
         file.write((b"\n" if torn else b"") + line.encode() + b"\n")
-        sync(file)
+        files.sync(file)
 
 
 def hash_of(definition: str) -> str:
@@ -212,8 +194,8 @@ def definition_or_retry(definition: str, record: Path) -> str:
         if base != definition:
             return definition
         study = study_folder(record)
-        files = {study / s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
-        if all(sha256_of(p) == sha256 for p, sha256 in files.items() if p.is_file()):
+        outputs = {study / s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
+        if all(sha256_of(p) == sha256 for p, sha256 in outputs.items() if p.is_file()):
             return made
         return f"{definition}+{int(count or 0) + 1}"
     except (BadFileError, ValueError, KeyError, TypeError, AttributeError):
@@ -222,11 +204,7 @@ def definition_or_retry(definition: str, record: Path) -> str:
 
 
 def study_folder(record: Path) -> Path:
-    """Return the folder of the study that a record belongs to.
-
-    Raises:
-        AuditError: the record does not lie below a folder named provenance.
-    """
+    """Return the folder of the study that a record belongs to; an AuditError if it has none."""
     for parent in record.parents:
         if parent.name == PROVENANCE:
             return parent.parent
@@ -235,7 +213,8 @@ def study_folder(record: Path) -> Path:
 
 def mark_of(definition: str, inputs: Iterable[str]) -> str:
     """Return the mark of a job, by its definition (empty: by hand) and the sha256 of its inputs."""
-    return f"logdepth definition={hash_of(definition) or 'none'} inputs={digest(sorted(inputs))}"
+    made_from = files.digest(sorted(inputs))
+    return f"logdepth definition={hash_of(definition) or 'none'} inputs={made_from}"
 
 
 def _check_history(study: Path) -> None:
@@ -256,22 +235,14 @@ def _last_line(file: BinaryIO) -> tuple[bytes, bool]:
     return tail.removesuffix(b"\n").rpartition(b"\n")[2], not tail.endswith(b"\n") and bool(tail)
 
 
-def _asked(unknown: dict[str, str], what: str, ask: Callable[[], list[Json]]) -> list[Json]:
-    """Return what ``ask`` finds out; nothing where it fails for any reason, which is noted."""
+def _asked(unknown: dict[str, str], what: str, ask: Callable[[], T], nothing: T) -> T:
+    """Return what ``ask`` finds out; ``nothing`` where it fails for any reason, which is noted."""
     try:
         return ask()
     except Exception as error:
         unknown[what] = printable(str(error)) or type(error).__name__
         logger.warning("the record will say that its %s is not known: %s", what, unknown[what])
-        return []
-
-
-def _code(commit: environment.Commit) -> list[Json]:
-    if commit.sha is None:
-        return []
-    about = {} if commit.uncommitted is None else {"uncommittedSha256": commit.uncommitted}
-    code: Json = {"name": "code", "digest": {"gitCommit": commit.sha}}
-    return [code | {"annotations": {"role": "code", **about}}]
+        return nothing
 
 
 def _locks(study: Path) -> list[Json]:
@@ -287,7 +258,7 @@ def _packages(study: Path) -> list[Json]:
 def _kept(study: Path, role: str, content: bytes, **more: str) -> Json:
     """Keep a content under its sha256, and return it as a dependency."""
     sha256 = hashlib.sha256(content).hexdigest()
-    name = kept_name(role, sha256)
+    name = known.kept_name(role, sha256)
     if not (study / name).exists():
         write_bytes(study / name, content)
     return _resource(name, sha256, role=role, **more)
