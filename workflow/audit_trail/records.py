@@ -117,7 +117,7 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         by_role[resource.role].append(resource)
     if max(len(by_role["code"]), len(by_role["image"])) > 1:
         raise BadRecordError("names more than one code or image")
-    code, image = (next(iter(by_role[role]), None) for role in ("code", "image"))
+    code, image = ([*by_role[role], None][0] for role in ("code", "image"))
     outputs = tuple(_resource(found, "output") for found in statement["subject"])
     if len({output.name for output in outputs}) < len(outputs):
         raise BadRecordError("names an output twice")

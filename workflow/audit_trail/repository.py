@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -45,7 +46,6 @@ _HARMFUL = re.compile(
 _NO_PROGRAM = ("", "true", "false", "yes", "no", "on", "off", "0", "1")
 _ELSEWHERE = ("info/grafts", "objects/info/alternates", "objects/info/http-alternates")
 _TIMEOUT = 120
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 
 
@@ -54,20 +54,15 @@ def git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
 
     No hook, no fetching, no replaced objects, no variable of the caller's that leads elsewhere, and
     no clone but the one in the folder, with ``.git`` in it. The user's own configuration counts.
-
-    Raises:
-        AuditError: there is no git, it fails, or it takes more than two minutes.
+    An AuditError says that there is no git, that it fails, or takes more than two minutes.
     """
     own = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SSH_ASKPASS"))}
-    ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
+    environment = own | _VARIABLES | {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    command = ["git", "-C", str(folder), *settings, *arguments]
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *settings, *arguments],
-            input=text,
-            env=own | _VARIABLES | ceiling,
-            capture_output=True,
-            timeout=_TIMEOUT,
+            command, input=text, env=environment, capture_output=True, timeout=_TIMEOUT
         )
     except subprocess.TimeoutExpired as error:
         raise AuditError(f"git {arguments[0]} in {folder}: no answer") from error
@@ -111,23 +106,21 @@ class Repository:
     def time_of(self, commit: str) -> int | None:
         """Return when a commit was made, in seconds since 1970; None without the commit."""
         (content,) = self._read([f"{_hexadecimal(commit)}^{{commit}}"])
-        if content is None:
-            return None
-        found = _COMMITTER.search(content)
-        return int(found[1]) if found else 0
+        found = _COMMITTER.search(content or b"")
+        return int(found[1]) if found else None
 
-    def read(self, commit: str, name: str) -> bytes | None:
-        """Return the content of a file at a commit, by its path from the root; None without it."""
-        return self._read([f"{_hexadecimal(commit)}:{name}"])[0]
+    def read(self, commit: str | None, name: str) -> bytes | None:
+        """Return the content of a file by its path from the root, at a commit or now; or None."""
+        if commit is not None:
+            return self._read([f"{_hexadecimal(commit)}:{name}"])[0]
+        with suppress(BadFileError):
+            return read_bytes(self.folder / name, self.folder)
+        return None
 
     def names(self, commit: str, folder: str) -> list[str]:
         """Return the files below a folder at a commit, by their paths from the root."""
         command = ("ls-tree", "-r", "-z", "--name-only", _hexadecimal(commit), "--", f"./{folder}/")
-        try:
-            found = git(self.folder, *command) if self.problem is None else b""
-        except AuditError:
-            found = b""
-        return [os.fsdecode(name) for name in found.split(b"\0") if name]
+        return [os.fsdecode(name) for name in self._asked(*command).split(b"\0") if name]
 
     def studies(self, folder: Path) -> list[Path]:
         """Return the studies at or below a folder of this clone that the present commit has."""
@@ -141,23 +134,17 @@ class Repository:
 
     def other_code(self, recorded: Mapping[str, str], commit: str | None = None) -> list[str]:
         """Return the modules whose hash, at a commit or now, is not the recorded one, if any."""
-        new = [module for module in recorded if (module, commit) not in self._hashes]
-        paths = {module: self._paths(module) for module in new}
+        new = {m: m.replace(".", "/") for m in recorded if (m, commit) not in self._hashes}
+        top, ends = current().sources, (".py", "/__init__.py")
+        paths = {module: [f"{top}/{path}{end}" for end in ends] for module, path in new.items()}
         if commit is not None:
             # All at once, with the commit itself: git takes longer to start than to answer.
             every = [f"{commit}:{path}" for of in paths.values() for path in of]
             self._read([f"{_hexadecimal(commit)}^{{commit}}", *every])
         for module, of in paths.items():
-            contents = (self._now(p) if commit is None else self.read(commit, p) for p in of)
-            found = next((content for content in contents if content is not None), None)
+            found = next((c for p in of if (c := self.read(commit, p)) is not None), None)
             self._hashes[module, commit] = () if found is None else code_hashes(found)
         return [m for m, value in recorded.items() if value not in self._hashes[m, commit]]
-
-    def _now(self, path: str) -> bytes | None:
-        try:
-            return read_bytes(self.folder / path, self.folder)
-        except BadFileError:
-            return None
 
     def _read(self, names: list[str]) -> list[bytes | None]:
         """Return the content of each object, None for those that are not there; asked for once."""
@@ -165,11 +152,7 @@ class Repository:
         self._objects |= dict.fromkeys(new)
         new = [name for name in new if "\n" not in name]
         text = "".join(f"{name}\n" for name in new).encode("utf-8", "backslashreplace")
-        try:
-            ask = new and self.problem is None
-            answer = git(self.folder, "cat-file", "--batch", text=text) if ask else b""
-        except AuditError:
-            answer = b""
+        answer = self._asked("cat-file", "--batch", text=text) if new else b""
         position = 0
         for name in new if answer else ():
             end = answer.index(b"\n", position)
@@ -181,21 +164,19 @@ class Repository:
                 position = end + 1
         return [self._objects[name] for name in names]
 
-    def _paths(self, module: str) -> tuple[str, ...]:
-        if not _MODULE.fullmatch(module):
-            return ()
-        base = f"{current().sources}/{module.replace('.', '/')}"
-        return f"{base}.py", f"{base}/__init__.py"
+    def _asked(self, *arguments: str, text: bytes = b"") -> bytes:
+        """Return what git prints; nothing where it is not to be asked, or has no answer."""
+        with suppress(AuditError):
+            return git(self.folder, *arguments, text=text) if self.problem is None else b""
+        return b""
 
 
 def find_repository(named: Path | None = None, image: Path | None = None) -> Repository | None:
     """Return the clone to compare with: the named one, or the one that we were started from.
 
     A clone that results happen to lie in is never taken: it may have come with them. Images of jobs
-    are those in its folder containers/, or the one that is named.
-
-    Raises:
-        AuditError: the named folder is no clone of the project.
+    are those in its folder containers/, or the one that is named. An AuditError says that the named
+    folder is no clone of the project.
     """
     project, here = current(), Path.cwd()
     package = f"{project.sources}/{project.name}"

@@ -23,9 +23,6 @@ def code_hash(text: str, *, with_messages: bool = False) -> str:
         text: the code.
         with_messages: whether error messages count, and texts that are no docstrings of modules,
             classes and functions: so it was when the first results were published.
-
-    Raises:
-        SyntaxError: not Python.
     """
     return digest(_plain(ast.parse(text), with_messages))
 
@@ -38,8 +35,7 @@ def closure(modules: Sequence[str], without: tuple[str, ...]) -> dict[str, str]:
             import, directly or not, at the top or within a function, counts as well.
         without: modules and packages that have no effect on results; they are not followed.
 
-    Raises:
-        ModuleNotFoundError: a module that does not exist.
+    A ModuleNotFoundError names a module that does not exist.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
