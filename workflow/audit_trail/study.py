@@ -17,7 +17,7 @@ from audit_trail.files import read_json, sha256_of
 from audit_trail.format import HISTORY, PROVENANCE
 from audit_trail.history import History, read_history
 from audit_trail.project import current
-from audit_trail.records import MAX_PARTS, Record, Resource
+from audit_trail.records import MAX_PARTS, BadRecordError, Record, Resource, parse_statement
 
 Of = Callable[[Record, Resource], bool]
 # How far below a folder its studies are looked for.
@@ -133,11 +133,11 @@ def open_study(folder: Path, about: str | None = None) -> StudyFolder:
         study.history = read_history(folder / HISTORY, folder, about)
     except BadFileError as error:
         study.history.breaks.append(error.reason)
-    for name, entry in sorted(study.history.latest.items(), key=lambda item: item[1].number):
+    for entry, statement in sorted(study.history.latest.values(), key=lambda item: item[0]):
         try:
-            study.records[name] = entry.parsed()
-        except AuditError as error:
-            study.bad[name] = str(error)
+            study.records[entry.record] = parse_statement(entry.record, entry.sha256, statement)
+        except BadRecordError as error:
+            study.bad[entry.record] = str(error)
     return study
 
 

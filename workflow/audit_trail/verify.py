@@ -205,7 +205,7 @@ def _broken(reason: str, detail: str) -> Problem:
 
 def _record_problems(study: StudyFolder, name: str) -> Iterator[Problem]:
     """Yield what is wrong with the newest line about a record, and with the record's file."""
-    entry = study.history.latest[name]
+    entry, _ = study.history.latest[name]
     if name in study.bad:
         yield Problem(State.RECORD_ALTERED, "malformed", study.bad[name])
         return

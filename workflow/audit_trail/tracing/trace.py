@@ -166,7 +166,7 @@ class _Lineage:
         kind, _ = self._study.compared(record.name, record.sha256)
         return {
             "record": record.name,
-            "line": line or self._study.history.latest[record.name].number,
+            "line": line or self._study.history.latest[record.name][0].number,
             "state": RECORDED if line else _STATES.get(kind, MODIFIED),
             **{k: getattr(record, k) for k in ("stage", "started", "seconds", "definition")},
             "command": list(record.command),
