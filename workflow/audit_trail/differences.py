@@ -227,11 +227,9 @@ def gap(before: str, after: str) -> float:
     """Return how far two cells are apart, as a share of the larger; infinity for other things."""
     if before == after:
         return 0.0
+    one, other = (float(v) if _NUMBER.fullmatch(v) else math.nan for v in (before, after))
     whole = _INTEGER.fullmatch(before) and _INTEGER.fullmatch(after)
-    if whole or not (_NUMBER.fullmatch(before) and _NUMBER.fullmatch(after)):
-        return math.inf
-    one, other = float(before), float(after)
-    if not (math.isfinite(one) and math.isfinite(other)):
+    if whole or not (math.isfinite(one) and math.isfinite(other)):
         return math.inf
     return abs(one - other) / max(abs(one), abs(other), 5e-324)
 

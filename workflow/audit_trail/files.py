@@ -97,16 +97,21 @@ def sha256_of(path: Name, within: Name | None = None) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def copy(source: Path, target: Path, within: Path | None) -> str:
+def copy(source: Path, target: Path, within: Path | None, sha256: str | None = None) -> str:
     """Copy the bytes of a file to a new one, with folders above it; return their sha256.
 
-    Errors are those of ``open_file`` for the source, and an OSError where the target is there.
+    Errors are those of ``open_file`` for the source, also where its sha256 is not the given one;
+    and an OSError where the target is there.
     """
     with open_file(source, within, MAX_BYTES) as file:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as written:
             shutil.copyfileobj(file, written)
-    return sha256_of(target)
+    found = sha256_of(target)
+    if sha256 not in (None, found):
+        target.unlink()
+        raise BadFileError(source, "is not as it was recorded any more")
+    return found
 
 
 def canonical_json(value: Any) -> str:

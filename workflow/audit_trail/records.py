@@ -75,8 +75,7 @@ class Record:
     commit: str | None  # of the code; None where it ran in no clone, or nobody knows
     uncommitted: str | None  # sha256 of changes that were not committed; None if there were none
     unknown: dict[str, str]  # by what nobody knows (see UNKNOWN), why
-    machine: dict[str, Any]  # host, processor, threads, device, Slurm job
-    interpreter: dict[str, Any]  # version of Python and platform
+    machine: dict[str, Any]  # host, processor, threads, Slurm job, versions of Python and platform
     started: str  # time in UTC, ISO 8601
     finished: str
 
@@ -111,13 +110,11 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
         raise BadRecordError(f"is no in-toto statement {STATEMENT} with a predicate {PREDICATE}")
     build, run = (statement["predicate"][part] for part in ("buildDefinition", "runDetails"))
-    by_role: dict[str, list[Resource]] = {role: [] for role in _ROLES}
-    for found in build["resolvedDependencies"]:
-        resource = _resource(found)
-        by_role[resource.role].append(resource)
+    resources = [_resource(found) for found in build["resolvedDependencies"]]
+    by_role = {role: tuple(r for r in resources if r.role == role) for role in _ROLES}
     if max(len(by_role["code"]), len(by_role["image"])) > 1:
         raise BadRecordError("names more than one code or image")
-    code, image = ([*by_role[role], None][0] for role in ("code", "image"))
+    code, image = ((*by_role[role], None)[0] for role in ("code", "image"))
     outputs = tuple(_resource(found, "output") for found in statement["subject"])
     if len({output.name for output in outputs}) < len(outputs):
         raise BadRecordError("names an output twice")
@@ -128,7 +125,7 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
     uncommitted = code.annotations.get("uncommittedSha256") if code else None
     if uncommitted is not None:
         _check_hexadecimal(uncommitted, 64, "code")
-    machines = [part["annotations"] for part in run["byproducts"] if part["name"] == "machine"]
+    found = (part["annotations"] for part in run["byproducts"] if part["name"] == "machine")
     parameters = build["externalParameters"]
     return Record(
         name=name,
@@ -140,15 +137,14 @@ def parse_statement(name: str, sha256: str, statement: Any) -> Record:
         seeds=internal["seeds"],
         command=tuple(internal["command"]),
         outputs=outputs,
-        inputs=tuple(by_role["input"]),
-        external=tuple(by_role["external"]),
+        inputs=by_role["input"],
+        external=by_role["external"],
         kept=tuple(resource for role in KEPT for resource in by_role[role]),
         image=image,
         commit=code.annotations["gitCommit"] if code else None,
         uncommitted=uncommitted,
         unknown=unknown,
-        machine=machines[0] if machines else {},
-        interpreter=run["builder"]["version"],
+        machine=next(found, {}) | run["builder"]["version"],
         started=run["metadata"]["startedOn"],
         finished=run["metadata"]["finishedOn"],
     )
@@ -173,7 +169,7 @@ def facts(record: Record) -> dict[str, dict[str, Plain]]:
     """
     settings = dict(record.parameters)
     # The device is where it ran, not what was asked of it.
-    machine = flat({"device": settings.pop("device", None), **record.machine, **record.interpreter})
+    machine = flat({"device": settings.pop("device", None), **record.machine})
     kinds: dict[str, dict[str, Any]] = {
         "configuration": settings,
         "seed": record.seeds,
@@ -238,11 +234,9 @@ def _resource(found: dict[str, Any], role: str = "") -> Resource:
     if not role and (role := annotations.get("role", "input")) not in _ROLES:
         raise BadRecordError(f"has {name[:80]!r} in a role that there is not")
     if role == "code":
-        commit = digests.get("gitCommit")
-        _check_hexadecimal(commit, 40, name)
+        _check_hexadecimal(commit := digests.get("gitCommit"), 40, name)
         return Resource(name, "", role, {**annotations, "gitCommit": commit})
-    sha256 = digests.get("sha256", "")
-    _check_hexadecimal(sha256, 64, name)
+    _check_hexadecimal(sha256 := digests.get("sha256", ""), 64, name)
     if role in KEPT and name != kept_name(role, sha256):
         raise BadRecordError(f"names {name[:80]!r}, which is no place for its {role}")
     check_name(name, anywhere=role in ("external", "image"))
