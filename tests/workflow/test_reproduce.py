@@ -32,9 +32,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What Snakemake says; it runs in forks of this process, which spares it its imports."""
     found: list[str] = []
 
-    def run(
-        python: Path, words: Sequence[str], folder: Path, environment: Mapping[str, str]
-    ) -> int:
+    def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
         with pytest.MonkeyPatch.context() as patch:
             # The folder of temporary files that is watched is the command's, and not theirs.
             patch.setattr(tempfile, "tempdir", None)
@@ -283,7 +281,7 @@ def test_an_environment_is_the_recorded_one_or_named(finished, tmp_path, monkeyp
     # A lock that came with the results: not a word of how to install it.
     said = refused(finished, FIGURE, "it ran in another environment")
     assert "its envs/cpu.txt is not that of its commit" in said
-    assert "--python" not in said
+    assert "make" not in said
     assert "evil" not in said
     assert "verdict: identical" in reproduce(finished, FIGURE, "--here").stdout
     # The lock of the clone: how to install it, and what was installed from it.
@@ -293,17 +291,21 @@ def test_an_environment_is_the_recorded_one_or_named(finished, tmp_path, monkeyp
     finished.git("commit", "-qm", "another lock")
     head = finished.git("rev-parse", "HEAD")
     forge(finished.results, FIGURE_RECORD, lambda statement: change(statement, head))
-    assert f"git worktree add --detach ../again {head}" in refused(finished, FIGURE, "make setup")
+    said = refused(finished, FIGURE, f"git worktree add --detach ../again {head}; make -C ../again")
+    assert "../again/.venv/bin/python -m audit_trail reproduce" in said
     python = tmp_path / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\ntouch {tmp_path}/ran\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    refused(finished, FIGURE, "it ran in another environment", "--python", str(python))
+    # As by the interpreter of another environment.
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    monkeypatch.setattr(sys, "executable", str(python))
+    refused(finished, FIGURE, "it ran in another environment")
     (tmp_path / "env/locks").mkdir()
     (tmp_path / "env/locks/cpu.txt").write_text(lock)
     # As users run it: a process of its own.
     monkeypatch.setattr(rebuilding, "run_snakemake", run_snakemake)
-    assert "verdict: identical" in reproduce(finished, FIGURE, "--python", str(python)).stdout
+    assert "verdict: identical" in reproduce(finished, FIGURE).stdout
     assert (tmp_path / "ran").exists()
 
 

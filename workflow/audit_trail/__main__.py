@@ -91,8 +91,7 @@ def reproduce(options: Namespace) -> int:
     _say(f"{file}: jobs to run {len(jobs)}, {took}; inputs taken {len(taken)}")
     _say(f"  the code is that of {clone.folder}")
     with tempfile.TemporaryDirectory(prefix=f"{current().name}-reproduce-") as name:
-        folder, python = Path(name).resolve(), options.python.absolute()
-        made = rebuild(study, jobs, taken, clone, folder, python, options.here)
+        made = rebuild(study, jobs, taken, clone, Path(name).resolve(), options.here)
         before = study, {job.title: job for job in jobs}
         after = made, {job.title: made.records[job.name] for job in jobs}
         # What is here besides, such as a package, changes nothing.
@@ -220,7 +219,6 @@ _ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "--pages": ("folder for a page of each file: <name>.html", _path()),
     "--deep": ("make every input again, from nothing", _FLAG),
     "--keep": ("folder to leave the new results in", _path()),
-    "--python": ("interpreter of its environment, if not this", _path(default=sys.executable)),
     "--here": ("use this environment, be it another", _FLAG),
     "--crate": ("folder to write; it must not exist", _path(required=True)),
     "--key": ("SSH key, such as ~/.ssh/id_ed25519", _path(required=True)),
@@ -229,7 +227,7 @@ _ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 _COMMANDS: tuple[tuple[Callable[[Namespace], int | None], str], ...] = (
     (verify, "paths --json --allow --signers --at-least --image --repository"),
     (trace, "files --row --json --pages"),
-    (reproduce, "file --deep --keep --python --here --repository"),
+    (reproduce, "file --deep --keep --here --repository"),
     (diff, "before after"),
     (history, "file"),
     (export, "study --crate --repository"),

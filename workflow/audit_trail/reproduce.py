@@ -9,6 +9,7 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,6 @@ def rebuild(
     taken: Mapping[str, str],
     clone: Repository,
     folder: Path,
-    python: Path,
     anyway: bool,
 ) -> StudyFolder:
     """Run the jobs of a plan again in an empty folder; return the study there.
@@ -74,8 +74,7 @@ def rebuild(
         taken: sha256 of the inputs to take, by name.
         clone: with the commit.
         folder: to work in.
-        python: interpreter of the environment to use.
-        anyway: whether to use it even where it is not the recorded one.
+        anyway: whether to use this environment even where it is not the recorded one.
     """
     path, place = study.path(jobs[0].name), folder / "results" / study.name
     _check_out(path, jobs[0], clone, folder)
@@ -84,7 +83,7 @@ def rebuild(
         raise AuditError(f"{path}: its commit has no {configuration}, which it ran with")
     shutil.rmtree(place, ignore_errors=True)
     for job in jobs if not anyway else ():
-        _check_environment(path, job, folder, python)
+        _check_environment(path, job, folder)
     # Those of other jobs as well, if they are there, for the configuration may name them.
     for resource in (r for job in (*jobs, *study.records.values()) for r in job.external):
         needed = any(resource in job.external for job in jobs)
@@ -103,7 +102,7 @@ def rebuild(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     kept |= {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     kept["PYTHONPATH"] = str(folder / current().sources)
-    if code := run_snakemake(python, words, folder, kept):
+    if code := run_snakemake(words, folder, kept):
         raise AuditError(f"{path}: made again, its workflow failed, with exit code {code}")
     made_again = open_study(place)
     for job in jobs:
@@ -132,11 +131,9 @@ def outcomes(study: StudyFolder, made: StudyFolder, job: Record) -> list[tuple[s
     return found
 
 
-def run_snakemake(
-    python: Path, words: Sequence[str], folder: Path, environment: Mapping[str, str]
-) -> int:
+def run_snakemake(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
     """Run Snakemake; return its exit code. What it says goes to the terminal, as errors."""
-    command = [str(python), "-m", "snakemake", *words]
+    command = [sys.executable, "-m", "snakemake", *words]
     return subprocess.run(command, cwd=folder, env=environment, stdout=2).returncode
 
 
@@ -163,27 +160,27 @@ def _check_out(path: Path, record: Record, clone: Repository, folder: Path) -> N
         raise AuditError(f"{clone.folder}: commit {commit[:12]}: {error}") from error
 
 
-def _check_environment(path: Path, record: Record, code: Path, python: Path) -> None:
-    """Check that an environment was installed from the locks of a record, and of its commit.
+def _check_environment(path: Path, record: Record, code: Path) -> None:
+    """Check that this environment was installed from the locks of a record, and of its commit.
 
     None is made here: a lock found in results may hold any line, and installing it would run that.
-    Who has no such environment is told how to make it from a clone.
+    Who is in another environment is told how to make it from a clone.
     """
     if record.image is not None and not _IMAGE & os.environ.keys():
         within = f"apptainer exec {record.image.name} {current().name} audit reproduce"
         raise AuditError(f"{path}: it ran in an image; expected: {within}, or --here")
     # The locks that decide about results; others add tools on top.
-    locks = {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")}
-    locks = {file: locks[file] for file in locks if file in current().locks}
-    prefix = python.parent.parent
-    here = {file: _digest(prefix / "locks" / Path(file).name) for file in locks}
+    kept = {str(r.annotations.get("file")): r.sha256 for r in record.kept_as("lock")}
+    locks = {file: kept[file] for file in kept if file in current().locks}
+    here = {file: _digest(Path(sys.prefix, "locks", Path(file).name)) for file in locks}
     if not locks or here != locks:
-        reason = f"it ran in another environment than {prefix}, with another lock"
-        way = f"git worktree add --detach ../again {record.commit}; cd ../again; make setup"
-        way_out = f"expected --python with that of its commit ({way})"
+        made = f"git worktree add --detach ../again {record.commit}; make -C ../again setup"
+        again = f"PYTHONPATH={current().sources} ../again/.venv/bin/python -m audit_trail"
+        way = f"expected: {made}; {again} reproduce {path}"
         if other := [file for file in locks if _digest(code / file) != locks[file]]:
-            way_out = f"its {other[0]} is not that of its commit, so that nobody vouches for it"
-        raise AuditError(f"{path}: {reason}; {way_out}, or --here")
+            way = f"its {other[0]} is not that of its commit, so that nobody vouches for it"
+        reason = f"it ran in another environment than {sys.prefix}, with another lock"
+        raise AuditError(f"{path}: {reason}; {way}, or --here")
 
 
 def _place_external(resource: Resource, study: str, clone: Repository, folder: Path) -> bool:

@@ -192,25 +192,22 @@ def files_below(folder: Path, start: str = "") -> Iterator[tuple[str, str]]:
     It is "file", or else words for a person: a link, which is not followed; something that is no
     file; a folder that cannot be looked into, or lies too deep.
     """
-    waiting = [start]
-    while waiting:
-        below = waiting.pop()
-        if below.count("/") + 1 >= MAX_PARTS:
-            yield below, "a folder nested too deep to be looked into"
-            continue
-        try:
-            with os.scandir(f"{folder}/{below}") as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except (NotADirectoryError, FileNotFoundError):
-            continue
-        except OSError as error:
-            yield below, f"a folder that cannot be looked into ({error.strerror})"
-            continue
-        names = [f"{below}/{entry.name}".removeprefix("/") for entry in entries]
-        inner = [entry.is_dir(follow_symlinks=False) for entry in entries]
-        waiting += [name for name, is_folder in zip(names, inner, strict=True) if is_folder][::-1]
-        for name, entry, is_folder in zip(names, entries, inner, strict=True):
-            if entry.is_symlink():
-                yield name, "a symbolic link"
-            elif not is_folder:
-                yield name, "file" if entry.is_file() else "no regular file"
+    if start.count("/") + 1 >= MAX_PARTS:
+        yield start, "a folder nested too deep to be looked into"
+        return
+    try:
+        with os.scandir(f"{folder}/{start}") as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except (NotADirectoryError, FileNotFoundError):
+        return
+    except OSError as error:
+        yield start, f"a folder that cannot be looked into ({error.strerror})"
+        return
+    for entry in entries:
+        name = f"{start}/{entry.name}".removeprefix("/")
+        if entry.is_symlink():
+            yield name, "a symbolic link"
+        elif entry.is_dir(follow_symlinks=False):
+            yield from files_below(folder, name)
+        else:
+            yield name, "file" if entry.is_file() else "no regular file"
