@@ -64,17 +64,11 @@ class Citation(BaseModel):
 
 
 def write_crate(study: StudyFolder, repository: Repository, target: Path) -> dict[str, int]:
-    """Write a verified study as a crate; the same study gives the same bytes.
+    """Write a verified study as a crate in a new folder; the same study gives the same bytes.
 
-    An AuditError says that the clone lacks CITATION.cff or the commit, or that no job ran.
-
-    Args:
-        study: that was verified.
-        repository: clone with the commit of the study; people are those of its CITATION.cff.
-        target: folder to write; must not exist.
-
-    Returns:
-        How many jobs, files and withheld files there are.
+    Return how many jobs, files and withheld files there are. The repository is a clone with the
+    commit of the study; people are those of its CITATION.cff. An AuditError says that it lacks one
+    of these, or that no job ran.
     """
     with new_folder(target) as folder:
         described = _Study(study, repository, folder)

@@ -110,16 +110,12 @@ def machine() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def commit(root: Path) -> Commit:
-    """Return the commit of a clone, and a hash of what is not committed in it, if anything.
+    """Return the commit of our own code, and a hash of what is not committed, if anything.
 
     The hash covers the changes to tracked files and the content of untracked ones, but for what
     is published: a study may be while another runs, and records have the sha256 of their inputs.
-
-    Args:
-        root: of our own code. A clone that it merely lies in, such as one that an archive was
-            unpacked in, is not its own.
-
-    An AuditError says that nobody knows, for git does not say.
+    A clone that the root merely lies in, such as one that an archive was unpacked in, is not its
+    own. An AuditError says that nobody knows, for git does not say.
     """
     if not os.path.lexists(root / ".git"):
         return Commit()

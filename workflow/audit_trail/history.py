@@ -70,12 +70,8 @@ class History:
 def read_history(path: Path, within: Path | None = None, about: str | None = None) -> History:
     """Read a history and check its chain; what is wrong with it is in ``breaks``.
 
-    A BadFileError says that it cannot be read.
-
-    Args:
-        path: of the history.
-        within: folder that it may not leave, see ``open_file``.
-        about: a file of the study: entries that do not name it are left out.
+    Entries that do not name ``about``, a file of the study, are left out, if there is one. Errors
+    are those of ``open_file`` for a file within a folder.
     """
     history = History((path, within))
     # As names are written: plain ASCII. A line with any escape is looked at as a whole.

@@ -65,16 +65,10 @@ def rebuild(
 ) -> StudyFolder:
     """Run the jobs of a plan again in an empty folder; return the study there.
 
-    An AuditError says that commit, environment or an input is not to be had; or that a job fails,
-    or is another than its record says.
-
-    Args:
-        study: that has their records, and inputs.
-        jobs: to run, the one whose outputs are wanted first.
-        taken: sha256 of the inputs to take, by name.
-        clone: with the commit.
-        folder: to work in.
-        anyway: whether to use this environment even where it is not the recorded one.
+    The job whose outputs are wanted is the first; ``taken`` are inputs by name, with their sha256.
+    This environment is used if it is the recorded one, or ``anyway``. An AuditError says that
+    commit, environment or an input is not to be had; or that a job fails, or is another than its
+    record says.
     """
     path, place = study.path(jobs[0].name), folder / "results" / study.name
     _check_out(path, jobs[0], clone, folder)

@@ -18,11 +18,8 @@ def code_hash(text: str, *, with_messages: bool = False) -> str:
     """Return the sha256 of Python code without comments, docstrings, layout and error messages.
 
     The tree is written in a way of our own because ``ast.dump`` varies between versions of Python.
-
-    Args:
-        text: the code.
-        with_messages: whether error messages count, and texts that are no docstrings of modules,
-            classes and functions: so it was when the first results were published.
+    With messages, they count, and texts that are no docstrings of modules, classes and functions:
+    so it was when the first results were published.
     """
     return digest(_plain(ast.parse(text), with_messages))
 
@@ -30,12 +27,9 @@ def code_hash(text: str, *, with_messages: bool = False) -> str:
 def closure(modules: Sequence[str], without: tuple[str, ...]) -> dict[str, str]:
     """Return the hash of each module that a computation may run, by the module's name.
 
-    Args:
-        modules: of one package, where the computation starts; whatever of that package they
-            import, directly or not, at the top or within a function, counts as well.
-        without: modules and packages that have no effect on results; they are not followed.
-
-    A ModuleNotFoundError names a module that does not exist.
+    It starts in modules of one package; whatever of that package they import, directly or not, at
+    the top or within a function, counts as well, but for modules and packages without effect on
+    results. A ModuleNotFoundError names a module that does not exist.
     """
     found: dict[str, str] = {}
     waiting = list(modules)

@@ -40,14 +40,9 @@ def verify(
 ) -> Findings:
     """Return the state of every artefact of a study, or of one output and what it was made from.
 
-    An AuditError says that the one output has no record, or that signatures cannot be checked.
-
-    Args:
-        study: to look at.
-        repository: the clone whose code, commits and images to look at; None looks at none.
-        only: the one output.
-        signers: who may sign the history; None asks for no signature.
-        least: lines that the history has at least.
+    Code, commits and images are those of ``repository``; None looks at none. The history must have
+    ``least`` lines at least, and its newest be signed by one in the file ``signers``, if any. An
+    AuditError says that the one output has no record, or that signatures cannot be checked.
     """
     history, chain = study.history, Chain(study, repository)
     findings = Findings(str(study.folder), history=history.hashes)
@@ -161,9 +156,8 @@ class Chain:
                 yield _broken(resource.role, f"{what} {reason} ({resource.name})")
 
     def _times(self, record: Record) -> Iterator[Problem]:
-        started, finished = moment(record.started), moment(record.finished)
-        known = started is not None and finished is not None
-        if not known or not _FIRST <= started <= finished <= time.time() + _SECONDS:
+        started, finished = moment(record.started) or 0.0, moment(record.finished) or 0.0
+        if not _FIRST <= started <= finished <= time.time() + _SECONDS:
             yield _broken("time", f"its times cannot be: {record.started} to {record.finished}")
 
     def _image(self, record: Record) -> Iterator[Problem]:

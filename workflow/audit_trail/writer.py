@@ -66,19 +66,13 @@ def recorded(
 ) -> Iterator[str]:
     """Run the block as the job; write its record when it succeeds, after its outputs.
 
+    The record goes to a path below <study>/provenance/; without one, none is written. A copy is
+    kept of ``study``, a file that the job reads parameters from. What is yielded is the mark for
+    the metadata of its outputs.
+
     An AuditError says that the record would not lie below a folder named provenance, or an output
     outside of the folder that holds it; a FileNotFoundError, that an input is missing, or that the
     block left an output unwritten.
-
-    Args:
-        work: what it is.
-        inputs: files it reads.
-        outputs: files it writes.
-        record: where its record goes, below <study>/provenance/; None writes none.
-        study: a file that it reads parameters from; a copy is kept.
-
-    Yields:
-        The mark for the metadata of its outputs.
     """
     for path in inputs:
         if not path.is_file():

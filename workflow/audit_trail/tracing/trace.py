@@ -31,9 +31,8 @@ Made = tuple[Record, int]
 class Tracer:
     """Traces files; each study is opened once.
 
-    Args:
-        folder: where to look for the studies of files that lie in none.
-        checkout: folder that inputs from outside of a study may lie in; None looks at none.
+    The studies of files that lie in none are looked for in a folder, and inputs from outside of a
+    study in a checkout, if there is one.
     """
 
     def __init__(self, folder: Path, checkout: Path | None = None) -> None:
@@ -114,10 +113,7 @@ class Tracer:
 class _Lineage:
     """What an output comes from, the nearest first, within its study.
 
-    Args:
-        study: the output's own.
-        checkout: folder that files from elsewhere may lie in; None looks at none.
-        keeps: whether an input of a job counts, by its name; None if all do.
+    ``keeps`` says whether an input of a job counts, by its name; None if all do.
     """
 
     def __init__(self, study: StudyFolder, checkout: Path | None, keeps: Keeps | None) -> None:
@@ -205,18 +201,10 @@ class _Lineage:
 def choose(path: Path, within: Path, asked: str, letters: Mapping[str, str]) -> Json:
     """Return the rows of a table that meet all conditions, as text or as equal numbers.
 
-    An AuditError says that there is no table or no such row; or that a condition is not
-    COLUMN=VALUE, or on a column that is not there or is named twice.
-
-    Args:
-        path: of the table, a CSV in a study.
-        within: folder of the study.
-        asked: the conditions.
-        letters: columns by the letters that are used for them in print.
-
-    Returns:
-        The "conditions" by column, how many rows there are in "total", and those "chosen", by
-        column.
+    Returned are the "conditions" by column, how many rows there are in "total", and those "chosen",
+    by column. ``letters`` are columns by the letters that are used for them in print. An AuditError
+    says that there is no table or no such row; or that a condition is not COLUMN=VALUE, or on a
+    column that is not there or is named twice.
     """
     columns, listed = read_table(path, within)
     conditions: dict[str, str] = {}

@@ -27,19 +27,13 @@ _WITHOUT_EFFECT = tuple(
 def definition(modules: tuple[str, ...], settings: Any) -> str:
     """Return the sha256 over settings and source, as 64 hexadecimal digits.
 
-    Args:
-        modules: where the computation starts; whatever of the package they import, directly or
-            not, at the top or within a function, is found in the source and counts as well.
-        settings: the slice of the configuration that matters, as plain JSON values.
+    Settings are the slice of the configuration that matters, as plain JSON values; the source is
+    that of the modules where the computation starts, and of what they import (``closure``).
     """
     return digest({"settings": settings, "source": source(modules)})
 
 
 @cache
 def source(modules: tuple[str, ...]) -> dict[str, str]:
-    """Return the hash of the code of each module in the closure of imports, by its name.
-
-    Raises:
-        ModuleNotFoundError: a module of the package that does not exist.
-    """
+    """Return the hash of the code of each module in the closure of imports, by its name."""
     return closure(modules, _WITHOUT_EFFECT)

@@ -25,11 +25,8 @@ def running_image() -> tuple[str, str] | None:
 def checked_image(image: Path) -> str:
     """Return the sha256 of an image, after comparing its bytes with the recorded one.
 
-    Args:
-        image: the SIF file; ``make image`` leaves its sha256 next to it in ``<image>.sha256``.
-
-    Raises:
-        UserError: no image, no recorded sha256, or another one than that of the bytes.
+    ``make image`` leaves that next to it, in ``<image>.sha256``. A UserError says that there is no
+    image, no recorded sha256, or another one than that of the bytes.
     """
     record = image.with_name(f"{image.name}.sha256")
     if not image.is_file():

@@ -31,11 +31,7 @@ class Job:
     hidden: tuple[str, ...] = ()
 
     def definition(self, image: str | None = None) -> str:
-        """Return the hash over parameters, seeds and source.
-
-        Args:
-            image: sha256 of the image that it runs in; None without.
-        """
+        """Return the hash over parameters, seeds, source, and sha256 of its image, if any."""
         # As text, for the order of experiments is that of tables and figures.
         settings = {"parameters": json.dumps(self.parameters), "seeds": self.seeds}
         return definition(self.modules, settings if image is None else settings | {"image": image})
