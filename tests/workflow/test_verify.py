@@ -343,7 +343,7 @@ def test_a_copy_is_verified_with_nothing_but_python(finished, root, tmp_path):
         ("nowhere", "nowhere: no such file or folder"),
         ("config", "config: no study in it; expected results"),
         ("README.md", "README.md: no folder above it is a study"),
-        ("results/tiny/logs/fit/fits.log", "no record below results/tiny/provenance says how"),
+        ("results/tiny/logs/fit/fits.log", "no record says how it was made"),
     ],
 )
 def test_a_wrong_path_is_one_line(finished, monkeypatch, path, message):

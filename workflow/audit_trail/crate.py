@@ -108,9 +108,8 @@ class _Study:
         self._newest = max(self._records, key=lambda record: (record.finished, record.name))
         commit = self._newest.commit
         if commit is None or repository.time_of(commit) is None:
-            lacks = f"does not have the commit {commit or 'of any'} of {study.folder}"
-            expected = "expected --repository with a clone that does"
-            raise AuditError(f"{repository.folder}: {lacks}; {expected}")
+            expected = "expected --repository with the commit of its newest record"
+            raise AuditError(f"{repository.folder}: no commit {commit}; {expected}")
         # Of the clone as it is now, for a commit may be older than the file.
         people = read_bytes(repository.folder / _CITATION, repository.folder)
         self._citation = cited = read_citation(people)
@@ -265,10 +264,9 @@ def read_citation(content: bytes) -> Citation:
     """
     try:
         text = content[:_MAX].decode("utf-8")
-        if len(content) > _MAX:
-            reason = f"has {len(content)} bytes"
-        elif any(isinstance(token, AliasToken) for token in YAML(pure=True).scan(text)):
-            reason = "has an alias"
+        tokens = YAML(pure=True).scan(text)
+        if len(content) > _MAX or any(isinstance(token, AliasToken) for token in tokens):
+            reason = f"has an alias, or more than {_MAX} bytes"
         else:
             citation = Citation.model_validate(YAML(typ="safe", pure=True).load(text))
             if all(author.name for author in citation.authors):

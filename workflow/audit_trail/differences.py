@@ -99,8 +99,7 @@ def open_side(path: Path) -> Side:
     run = path.resolve().name
     if jobs := {r.stage: r for title, r in titles.items() if title.partition("/")[2] == run}:
         return study, jobs
-    expected = "expected a study, an output, or results/<study>/runs/<run>"
-    raise AuditError(f"{path}: no record is about it; {expected}")
+    raise AuditError(f"{path}: no record is about it; expected a study, a run or an output")
 
 
 def compare(
@@ -162,8 +161,8 @@ def versions(study: StudyFolder, name: str) -> list[str]:
         lines += [f"  {at}", f"      {changed}"]
         before = record
     if not lines:
-        expected = "expected an output of the workflow, or its record"
-        raise AuditError(f"{study.path(name)}: {study.path(HISTORY)} has never seen it; {expected}")
+        seen = f"{study.path(HISTORY)} has never seen it; expected an output, or its record"
+        raise AuditError(f"{study.path(name)}: {seen}")
     kind, reason = study.compared(name, sha256)
     state = f"{kind}: {reason}" if kind else "the newest version is there"
     if kind == "bytes":

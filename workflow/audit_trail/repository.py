@@ -185,8 +185,8 @@ def find_repository(named: Path | None = None, image: Path | None = None) -> Rep
             return Repository(folder, image)
     if named is None:
         return None
-    expected = f"expected a folder with .git and {package}"
-    raise AuditError(f"{named}: no clone of {project.name}; {expected}")
+    wrong = f"no clone of {project.name}; expected a folder with .git and {package}"
+    raise AuditError(f"{named}: {wrong}")
 
 
 def needed_repository(named: Path | None = None) -> Repository:

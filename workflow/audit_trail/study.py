@@ -71,9 +71,8 @@ class StudyFolder:
             raise AuditError(f"{self.path(name)}: this record {self.bad[name]}")
         record = self.records.get(name) or self.makers.get(name)
         if record is None:
-            where = f"no record below {self.folder / PROVENANCE} says how it was made"
-            expected = "expected an output of the workflow, such as figures/depth_law.pdf"
-            raise AuditError(f"{self.path(name)}: {where}; {expected}")
+            wrong = "no record says how it was made; expected an output of the workflow"
+            raise AuditError(f"{self.path(name)}: {wrong}, such as figures/depth_law.pdf")
         return record
 
     def ancestors(self, record: Record, of: Of = lambda _record, _input: True) -> Iterator[Record]:
@@ -126,8 +125,7 @@ def open_study(folder: Path, about: str | None = None) -> StudyFolder:
     What cannot be read is listed there. An AuditError says that the folder is none of a study.
     """
     if not is_study(folder):
-        expected = "expected a folder such as results/laptop"
-        raise AuditError(f"{folder}: no study, it has no {HISTORY}; {expected}")
+        raise AuditError(f"{folder}: no study, it has no {HISTORY}; expected results/<study>")
     study = StudyFolder(folder)
     try:
         study.history = read_history(folder / HISTORY, folder, about)
@@ -170,16 +168,13 @@ def look_through(path: Path, depth: int = _STUDY_DEPTH) -> dict[Path, str]:
     """
     if is_study(path):
         return {path: "study"}
-    try:
+    inside: list[Path] = []
+    with suppress(OSError):
         inside = sorted(path.iterdir())
-    except OSError:
-        inside = []
     listed: dict[Path, str] = {}
     for inner in inside:
-        found: dict[Path, str] = {}
-        if inner.is_symlink():
-            found[inner] = "link" if inner.is_dir() else "other"
-        elif depth and inner.is_dir():
+        found = {inner: "link" if inner.is_symlink() and inner.is_dir() else "other"}
+        if depth and inner.is_dir() and not inner.is_symlink():
             found = look_through(inner, depth - 1)
         # What holds no study is one thing, however much is in it.
         listed |= found if {*found.values()} - {"other"} else {inner: "other"}
