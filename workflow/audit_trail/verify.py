@@ -62,8 +62,8 @@ def verify(
         for output in (output for output in record.outputs if output.name in wanted):
             problems = _file_problems(study, output.name, output.sha256)
             if len(claims[output.name]) > 1:
-                detail = "is claimed by several records: " + ", ".join(claims[output.name])
-                problems.append(Problem(State.RECORD_ALTERED, "claimed", detail))
+                by = f"is claimed by several records: {', '.join(claims[output.name])}"
+                problems.append(Problem(State.RECORD_ALTERED, "claimed", by))
             if problems or shared or output.name in study.hashed:
                 findings.add(output.name, *problems, *shared)
     detail: str | None = "neither commits, code nor images looked at: started outside of a clone"
