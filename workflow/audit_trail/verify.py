@@ -47,9 +47,9 @@ def verify(
     history, chain = study.history, Chain(study, repository)
     findings = Findings(str(study.folder), history=history.hashes)
     claims = defaultdict(list)
-    for record in study.records.values():
-        for output in record.outputs:
-            claims[output.name].append(record.name)
+    for maker in study.records.values():
+        for output in maker.outputs:
+            claims[output.name].append(maker.name)
     wanted = {*study.records, *study.bad, *claims}
     if only is not None:
         jobs = [*study.ancestors(study.record_for(only))]
