@@ -124,13 +124,12 @@ class Repository:
 
     def studies(self, folder: Path) -> list[Path]:
         """Return the studies at or below a folder of this clone that the present commit has."""
-        try:
-            inside = Path(os.path.realpath(folder)).relative_to(self.folder.resolve()).as_posix()
-        except ValueError:
+        top, inside = self.folder.resolve(), Path(os.path.realpath(folder))
+        if not inside.is_relative_to(top):
             return []
-        histories = [name for name in self.names("HEAD", inside) if name.endswith(f"/{HISTORY}")]
-        found = [Path(name.removesuffix(f"/{HISTORY}")) for name in histories]
-        return [folder / name.relative_to(inside) for name in found]
+        listed = self.names("HEAD", inside.relative_to(top).as_posix())
+        found = [top / n.removesuffix(f"/{HISTORY}") for n in listed if n.endswith(f"/{HISTORY}")]
+        return [folder / study.relative_to(inside) for study in found]
 
     def other_code(self, recorded: Mapping[str, str], commit: str | None = None) -> list[str]:
         """Return the modules whose hash, at a commit or now, is not the recorded one, if any."""
