@@ -16,11 +16,11 @@ import torch
 
 from interruption import CPU
 from logdepth import jobs
-from logdepth.cli.main import main
 from logdepth.config.run import Run
+from logdepth.config.study import load_study
 from logdepth.models.gpt2 import Gpt2
-from logdepth.planning import measured
-from logdepth.planning.cost import costs_of
+from logdepth.planning import measured, report
+from logdepth.planning.cost import Cost, shape_of
 from logdepth.planning.gpus import DEVICES, find_device
 from logdepth.planning.groups import most_together
 from logdepth.planning.packs import make_packs
@@ -200,13 +200,12 @@ def paper_run(depth, seed=0, **changes):
     return Run(task=task, model=Gpt2(depth=depth), training=training, seed=seed)
 
 
-# By steps a second of depth 2 to 5: together, packed, neither, and one that is not measured together.
+# Steps a second: fastest of depth 2 together, of 3 packed, of 4 alone; of 5 too little is known.
 RATES = {
-    **{(2, 1, 1): 400.0, (2, 4, 1): 300.0, (2, 1, 4): 150.0},
-    **{(3, 1, 1): 400.0, (3, 4, 1): 90.0, (3, 1, 4): 150.0},
-    **{(4, 1, 1): 400.0, (4, 4, 1): 100.0, (4, 1, 4): 90.0},
-    **{(5, 4, 1): 100.0},
-}
+    (depth, *way): rate
+    for depth, rates in {2: (400, 300, 150), 3: (400, 90, 150), 4: (400, 100, 90)}.items()
+    for way, rate in zip(((1, 1), (4, 1), (1, 4)), rates, strict=True)
+} | {(5, 4, 1): 100}
 FASTEST = {2: (4, 1, 1 / 1200), 3: (1, 4, 1 / 600), 4: (1, 1, 1 / 400)}
 
 
@@ -273,7 +272,8 @@ def test_fastest_is_what_was_measured_and_1_elsewhere(published, tmp_path, monke
     assert set(most_together(runs, Site(together=8)).values()) == {8}
     # And they ask for the GPU accordingly: four and two as one network, four at once, one.
     site = Site(together="fastest", gpu="H200", max_hours=100)
-    requests = training_requests(runs, costs_of(runs.values()), site)
+    counted = Cost(1, 1, 1, 1, 1, 1, fuses=True)
+    requests = training_requests(runs, {shape_of(run): counted for run in runs.values()}, site)
     asked = {depth: requests[key] for depth, key in by_depth.items()}
     assert [round(1 / asked[depth].share) for depth in (2, 3, 4)] == [1, 4, 1]
     steps = 100_001
@@ -293,25 +293,17 @@ def test_fastest_is_what_was_measured_and_1_elsewhere(published, tmp_path, monke
             assert pack.at_once == 1
 
 
-def test_a_plan_says_what_fastest_is(published, tmp_path, monkeypatch, capsys, root):
+def test_a_plan_says_what_fastest_is(published, tmp_path, monkeypatch, root):
     monkeypatch.chdir(tmp_path)
-    arguments = ["logdepth", "plan", "--config", root / "config/paper.yaml", "--json"]
-    monkeypatch.setattr(sys, "argv", [*map(str, arguments), "--device", "H200"])
-    monkeypatch.setenv("LOGDEPTH_TOGETHER", "fastest")
-
-    def notes():
-        with pytest.raises(SystemExit) as done:
-            main()
-        assert done.value.code == 0
-        return json.loads(capsys.readouterr().out)["notes"]
-
-    assert notes()[-1] == (
+    runs = list(load_study(root / "config/paper.yaml").trained_runs().values())
+    assert report.together(runs, Site(gpu="H200"), None, 1) == (
         "nothing was measured of a H200: whether runs are faster as one network is not known, and "
         "together: fastest in site.yaml is 1"
     )
     published(RATES)
-    assert notes()[-1] == (
-        "together: fastest in site.yaml is, by what was measured: 4 as one network of 4 (3.0 times "
-        "as fast as alone), 4 4 processes at once (1.5 times as fast as alone), 4 alone, 13 not "
-        "measured, and trained alone"
+    assert report.together(runs, Site(gpu="H200"), None, 1) == (
+        "together: fastest in site.yaml trains runs as was measured: "
+        "4 as one network of 4 (3.0 times as fast as alone), "
+        "4 in 4 processes at once (1.5 times as fast as alone), 4 alone, "
+        "13 alone, for nothing like them was measured"
     )

@@ -156,7 +156,7 @@ def test_a_group_is_in_one_pack_and_its_first_leads(members, numbers, most):
     first = {}
     for pack in packs:
         groups = [by_key[key].group for key in pack.members]
-        for place, number in enumerate(groups):
+        for number in groups:
             if number:
                 assert first.setdefault(number, pack) is pack
         # One process of each group before the second of any.
@@ -242,7 +242,7 @@ def test_the_memory_of_a_gpu_is_shared_as_well(paper):
 
 @pytest.mark.parametrize("gpu", ["T4", "none"])
 def test_one_process_of_a_group_asks_for_what_all_of_it_needs(paper, gpu):
-    study, runs, costs = paper
+    _, runs, costs = paper
     alone = resources.training_requests(runs, costs, Site(gpu=gpu))
     grouped = resources.training_requests(runs, costs, Site(gpu=gpu, together=8))
     sizes = Counter(request.group for request in grouped.values())

@@ -564,6 +564,7 @@ def test_a_plan_for_a_gpu_is_a_range_and_says_that_nobody_measured_it(
     check_sums(content, load_study(root / file))
     assert content["measured"] is False
     assert UNMEASURED in content["notes"]
+    assert content["notes"][-1].startswith("nothing was measured of a A100-80GB: ")
     assert all(row["seconds_run"][0] < row["seconds_run"][1] for row in content["rows"])
 
 

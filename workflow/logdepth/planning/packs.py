@@ -109,29 +109,31 @@ def make_packs(
         _pack(chunk, most_at_once, chain, max_minutes)
         for chunk in _filled(chunks, most_at_once, chain)
     ]
-    packs = [
-        replace(pack, members=(*pack.members, *(k for m in pack.members for k in others[m])))
-        for pack in packs
-    ]
+    if others:
+        packs = [_with(pack, others) for pack in packs]
     return sorted(packs, key=lambda pack: (-pack.seconds, pack.members))
 
 
 def _joined(members: list[JobRequest]) -> tuple[list[JobRequest], dict[str, list[str]]]:
     """Return groups as one member each, and the keys of its others by that of its first."""
-    groups: dict[int | str, list[JobRequest]] = {}
+    joined = [member for member in members if not member.group]
+    groups: dict[int, list[JobRequest]] = {}
     for member in members:
-        groups.setdefault(member.group or member.key, []).append(member)
-    joined = [
-        replace(
-            group[0],
-            seconds=sum(member.seconds for member in group),
-            share=max(member.share for member in group),
-            mem_mb=max(member.mem_mb for member in group),
-        )
-        for group in groups.values()
-    ]
+        if member.group:
+            groups.setdefault(member.group, []).append(member)
+    for group in groups.values():
+        seconds = sum(member.seconds for member in group)
+        share = max(member.share for member in group)
+        memory = max(member.mem_mb for member in group)
+        joined.append(replace(group[0], seconds=seconds, share=share, mem_mb=memory))
     joined.sort(key=lambda member: (-member.seconds, member.key))
     return joined, {first.key: [other.key for other in rest] for first, *rest in groups.values()}
+
+
+def _with(pack: SlurmJob, others: dict[str, list[str]]) -> SlurmJob:
+    """Return a pack with the others of its groups, after the first ones of all."""
+    rest = [other for key in pack.members for other in others.get(key, ())]
+    return replace(pack, members=(*pack.members, *rest))
 
 
 def _chain_seconds(members: list[JobRequest], most_at_once: int, max_minutes: int) -> float:

@@ -119,8 +119,8 @@ def make_plan(
     requests = list(training_requests(runs, costs, there).values())
     if device is None:  # for the times measured here
         requests = [
-            replace(asked, seconds=start + _full_steps(runs[asked.key]) * step_of(runs[asked.key])[1])
-            for asked in requests
+            replace(asked, seconds=start + _full_steps(run) * step_of(run)[1])
+            for run, asked in zip(runs.values(), requests, strict=True)
         ]
     packs = make_packs(requests, most_at_once=site.cpus_per_gpu, max_minutes=site.max_minutes)
     return rows, packs, _totals(rows, packs, 1 if device else cores, start)

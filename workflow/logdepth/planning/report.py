@@ -153,9 +153,7 @@ def notes(
     return lines
 
 
-def together(
-    runs: Sequence[Run], site: Site, calibration: "Calibration | None", cores: int
-) -> str:
+def together(runs: Sequence[Run], site: Site, calibration: "Calibration | None", cores: int) -> str:
     """Return a line that says whether runs that train as one network are faster, and by what.
 
     Args:
@@ -165,7 +163,7 @@ def together(
         cores: of this machine.
     """
     if calibration:
-        return _together_here(runs, site, calibration, cores)
+        return _together_here(runs, calibration, cores)
     known = measured_on(site)
     if known is None:
         return (
@@ -180,19 +178,18 @@ def together(
         if choice is None:
             way = "alone, for nothing like them was measured"
         elif choice.together > 1:
-            way = f"as one network of {choice.together} ({choice.gain:.1f} times as fast as alone)"
+            way = f"as one network of {choice.together}"
         elif choice.at_once > 1:
-            way = f"in {choice.at_once} processes at once ({choice.gain:.1f} times as fast as alone)"
+            way = f"in {choice.at_once} processes at once"
         else:
             way = "alone"
-        ways[way] += len(group)
+        faster = f" ({choice.gain:.1f} times as fast as alone)" if choice else ""
+        ways[way + faster * (way != "alone")] += len(group)
     found = ", ".join(f"{count} {way}" for way, count in ways.items())
     return f"together: fastest in site.yaml trains runs as was measured: {found}"
 
 
-def _together_here(
-    runs: Sequence[Run], site: Site, calibration: "Calibration", cores: int
-) -> str:
+def _together_here(runs: Sequence[Run], calibration: "Calibration", cores: int) -> str:
     most = max(count for count, _ in [*calibration.together.values(), (1, 0)])
     if most == 1:
         return "no two of the runs can train as one network"
