@@ -607,7 +607,7 @@ def test_bfloat16_without_units_is_told_before_anything_is_timed(
     monkeypatch.setattr("logdepth.devices.bfloat16_factor", lambda: 14.2)
     warned = []
 
-    def timed(runs, seconds):
+    def timed(*_):
         warned.append(capsys.readouterr().err)
         raise UserError("enough")
 

@@ -16,7 +16,9 @@ from transformers import GPT2Config, GPT2Model
 
 from checkout import Checkout
 from command_line import logdepth, snakemake_here
+from logdepth.config.study import load_study
 from logdepth.files import sha256_of
+from logdepth.planning.measured import shape_name
 
 IMPORTING = """\
 study: mine
@@ -69,6 +71,29 @@ def test_inputs_in_a_record_are_outputs_of_another(finished):
     assert inputs == {
         name: hashes[name] for name in ("tables/thresholds.csv", "tables/scaling.csv")
     }
+
+
+def test_runs_train_together_as_was_measured_of_the_gpu_of_the_site(fresh):
+    fresh.edit("config/tiny.yaml", "seeds: [0]", "seeds: [0, 1, 2]")
+    runs = load_study(fresh.config).trained_runs()
+    rows = [
+        {"shape": shape_name(run), "runs": count, "processes": 1, "recorded": True}
+        | {"steps_per_second": rate}
+        for run in runs.values()
+        for count, rate in ((1, 100.0), (3, 90.0 if run.model.depth == 1 else 30.0))
+    ]
+    file = fresh.folder / "results/published/gpu/check.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"device": "NVIDIA L4", "rates": rows}))
+    (fresh.folder / "site.yaml").write_text("gpu: L4\ntogether: fastest\n")
+    asked = {}
+    for command in fresh.commands():
+        if "--together" in command:
+            run = command[command.index("--output") + 1].rpartition("/")[2]
+            asked[run] = command[command.index("--together") : command.index("--device")]
+    expected = ["--together", "3", "--among", "results/tiny/study.json"]
+    assert asked == {key: expected for key, run in runs.items() if run.model.depth == 1}
+    assert len(asked) == 6
 
 
 def is_alive(process: psutil.Process) -> bool:
