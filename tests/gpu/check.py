@@ -63,11 +63,11 @@ from logdepth.training.replay import MOST, Replayed  # noqa: E402
 from logdepth.training.steps import Steps  # noqa: E402
 
 
-def runs_of(recipe: Recipe, depth: int, count: int, *, toy: bool) -> list[Run]:
+def runs_of(recipe: Recipe, depth: int, count: int, *, toy: bool, heads: int = 4) -> list[Run]:
     """Return runs of the paper's size, or of a toy's, that differ in their seed."""
     task = Hop(context=12, max_k=2) if toy else Hop(context=99, max_k=16)
-    width = 32 if toy else 128
-    model = (Gpt2 if recipe.recipe == "paper" else Softmax)(depth=depth, heads=4, width=width)
+    width = heads * (8 if toy else 32)
+    model = (Gpt2 if recipe.recipe == "paper" else Softmax)(depth=depth, heads=heads, width=width)
     return [Run(task=task, model=model, training=recipe, seed=seed) for seed in range(count)]
 
 
@@ -228,32 +228,34 @@ def measure(device: torch.device, *, toy: bool) -> list[dict[str, Any]]:
     many = 4000 if toy else 20_000  # more than can be taken meanwhile
     paper = PaperRecipe(steps=many, samples=1000)
     muon = MuonRecipe(steps=many, batch=32, samples=1000)
-    # As many runs as one network as there are of each depth in the paper, or so many processes.
-    cases: list[tuple[Recipe, int]] = [(paper, 2 if toy else 4)]
+    # Recipe, heads, and how many runs: as many as there are of each depth in the paper.
+    cases: list[tuple[Recipe, int, int]] = [(paper, 4, 4), (paper, 8, 4)]
     for precision in ("float32", "tf32", "bfloat16"):
-        cases.append((muon.changed({"precision": precision}), 2 if toy else 8))
+        cases.append((muon.changed({"precision": precision}), 4, 8))
+    if toy:
+        cases = [(recipe, heads, 2) for recipe, heads, _ in cases if heads == 4]
     depths = (2,) if toy else (2, 3, 4, 5, 6)
     on_gpu = device.type == "cuda"
     rows: list[dict[str, Any]] = []
 
     def add(runs: list[Run], processes: int, recorded: bool, found: dict[str, float]) -> None:
-        recipe = runs[0].training
-        row = {"recipe": recipe.recipe, "depth": runs[0].model.depth}
+        recipe, model = runs[0].training, runs[0].model
+        row = {"recipe": recipe.recipe, "depth": model.depth, "width": model.width}
         row |= {"precision": recipe.precision, "runs": len(runs), "processes": processes}
         rows.append(row | {"recorded": recorded} | found | {"shape": shape_name(runs[0])})
         print(" ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
 
     for depth in depths:
-        for recipe, most in cases:
-            for count in (1, most):
-                for recorded in (False, True) if on_gpu else (False,):
-                    runs = runs_of(recipe, depth, count, toy=toy)
-                    add(runs, 1, recorded, rate(runs, device, recorded=recorded))
-    for processes in sorted({most for _, most in cases}):
+        for recipe, heads, most in cases:
+            # What recording gains is seen of one run.
+            for count, recorded in sorted({(1, False), (1, on_gpu), (most, on_gpu)}):
+                runs = runs_of(recipe, depth, count, toy=toy, heads=heads)
+                add(runs, 1, recorded, rate(runs, device, recorded=recorded))
+    for processes in sorted({most for *_, most in cases}):
         alone = [
-            runs_of(recipe, depth, 1, toy=toy)
+            runs_of(recipe, depth, 1, toy=toy, heads=heads)
             for depth in depths
-            for recipe, most in cases
+            for recipe, heads, most in cases
             if most == processes
         ]
         try:
@@ -298,13 +300,17 @@ def rate_beside(runs: list[Run], name: str) -> dict[str, float]:
 
 
 def paper_hours(rows: list[dict[str, Any]]) -> float:
-    """Return how long the narrow models of the paper take, four of each depth at once."""
+    """Return how long ``--paper`` takes for all its groups, if none takes longer than four runs."""
     found = {
-        row["depth"]: row["steps_per_second"]
+        (row["shape"], row["runs"]): row["steps_per_second"]
         for row in rows
-        if row["recipe"] == "paper" and row["runs"] > 1 and row["recorded"]
+        if row["recorded"] and row["processes"] == 1
     }
-    return sum(100_001 / steps / 3600 for steps in found.values())
+    seconds = 0.0
+    for group in paper_groups():
+        rate = found[shape_name(group[0]), 1 if len(group) == 1 else 4]
+        seconds += group[0].training.trained_steps / rate
+    return seconds / 3600
 
 
 def paper_groups() -> list[list[Run]]:
@@ -453,8 +459,8 @@ def main() -> int:
     torch.set_deterministic_debug_mode("default")
     found["rates"] = measure(device, toy=asked.toy)
     if device.type == "cuda":
-        found["paper_hours_narrow"] = paper_hours(found["rates"])
-        print(f"the paper's 20 narrow models: {60 * found['paper_hours_narrow']:.0f} minutes")
+        found["paper_hours"] = paper_hours(found["rates"])
+        print(f"the paper's 25 models: {60 * found['paper_hours']:.0f} minutes")
     (asked.out / "check.json").write_text(json.dumps(found, indent=1) + "\n")
     return failed
 

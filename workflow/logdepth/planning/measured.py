@@ -54,6 +54,8 @@ class Measured:
         if not alone or not ways:
             return None
         slowness, runs, processes = ways[0]
+        if runs == processes == 1 and all(others == 1 for *_, others in ways):
+            return None  # alone is faster than nothing that it was compared with
         return Choice(runs, processes, -1 / slowness, -slowness / alone)
 
     def choice_of_group(self, run: Run, size: int, together: Together) -> Choice | None:
