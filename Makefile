@@ -106,6 +106,7 @@ types: .venv/dev.done ## mypy
 
 bench: .venv/dev.done ## speed, as ratios taken in one run, written to BENCH=results/bench
 	python benchmarks/training.py --output $(BENCH)
+	python benchmarks/architectures.py --output $(BENCH)
 	python benchmarks/growth.py --output $(BENCH)
 	python benchmarks/records.py
 
