@@ -67,7 +67,7 @@ figure: setup ## rebuild one figure: make figure FIG=depth_law
 article: .venv/article.done ## typeset what was found, from results/published: results/article/article.pdf
 	python article/build.py --output results/article/article.pdf
 
-site: setup ## write results/site: pages of what is published, and of OWN=results/STUDY
+site: .venv/article.done ## write results/site: pages of what is published, and of OWN=results/STUDY
 	logdepth site $(OWN)
 
 publish: setup ## copy the finished STUDY to results/published for a commit, without weights
