@@ -12,7 +12,6 @@ import pytest
 import torch
 from filelock import FileLock
 from ruamel.yaml import YAML
-from transformers import GPT2Config, GPT2Model
 
 from checkout import Checkout
 from command_line import logdepth, snakemake_here
@@ -252,7 +251,7 @@ def test_results_do_not_depend_on_the_folder_or_the_clock(template):
         assert b"CreationDate" not in content, name
 
 
-def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path):
+def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path, transformers):
     released = tmp_path / "model"
     released.mkdir()
     task = {"char_tokens": 4, "max_hops": 2, "min_hops": 0, "seq_len": 11}
@@ -275,8 +274,8 @@ def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path):
     }
     YAML().dump(config, released / "config.yaml")
     torch.manual_seed(0)
-    gpt2 = GPT2Config(vocab_size=30, n_positions=11, n_embd=32, n_layer=2, n_head=2)
-    torch.save(GPT2Model(gpt2).state_dict(), released / "model_10.pt")
+    gpt2 = transformers.GPT2Config(vocab_size=30, n_positions=11, n_embd=32, n_layer=2, n_head=2)
+    torch.save(transformers.GPT2Model(gpt2).state_dict(), released / "model_10.pt")
     (fresh.folder / "config/mine.yaml").write_text(IMPORTING)
     arguments = ("--configfile", "config/mine.yaml")
     assert "no imported model for the study 'mine'" in fresh.refused(*arguments)
