@@ -29,7 +29,7 @@ def measure() -> pd.DataFrame:
         for key, run in runs.items()
     }
     rows = [
-        (title, depth, number, sizes[depth, title], 1e3 * seconds_per_step(run, SECONDS))
+        (title, depth, number, sizes[depth, title], 1e3 * seconds_per_step([run], SECONDS))
         for number in range(ROUNDS)
         for (depth, title), run in sorted(runs.items(), key=lambda item: item[0][0])
     ]
