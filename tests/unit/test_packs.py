@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logdepth.config.run import Run
@@ -147,6 +147,7 @@ def test_long_runs_share_jobs_with_those_about_as_long():
     ]
 
 
+@settings(max_examples=25)
 @given(lists, st.lists(st.integers(0, 5), min_size=60, max_size=60), st.integers(1, 16))
 def test_a_group_is_in_one_pack_and_its_first_leads(members, numbers, most):
     members = [replace(m, group=g) for m, g in zip(members, numbers, strict=False)]
