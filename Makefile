@@ -27,7 +27,7 @@ $(error STUDY is '$(STUDY)', but there is no config/$(STUDY).yaml; expected one 
 endif
 
 .DEFAULT_GOAL := study
-.PHONY: study theory setup report figure article site publish status audit test test-browser test-cluster chaos lint types bench lock config claims image help
+.PHONY: study theory setup report figure article site publish status audit test test-published test-browser test-cluster chaos lint types bench lock config claims image help
 
 study: setup ## set up, run STUDY and write its report
 	@logdepth plan --line --seconds 5 --config config/$(STUDY).yaml
@@ -67,7 +67,7 @@ figure: setup ## rebuild one figure: make figure FIG=depth_law
 article: .venv/article.done ## typeset what was found, from results/published: results/article/article.pdf
 	python article/build.py --output results/article/article.pdf
 
-site: setup ## write results/site: pages of what is published, and of OWN=results/STUDY
+site: .venv/article.done ## write results/site: pages of what is published, and of OWN=results/STUDY
 	logdepth site $(OWN)
 
 publish: setup ## copy the finished STUDY to results/published for a commit, without weights
@@ -81,6 +81,9 @@ audit: setup ## verify everything below results/, or PATHS
 
 test: .venv/dev.done ## unit, property, workflow and figure tests
 	pytest -n 2 --dist worksteal
+
+test-published: .venv/dev.done ## each figure and export of what is published
+	pytest -n 2 --dist worksteal -m published
 
 test-browser: .venv/dev.done ## the pages in a headless Chromium
 	tests/browser/run.sh
@@ -103,6 +106,7 @@ types: .venv/dev.done ## mypy
 
 bench: .venv/dev.done ## speed, as ratios taken in one run, written to BENCH=results/bench
 	python benchmarks/training.py --output $(BENCH)
+	python benchmarks/architectures.py --output $(BENCH)
 	python benchmarks/growth.py --output $(BENCH)
 	python benchmarks/records.py
 

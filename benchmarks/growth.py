@@ -61,7 +61,7 @@ def step_seconds(*, length: int = 64, depth: int = 3, width: int = 64) -> float:
         training=MuonRecipe(batch=16),
         seed=0,
     )
-    return seconds_per_step(run, SECONDS)
+    return seconds_per_step([run], SECONDS)
 
 
 def planning(runs: int) -> tuple[float, float]:

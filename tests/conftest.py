@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import functools
+import importlib
 import importlib.util
 import os
 import shutil
@@ -48,6 +49,12 @@ def simulations() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def transformers() -> ModuleType:
+    """The library of the reference GPT-2. To import it takes seconds, and few tests need it."""
+    return importlib.import_module("transformers")
 
 
 _counted_once = functools.cache(count.count)

@@ -32,6 +32,7 @@ HOW: dict[str, str | tuple[str, str]] = {
     r"logdepth audit reproduce .*": ("tests/workflow/test_reproduce.py", '"reproduce"'),
     r"logdepth audit sign .*": ("tests/unit/test_audit_claims.py", "sign("),
     r"logdepth audit verify .* --signers .*": ("tests/unit/test_audit_claims.py", "signers="),
+    r"(ssh-keygen|model_signing) .*": ("tests/unit/test_model_signing.py", '"docs/audit.md"'),
     r"make": (".ci/run", 'make -C "$clone/logdepth"'),
     r"make setup && .*": (".ci/run", 'make -C "$clone/logdepth"'),
     r"make .*": MAKE,

@@ -123,11 +123,15 @@ def test_a_table_is_sorted_by_keyboard(visit, root):
     assert page.locator("[aria-sort]").get_attribute("aria-sort") == "descending"
 
 
-def test_a_picture_is_enlarged_by_keyboard(visit):
-    page = visit("figure/laptop/depth_law.html", PHONE)
+@pytest.mark.parametrize(
+    ("figure", "scales"), [("laptop/depth_law", (2, 4, 1)), ("tasks/error_by_k", (2, 4, 8, 1))]
+)
+def test_a_picture_is_enlarged_by_keyboard(visit, figure, scales):
+    page = visit(f"figure/{figure}.html", PHONE)
     link, picture = page.locator("a.zoom"), page.locator("a.zoom img")
+    assert picture.get_attribute("src").endswith(".svg")
     width = picture.bounding_box()["width"]
-    for scale in (2, 4, 1):
+    for scale in scales:
         link.press("Enter")
         assert picture.bounding_box()["width"] == pytest.approx(scale * width, rel=0.01)
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]

@@ -95,6 +95,14 @@ ONE_OF_EACH_STUDY = list({(each[0], kind_of(*each)): each for each in FIGURES_OF
 ONE_OF_EACH_KIND = list(
     {kind: each for each in ONE_OF_EACH_STUDY if (kind := kind_of(*each)) not in OF_ERRORS}.values()
 )
+# `make test` takes one of each kind, whatever is published; `make test-published` the others.
+OF_EVERY_TEST = {kind_of(*each): each for each in ONE_OF_EACH_STUDY}.values()
+
+
+def cases(figures):
+    """Return published figures as parameters of a test."""
+    others = pytest.mark.published
+    return [pytest.param(e, marks=() if e in OF_EVERY_TEST else others) for e in figures]
 
 
 def module_of(study, name):
@@ -166,7 +174,7 @@ def pdf_of(figure):
     return content.getvalue()
 
 
-@pytest.fixture(scope="module", params=FIGURES_OF, ids="-".join)
+@pytest.fixture(scope="module", params=cases(FIGURES_OF), ids="-".join)
 def published(request, tmp_path_factory):
     """Study, name, data and drawing of a published figure, drawn again once for all its tests.
 
@@ -187,7 +195,7 @@ def published(request, tmp_path_factory):
     return study, name, data, figure, pdf, png
 
 
-@pytest.mark.parametrize("published", ONE_OF_EACH_STUDY, indirect=True, ids="-".join)
+@pytest.mark.parametrize("published", cases(ONE_OF_EACH_STUDY), indirect=True, ids="-".join)
 def test_a_published_figure_is_drawn_from_its_csv_alone(published, tmp_path):
     study, name, data, _, _, png = published
     write_csv(tmp_path / "data.csv", data)
@@ -226,7 +234,7 @@ def test_text_has_room_and_no_legend_covers_a_point(published):
     check_layout(published[3])
 
 
-@pytest.mark.parametrize("published", ONE_OF_EACH_KIND, indirect=True, ids="-".join)
+@pytest.mark.parametrize("published", cases(ONE_OF_EACH_KIND), indirect=True, ids="-".join)
 def test_equal_data_give_equal_bytes(published):
     study, name, _, _, pdf, _ = published
     # What is random in a drawing, or of the clock, is in its PDF as well; PNG and CSV: see below.
@@ -234,10 +242,12 @@ def test_equal_data_give_equal_bytes(published):
 
 
 @pytest.mark.parametrize(
-    ("study", "name"),
-    [each for each in FIGURES_OF if not KINDS[kind_of(*each)].options and has_its_tables(*each)],
+    "figure",
+    cases(e for e in FIGURES_OF if not KINDS[kind_of(*e)].options and has_its_tables(*e)),
+    ids="-".join,
 )
-def test_the_published_tables_give_the_published_data(study, name, tmp_path):
+def test_the_published_tables_give_the_published_data(figure, tmp_path):
+    study, name = figure
     path = tmp_path / "data.csv"
     write_csv(path, from_tables(study, name))
     assert path.read_text() == published_csv(study, name)

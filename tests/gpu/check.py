@@ -14,6 +14,7 @@ import argparse
 import importlib.util
 import io
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr
 from math import isfinite
 from pathlib import Path
@@ -29,6 +31,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("torch", "numpy", "pandas", "pydantic", "rich", "ruamel.yaml")
+OLDEST = (2, 11)  # of torch
 PART_BYTES = 16 * 2**20
 MOST_PARTS = 8
 # Of a benchmark: steps that are timed, at least, and about how long.
@@ -40,10 +43,15 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import torch  # noqa: E402
 
+if tuple(map(int, torch.__version__.split(".")[:2])) < OLDEST:
+    sys.exit(f"check.py: torch {torch.__version__}; expected {'.'.join(map(str, OLDEST))} or newer")
+
 from logdepth import tasks  # noqa: E402
 from logdepth.config.run import Run  # noqa: E402
 from logdepth.models.gpt2 import Gpt2  # noqa: E402
 from logdepth.models.softmax import Softmax  # noqa: E402
+from logdepth.planning.groups import groups as groups_of  # noqa: E402
+from logdepth.planning.measured import shape_name  # noqa: E402
 from logdepth.recipes.base import Recipe  # noqa: E402
 from logdepth.recipes.muon import MuonRecipe  # noqa: E402
 from logdepth.recipes.paper import PaperRecipe  # noqa: E402
@@ -55,11 +63,11 @@ from logdepth.training.replay import MOST, Replayed  # noqa: E402
 from logdepth.training.steps import Steps  # noqa: E402
 
 
-def runs_of(recipe: Recipe, depth: int, count: int, *, toy: bool) -> list[Run]:
+def runs_of(recipe: Recipe, depth: int, count: int, *, toy: bool, heads: int = 4) -> list[Run]:
     """Return runs of the paper's size, or of a toy's, that differ in their seed."""
     task = Hop(context=12, max_k=2) if toy else Hop(context=99, max_k=16)
-    width = 32 if toy else 128
-    model = (Gpt2 if recipe.recipe == "paper" else Softmax)(depth=depth, heads=4, width=width)
+    width = heads * (8 if toy else 32)
+    model = (Gpt2 if recipe.recipe == "paper" else Softmax)(depth=depth, heads=heads, width=width)
     return [Run(task=task, model=model, training=recipe, seed=seed) for seed in range(count)]
 
 
@@ -175,14 +183,26 @@ def stopped_after(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGUSR1, before)
 
 
-def rate(runs: list[Run], device: torch.device, *, recorded: bool) -> dict[str, float]:
-    """Return steps a second, each of all runs, and the most memory that was allocated, in GB."""
+def rate(
+    runs: list[Run],
+    device: torch.device,
+    *,
+    recorded: bool,
+    ready: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Return steps a second, each of all runs, and the most memory that was allocated, in GB.
+
+    ``ready`` is called between warming up and what is timed.
+    """
     steps = Steps(runs, device)
     on_gpu = device.type == "cuda"
     advance: Callable[[int], None] = Replayed(steps.take) if recorded else plainly(steps)
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     advance(3 + 2 * MOST if on_gpu else 1)
+    if on_gpu:
+        torch.cuda.synchronize()
+    ready()
     taken, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < SECONDS:
         advance(MOST if on_gpu else 1)
@@ -204,50 +224,106 @@ def plainly(steps: Steps) -> Callable[[int], None]:
 
 
 def measure(device: torch.device, *, toy: bool) -> list[dict[str, Any]]:
-    """Return steps a second by recipe, depth, precision, runs at once, and way of launching."""
+    """Return steps a second by shape, runs as one network, processes, and way of launching."""
     many = 4000 if toy else 20_000  # more than can be taken meanwhile
+    paper = PaperRecipe(steps=many, samples=1000)
+    muon = MuonRecipe(steps=many, batch=32, samples=1000)
+    # Recipe, heads, and how many runs: as many as there are of each depth in the paper.
+    cases: list[tuple[Recipe, int, int]] = [(paper, 4, 4), (paper, 8, 4)]
+    for precision in ("float32", "tf32", "bfloat16"):
+        cases.append((muon.changed({"precision": precision}), 4, 8))
+    if toy:
+        cases = [(recipe, heads, 2) for recipe, heads, _ in cases if heads == 4]
+    depths = (2,) if toy else (2, 3, 4, 5, 6)
+    on_gpu = device.type == "cuda"
     rows: list[dict[str, Any]] = []
-    for depth in (2,) if toy else (2, 3, 4, 5, 6):
-        cases = [(PaperRecipe(steps=many, samples=1000), count) for count in (1, 4)]
-        cases += [
-            (MuonRecipe(steps=many, batch=32, samples=1000, precision=precision), count)
-            for precision in ("float32", "tf32", "bfloat16")
-            for count in (1, 8)
+
+    def add(runs: list[Run], processes: int, recorded: bool, found: dict[str, float]) -> None:
+        recipe, model = runs[0].training, runs[0].model
+        row = {"recipe": recipe.recipe, "depth": model.depth, "width": model.width}
+        row |= {"precision": recipe.precision, "runs": len(runs), "processes": processes}
+        rows.append(row | {"recorded": recorded} | found | {"shape": shape_name(runs[0])})
+        print(" ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
+
+    for depth in depths:
+        for recipe, heads, most in cases:
+            # What recording gains is seen of one run.
+            for count, recorded in sorted({(1, False), (1, on_gpu), (most, on_gpu)}):
+                runs = runs_of(recipe, depth, count, toy=toy, heads=heads)
+                add(runs, 1, recorded, rate(runs, device, recorded=recorded))
+    torch.cuda.empty_cache()  # room for the others
+    for processes in sorted({most for *_, most in cases}):
+        alone = [
+            runs_of(recipe, depth, 1, toy=toy, heads=heads)
+            for depth in depths
+            for recipe, heads, most in cases
+            if most == processes
         ]
-        for recipe, count in cases:
-            for recorded in (False, True) if device.type == "cuda" else (False,):
-                runs = runs_of(recipe, depth, 2 if toy and count > 1 else count, toy=toy)
-                row = {"recipe": recipe.recipe, "depth": depth, "precision": recipe.precision}
-                row |= {"runs": len(runs), "recorded": recorded}
-                rows.append(row | rate(runs, device, recorded=recorded))
-                print(" ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
+        try:
+            for runs, found in zip(alone, rates_beside(alone, device, processes), strict=True):
+                add(runs, processes, on_gpu, found)
+        except RuntimeError as error:  # no room on the GPU, for instance
+            print(f"{processes} processes at once: not measured: {error}", flush=True)
     return rows
 
 
+def rates_beside(
+    cases: list[list[Run]], device: torch.device, processes: int
+) -> Iterator[dict[str, float]]:
+    """Yield, for runs that so many processes train at once, the mean of what ``rate`` returns."""
+    method = multiprocessing.get_context("forkserver")
+    method.set_forkserver_preload(["torch"])
+    barrier = method.Barrier(processes, timeout=120)
+    with ProcessPoolExecutor(processes, method, _meet_at, (barrier,)) as pool:
+        for runs in cases:
+            asked = [pool.submit(rate_beside, runs, str(device)) for _ in range(processes)]
+            found = [each.result() for each in asked]
+            yield {name: sum(each[name] for each in found) / processes for name in found[0]}
+
+
+_meeting: list[Any] = []
+
+
+def _meet_at(barrier: Any) -> None:
+    _meeting.append(barrier)
+
+
+def rate_beside(runs: list[Run], name: str) -> dict[str, float]:
+    """Return the rate of runs on a device while all processes of the pool measure it."""
+    device, (barrier,) = torch.device(name), _meeting
+    try:
+        found = rate(runs, device, recorded=device.type == "cuda", ready=barrier.wait)
+        barrier.wait()  # none goes on to the next while another is measured
+    except Exception:
+        barrier.abort()  # the others wait no longer
+        raise
+    return found
+
+
 def paper_hours(rows: list[dict[str, Any]]) -> float:
-    """Return how long the narrow models of the paper take, four of each depth at once."""
+    """Return how long ``--paper`` takes for all its groups, if none takes longer than four runs."""
     found = {
-        row["depth"]: row["steps_per_second"]
+        (row["shape"], row["runs"]): row["steps_per_second"]
         for row in rows
-        if row["recipe"] == "paper" and row["runs"] > 1 and row["recorded"]
+        if row["recorded"] and row["processes"] == 1
     }
-    return sum(100_001 / steps / 3600 for steps in found.values())
+    seconds = 0.0
+    for group in paper_groups():
+        rate = found[shape_name(group[0]), 1 if len(group) == 1 else 4]
+        seconds += group[0].training.trained_steps / rate
+    return seconds / 3600
 
 
 def paper_groups() -> list[list[Run]]:
     """Return the 25 runs of the paper in groups that are trained together, the cheap ones first."""
     from logdepth.config.study import load_study
-    from logdepth.planning.groups import group_of
 
-    runs = list(load_study(ROOT / "config/paper.yaml").trained_runs().values())
-    groups = {tuple(r.identifier for r in group_of(run, runs, 8)): run for run in runs}
-    by_name = {run.identifier: run for run in runs}
-    ordered = sorted(groups, key=lambda names: (_cost(groups[names]) * len(names), names))
-    return [[by_name[name] for name in names] for names in ordered]
+    def cost(group: list[Run]) -> tuple[int, list[str]]:
+        first = group[0].model
+        return first.depth * first.width**2 * len(group), [run.identifier for run in group]
 
-
-def _cost(run: Run) -> int:
-    return run.model.depth * run.model.width**2
+    runs = load_study(ROOT / "config/paper.yaml").trained_runs().values()
+    return sorted(groups_of(runs, lambda _: 8), key=cost)
 
 
 def train_paper(out: Path, groups: list[list[Run]], minutes: float, device: torch.device) -> None:
@@ -331,7 +407,9 @@ def unpack(out: Path, folder: Path) -> list[str]:
     if not parts:
         return []
     with tarfile.open(fileobj=io.BytesIO(b"".join(p.read_bytes() for p in parts))) as archive:
-        archive.extractall(folder, filter="data")
+        # Python has the filter from 3.11.4 on; the names are those that ``pack`` wrote.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
         return archive.getnames()
 
 
@@ -381,9 +459,9 @@ def main() -> int:
         print(f"{name}: {found['checks'][name]}", flush=True)
     torch.set_deterministic_debug_mode("default")
     found["rates"] = measure(device, toy=asked.toy)
-    if device.type == "cuda":
-        found["paper_hours_narrow"] = paper_hours(found["rates"])
-        print(f"the paper's 20 narrow models: {60 * found['paper_hours_narrow']:.0f} minutes")
+    if device.type == "cuda" and not asked.toy:
+        found["paper_hours"] = paper_hours(found["rates"])
+        print(f"the paper's 25 models: {60 * found['paper_hours']:.0f} minutes")
     (asked.out / "check.json").write_text(json.dumps(found, indent=1) + "\n")
     return failed
 

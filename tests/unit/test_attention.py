@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import GPT2Config, GPT2Model
 
 from logdepth.evaluation.attention import (
     alignment_table,
@@ -83,12 +82,13 @@ def test_weights_are_those_that_mix_the_values(model):
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_weights_are_those_of_gpt2(mode):
+def test_weights_are_those_of_gpt2(mode, transformers):
     torch.manual_seed(3)
     active = mode == "train"
-    config = GPT2Config(vocab_size=30, n_positions=15, n_embd=32, n_layer=2, n_head=2)
+    config = transformers.GPT2Config(vocab_size=30, n_positions=15, n_embd=32, n_layer=2, n_head=2)
     config.attn_pdrop, config.embd_pdrop, config.resid_pdrop = 0.4 if active else 0.0, 0.0, 0.0
-    reference = GPT2Model._from_config(config, attn_implementation="eager").train(active)
+    reference = transformers.GPT2Model._from_config(config, attn_implementation="eager")
+    reference.train(active)
     ours = Gpt2(depth=2, heads=2, width=32, dropout=0.1).build(TASK)
     ours.load_state_dict(from_huggingface(reference.state_dict()))
     tokens = TASK.batch(1, 0, 4).tokens

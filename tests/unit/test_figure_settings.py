@@ -76,6 +76,12 @@ def test_the_page_on_configuration_has_every_kind(root):
     assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
 
 
+def test_the_page_on_configuration_has_every_file(root):
+    page = (root / "config/README.md").read_text()
+    files = [file.name for file in (root / "config").iterdir() if file.name != "README.md"]
+    assert [file for file in files if f"`{file}`" not in page] == []
+
+
 def test_a_kind_of_figure_names_what_there_is():
     for name, kind in KINDS.items():
         assert set(kind.tables) <= set(SCHEMAS), name

@@ -205,6 +205,14 @@ def test_a_step_never_waits_for_its_device_and_keeps_its_memory(pair):
     assert steps.metrics.every[4:].eq(0).all()
 
 
+def test_products_are_rounded_on_a_gpu_where_that_was_asked_for():
+    run = Run(task=TASK, model=small_model("softmax"), training=RECIPES["muon-float32"], seed=0)
+    for precision in ("tf32", "float32"):  # the default last, for the setting is of the process
+        recipe = run.training.changed({"precision": precision})
+        Steps([run.model_copy(update={"training": recipe})], CPU)
+        assert torch.backends.cuda.matmul.allow_tf32 == (precision == "tf32")
+
+
 def test_what_waits_is_found():
     for waits in (
         lambda: torch.ones(1).item(),

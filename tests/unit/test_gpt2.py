@@ -10,8 +10,7 @@ TASK = Hop(context=20, alphabet=4, max_k=8)
 
 
 @pytest.mark.parametrize(("heads", "width", "depth"), [(4, 128, 3), (8, 256, 2), (1, 32, 1)])
-def test_the_papers_form_is_gpt2(heads, width, depth):
-    transformers = pytest.importorskip("transformers")
+def test_the_papers_form_is_gpt2(heads, width, depth, transformers):
     config = transformers.GPT2Config(
         vocab_size=30, n_positions=100, n_embd=width, n_layer=depth, n_head=heads
     )
@@ -31,8 +30,7 @@ def test_the_papers_form_is_gpt2(heads, width, depth):
     assert config.activation_function == "gelu_new"
 
 
-def test_gpt2_starts_from_the_same_distribution():
-    transformers = pytest.importorskip("transformers")
+def test_gpt2_starts_from_the_same_distribution(transformers):
     config = transformers.GPT2Config(
         vocab_size=30, n_positions=100, n_embd=128, n_layer=4, n_head=4
     )

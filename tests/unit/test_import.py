@@ -95,8 +95,7 @@ def refused(folder, **options):
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone."])
-def test_the_function_is_gpt2s(tmp_path, prefix):
-    transformers = pytest.importorskip("transformers")
+def test_the_function_is_gpt2s(tmp_path, prefix, transformers):
     sizes = transformers.GPT2Config(vocab_size=30, n_positions=100, n_embd=32, n_layer=2, n_head=4)
     torch.manual_seed(1)
     reference = transformers.GPT2Model(sizes).eval()

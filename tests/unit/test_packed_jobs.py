@@ -228,6 +228,16 @@ def test_jobs_with_the_same_options_share_a_job_and_others_do_not(tmp_path):
     assert next(p for p in packs if p is not on_gpu).name == "attention+evaluate"
 
 
+def test_jobs_that_train_as_one_network_follow_one_another_in_one_slurm_job(tmp_path):
+    jobs = [job(n, together=1 + n // 3, seconds=5000, gpu=1) for n in range(6)]
+    packs = executor(tmp_path, cpus_per_gpu=1)._pack(jobs)
+    assert sorted(packed.jobid for packed in packs) == ["0,1,2", "3,4,5"]
+    assert {packed.threads for packed in packs} == {1}
+    (both,) = executor(tmp_path)._pack(jobs)
+    # One process of each, and both on the GPU; then those that find nothing left to do.
+    assert (both.jobid, both.threads) == ("0,3,1,2,4,5", 2)
+
+
 def test_a_site_names_partition_account_qos_and_mail(tmp_path):
     site = {"partition": "gpu", "cpu_partition": "cpu", "account": "lab", "qos": "night"}
     site |= {"gpu_model": "a100", "mail": "me@example.org", "extra": "--exclude=n7"}

@@ -3,11 +3,12 @@
 import cProfile
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logdepth.config.run import Run
@@ -146,6 +147,35 @@ def test_long_runs_share_jobs_with_those_about_as_long():
     ]
 
 
+@settings(max_examples=25)
+@given(lists, st.lists(st.integers(0, 5), min_size=60, max_size=60), st.integers(1, 16))
+def test_a_group_is_in_one_pack_and_its_first_leads(members, numbers, most):
+    members = [replace(m, group=g) for m, g in zip(members, numbers, strict=False)]
+    by_key = {member.key: member for member in members}
+    packs = make_packs(members, most_at_once=most, max_minutes=DAY)
+    assert sorted(key for pack in packs for key in pack.members) == sorted(by_key)
+    first = {}
+    for pack in packs:
+        groups = [by_key[key].group for key in pack.members]
+        for number in groups:
+            if number:
+                assert first.setdefault(number, pack) is pack
+        # One process of each group before the second of any.
+        led = [number for number in groups if number]
+        assert len(set(led[: len(set(led))])) == len(set(led))
+        # It takes as long as all of its largest group, one after the other.
+        for number in set(led):
+            seconds = sum(m.seconds for m in members if m.group == number)
+            assert pack.seconds >= seconds * (1 - 1e-6)
+
+
+def test_runs_as_one_network_take_one_job_where_they_would_take_several():
+    members = [replace(m, group=1) for m in alike(8, 5000.0, share=0.5)]
+    (pack,) = make_packs(members, most_at_once=8, max_minutes=2 * DAY)
+    assert (len(pack.members), pack.at_once, pack.seconds) == (8, 1, 40_000)
+    assert len(make_packs(alike(8, 5000.0, share=0.5), most_at_once=8, max_minutes=DAY)) == 4
+
+
 def test_impossible_members_are_refused():
     with pytest.raises(ValueError, match=r"r: share is 0, expected in \(0, 1\]"):
         JobRequest("r", 1.0, 0, 1)
@@ -209,6 +239,35 @@ def test_the_memory_of_a_gpu_is_shared_as_well(paper):
     costs = cost.costs_of([large])
     found = resources.training_requests({"a": large}, costs, Site(gpu="T4"))["a"]
     assert found.share == 1
+
+
+@pytest.mark.parametrize("gpu", ["T4", "none"])
+def test_one_process_of_a_group_asks_for_what_all_of_it_needs(paper, gpu):
+    _, runs, costs = paper
+    alone = resources.training_requests(runs, costs, Site(gpu=gpu))
+    grouped = resources.training_requests(runs, costs, Site(gpu=gpu, together=8))
+    sizes = Counter(request.group for request in grouped.values())
+    assert sorted(sizes[number] for number in sizes if number) == [2, 2, 4, 4, 4, 4]
+    assert sizes[0] == 5  # of the wide ones each is the only one of its depth
+    for key, request in grouped.items():
+        before = alone[key]
+        size = sizes[request.group] if request.group else 1
+        assert request.seconds == before.seconds
+        if gpu == "none":
+            assert request.share == before.share
+            assert (request.mem_mb > before.mem_mb) == (size > 1)
+        else:
+            assert request.share == pytest.approx(min(1, size * before.share), rel=0.5)
+            assert (request.share > before.share) == (size > 1)
+
+
+def test_what_cannot_be_one_network_is_in_no_group():
+    gru = {"form": "recurrent", "cell": "gru", "width": 16, "depth": 2}
+    content = {"task": {"name": "hop", "context": 20}, "model": gru, "training": {"recipe": "muon"}}
+    runs = {str(seed): Run.model_validate(content | {"seed": seed}) for seed in range(3)}
+    costs = cost.costs_of(runs.values())
+    requests = resources.training_requests(runs, costs, Site(together=8))
+    assert {request.group for request in requests.values()} == {0}
 
 
 # The most seconds and MB that such jobs took on two cores.

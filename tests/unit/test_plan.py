@@ -22,11 +22,11 @@ from logdepth.config.study import Study, load_study
 from logdepth.errors import UserError
 from logdepth.models.gpt2 import Gpt2
 from logdepth.planning import cost, count
-from logdepth.planning.calibrate import Calibration, seconds_per_step, to_measure
+from logdepth.planning.calibrate import Calibration, calibrate, seconds_per_step, to_measure
 from logdepth.planning.gpus import DEVICES, busy_share, find_device, named, step_range
 from logdepth.planning.makespan import makespan
 from logdepth.planning.plan import make_plan
-from logdepth.planning.report import UNMEASURED, duration
+from logdepth.planning.report import UNMEASURED, duration, together
 from logdepth.planning.site import Site
 from logdepth.tasks.hop import Hop
 from logdepth.training import metrics
@@ -410,12 +410,13 @@ def test_all_blocks_are_timed_also_where_depth_grows(changes, monkeypatch):
     run = run.model_copy(update={"training": run.training.changed(changes)})
     used = []
 
-    def train(run, **_):
-        steps = range(run.training.trained_steps)
-        used.extend(run.training.blocks(step, run.model.depth) for step in steps)
+    def train(runs, **_):
+        steps = range(runs[0].training.trained_steps)
+        used.extend(runs[0].training.blocks(step, runs[0].model.depth) for step in steps)
+        return []
 
-    monkeypatch.setattr("logdepth.planning.calibrate.train", train)
-    seconds_per_step(run, 0)
+    monkeypatch.setattr("logdepth.planning.calibrate.train_together", train)
+    seconds_per_step([run], 0)
     assert set(used) == {4}
 
 
@@ -425,6 +426,54 @@ def test_few_shapes_are_all_measured_and_of_many_the_ends():
     many = few | {cost.shape_of(run): run for run in [run_of("gpt2", 4)]}
     found = sorted((shape.model.form, shape.model.depth) for shape in to_measure(many))
     assert found == [("gpt2", 4), ("softmax", 1), ("softmax", 6)]
+
+
+def seeds(form, count, **changes):
+    run = run_of(form, **changes)
+    return [run.model_copy(update={"seed": seed}) for seed in range(count)]
+
+
+def test_runs_are_timed_as_one_network_where_they_can_be_one():
+    forms = {"softmax": 5, "gpt2": 2, "no_dropout": 1}
+    runs = [run for form, count in forms.items() for run in seeds(form, count)]
+    gru = {"form": "recurrent", "cell": "gru", "width": 16, "depth": 2}
+    content = [run.content | {"model": gru} for run in seeds("softmax", 2)]
+    runs += [Run.model_validate(run) for run in content]
+    found = calibrate(runs, 0, most=4)
+    assert len(found.measured) == 4
+    by_form = {shape.recipe.recipe: count for shape, (count, _) in found.together.items()}
+    assert by_form == {"muon": 4, "paper": 2}
+    assert all(seconds > 0 for _, seconds in found.together.values())
+    assert calibrate(runs[:1], 0).together == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cores", "line"),
+    [
+        # Four runs in one process and a fifth alone: 4 * 0.4 + 1 of 5 seconds.
+        (0.4, 1, "are 1.9 times as fast here: together: 4 in site.yaml"),
+        (0.1, 2, "are 2.8 times as fast here: together: 4 in site.yaml"),
+        (
+            0.6,
+            2,
+            "take 0.68 of their CPU time alone, and while they train others of them hold 2 cores: "
+            "together: 1 in site.yaml is fastest here",
+        ),
+        (1.25, 1, "take 1.20 of their CPU time alone: together: 1 in site.yaml is fastest here"),
+    ],
+)
+def test_a_cpu_has_runs_wait_while_one_process_trains_them(seconds, cores, line):
+    runs = seeds("softmax", 5)
+    shape = cost.shape_of(runs[0])
+    calibration = Calibration({shape: 1.0}, {shape: (4, seconds)})
+    found = together(runs, Site(gpu="none"), calibration, cores)
+    assert found == f"runs that train as one network {line}"
+
+
+def test_runs_of_which_no_two_are_alike_have_nothing_to_wait_for():
+    runs = [run_of("softmax"), run_of("gpt2")]
+    found = together(runs, Site(gpu="none"), calibrate(runs, 0, most=8), 1)
+    assert found == "no two of the runs can train as one network"
 
 
 def test_imported_models_and_runs_planned_before_cost_nothing(root):
@@ -502,6 +551,7 @@ def test_a_plan_for_this_machine_is_measured_and_adds_up(name, root, monkeypatch
     assert len(content["calibration"]) == {"smoke": 5, "laptop": 4}[name]
     assert all(row["seconds_run"][0] == row["seconds_run"][1] for row in content["rows"])
     assert content["totals"]["workers"] == cores()
+    assert "as one network" in content["notes"][-1]
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])
@@ -514,6 +564,7 @@ def test_a_plan_for_a_gpu_is_a_range_and_says_that_nobody_measured_it(
     check_sums(content, load_study(root / file))
     assert content["measured"] is False
     assert UNMEASURED in content["notes"]
+    assert content["notes"][-1].startswith("nothing was measured of a A100-80GB: ")
     assert all(row["seconds_run"][0] < row["seconds_run"][1] for row in content["rows"])
 
 
@@ -556,7 +607,7 @@ def test_bfloat16_without_units_is_told_before_anything_is_timed(
     monkeypatch.setattr("logdepth.devices.bfloat16_factor", lambda: 14.2)
     warned = []
 
-    def timed(runs, seconds):
+    def timed(*_):
         warned.append(capsys.readouterr().err)
         raise UserError("enough")
 

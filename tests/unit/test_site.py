@@ -41,6 +41,8 @@ def test_variables_win_over_the_file(read):
     assert (site.cpus_per_gpu, site.max_minutes) == (4, 30)
     assert site.gpu == "A100-80GB"
     assert read(text, LOGDEPTH_CPUS_PER_GPU="16").cpus_per_gpu == 16
+    assert read("together: fastest\n").together == "fastest"
+    assert read("together: fastest\n", LOGDEPTH_TOGETHER="8").together == 8
 
 
 def test_a_variable_names_another_file_that_must_exist(read, tmp_path):
@@ -77,6 +79,10 @@ def test_jobs_without_gpu_have_a_partition_of_their_own():
         ("cpus_per_gpu: many", r"site.yaml: cpus_per_gpu: input should be a valid integer.*'many'"),
         ("cpus_per_gpu: 0", r"site.yaml: cpus_per_gpu: .*greater than or equal to 1, not 0"),
         ("cpus_per_gpu: 129", r"site.yaml: cpus_per_gpu: .*less than or equal to 128"),
+        ("together: fast", r"site.yaml: together: is 'fast'; expected fastest, or a number from"),
+        ("together: 0", r"site.yaml: together: is 0; expected fastest, or a number from 1 to 64$"),
+        ("together: 65", r"site.yaml: together: is 65; expected fastest"),
+        ("together: 2.0", r"site.yaml: together: is 2.0; expected fastest"),
         ("max_hours: 0", r"site.yaml: max_hours: .*greater than 0"),
         ("max_hours: .inf", r"site.yaml: max_hours: .*finite"),
         ("gpu: A1000", r"site.yaml: gpu: is 'A1000'; expected none, A100-40GB,.*T4"),
@@ -122,6 +128,7 @@ def test_names_that_clusters_have_are_taken():
     ("name", "value", "message"),
     [
         ("LOGDEPTH_CPUS_PER_GPU", "x", r"^LOGDEPTH_CPUS_PER_GPU: input should be a valid integer"),
+        ("LOGDEPTH_TOGETHER", "all", r"^LOGDEPTH_TOGETHER: is 'all'; expected fastest, or a"),
         ("LOGDEPTH_GPU", "T5", r"^LOGDEPTH_GPU: is 'T5'; expected none,"),
         ("LOGDEPTH_PARTITON", "gpu", r"^LOGDEPTH_PARTITON: .*did you mean LOGDEPTH_PARTITION\?"),
         ("LOGDEPTH_CPU_PER_GPU", "8", r"^LOGDEPTH_CPU_PER_GPU: .*mean LOGDEPTH_CPUS_PER_GPU\?"),

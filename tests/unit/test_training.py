@@ -202,8 +202,7 @@ def test_the_papers_optimiser_is_the_authors():
         assert torch.equal(a, b)
 
 
-def test_schedule_is_huggingfaces():
-    transformers = pytest.importorskip("transformers")
+def test_schedule_is_huggingfaces(transformers):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = transformers.get_linear_schedule_with_warmup(optimizer, 10, 100)
     recipes = [kind(steps=100, warmup=10) for kind in (MuonRecipe, PaperRecipe)]

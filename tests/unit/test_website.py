@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import re
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -96,6 +98,20 @@ def test_every_published_figure_is_there(root, site, pages):
         assert ("the study results/published" in text) == ("bench" not in place)
 
 
+def test_every_figure_is_drawn_in_lines_and_as_large_as_its_picture(root, site):
+    published = root / "results/published"
+    for picture in published.rglob("*.png"):
+        place = site / "figure" / picture.relative_to(published).parts[0] / picture.stem
+        drawing = place.with_suffix(".svg").read_text()
+        (width,) = re.findall(r'^<svg [^>]*width="([0-9]+)"', drawing)
+        pixels = int.from_bytes(picture.read_bytes()[16:20], "big")
+        assert int(width) == pytest.approx(pixels, abs=1), picture
+        # Colour bars and maps of matplotlib are pictures in the PDF as well.
+        has_pictures = b"/Subtype /Image" in picture.with_suffix(".pdf").read_bytes()
+        assert ("<image" in drawing) == has_pictures, picture
+        assert "http" not in drawing.replace('="http://www.w3.org/', ""), picture
+
+
 def test_the_first_page_has_the_numbers_of_the_tables(root, site):
     text = (site / "index.html").read_text()
     tables = root / "results/published/law_small/tables"
@@ -138,6 +154,24 @@ def test_a_figure_without_its_table(tmp_path, text):
     (figure,) = Study(tmp_path, "mine").figures
     with pytest.raises(UserError, match=r"x.csv: (no such file|not a CSV file)"):
         _ = figure.table
+
+
+@pytest.mark.parametrize("pdf", [None, b"", b"%PDF-1.4"])
+def test_a_figure_without_its_pdf(tmp_path, pdf):
+    (tmp_path / "x.png").write_bytes(b"")
+    if pdf is not None:
+        (tmp_path / "x.pdf").write_bytes(pdf)
+    (figure,) = Study(tmp_path, "mine").figures
+    with pytest.raises(UserError, match=r"x.pdf: no PDF that can be shown \(.+\)"):
+        _ = figure.drawing
+
+
+def test_without_what_draws(tmp_path, monkeypatch):
+    (tmp_path / "x.png").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "typst", None)
+    (figure,) = Study(tmp_path, "mine").figures
+    with pytest.raises(UserError, match="typst is not installed; expected make site"):
+        _ = figure.drawing
 
 
 @pytest.mark.parametrize(

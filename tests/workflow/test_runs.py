@@ -12,11 +12,12 @@ import pytest
 import torch
 from filelock import FileLock
 from ruamel.yaml import YAML
-from transformers import GPT2Config, GPT2Model
 
 from checkout import Checkout
 from command_line import logdepth, snakemake_here
+from logdepth.config.study import load_study
 from logdepth.files import sha256_of
+from logdepth.planning.measured import shape_name
 
 IMPORTING = """\
 study: mine
@@ -69,6 +70,29 @@ def test_inputs_in_a_record_are_outputs_of_another(finished):
     assert inputs == {
         name: hashes[name] for name in ("tables/thresholds.csv", "tables/scaling.csv")
     }
+
+
+def test_runs_train_together_as_was_measured_of_the_gpu_of_the_site(fresh):
+    fresh.edit("config/tiny.yaml", "seeds: [0]", "seeds: [0, 1, 2]")
+    runs = load_study(fresh.config).trained_runs()
+    rows = [
+        {"shape": shape_name(run), "runs": count, "processes": 1, "recorded": True}
+        | {"steps_per_second": rate}
+        for run in runs.values()
+        for count, rate in ((1, 100.0), (3, 90.0 if run.model.depth == 1 else 30.0))
+    ]
+    file = fresh.folder / "results/published/gpu/check.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"device": "NVIDIA L4", "rates": rows}))
+    (fresh.folder / "site.yaml").write_text("gpu: L4\ntogether: fastest\n")
+    asked = {}
+    for command in fresh.commands():
+        if "--together" in command:
+            run = command[command.index("--output") + 1].rpartition("/")[2]
+            asked[run] = command[command.index("--together") : command.index("--device")]
+    expected = ["--together", "3", "--among", "results/tiny/study.json"]
+    assert asked == {key: expected for key, run in runs.items() if run.model.depth == 1}
+    assert len(asked) == 6
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -227,7 +251,7 @@ def test_results_do_not_depend_on_the_folder_or_the_clock(template):
         assert b"CreationDate" not in content, name
 
 
-def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path):
+def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path, transformers):
     released = tmp_path / "model"
     released.mkdir()
     task = {"char_tokens": 4, "max_hops": 2, "min_hops": 0, "seq_len": 11}
@@ -250,8 +274,8 @@ def test_an_imported_model_is_evaluated_and_drawn(fresh, tmp_path):
     }
     YAML().dump(config, released / "config.yaml")
     torch.manual_seed(0)
-    gpt2 = GPT2Config(vocab_size=30, n_positions=11, n_embd=32, n_layer=2, n_head=2)
-    torch.save(GPT2Model(gpt2).state_dict(), released / "model_10.pt")
+    gpt2 = transformers.GPT2Config(vocab_size=30, n_positions=11, n_embd=32, n_layer=2, n_head=2)
+    torch.save(transformers.GPT2Model(gpt2).state_dict(), released / "model_10.pt")
     (fresh.folder / "config/mine.yaml").write_text(IMPORTING)
     arguments = ("--configfile", "config/mine.yaml")
     assert "no imported model for the study 'mine'" in fresh.refused(*arguments)

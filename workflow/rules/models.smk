@@ -27,8 +27,8 @@ rule train:
         # It takes the outputs, so that Snakemake does not compare it: who trained beside whom
         # makes no run another.
         together=lambda wildcards, output: (
-            f"--together {SITE.together} --among {STUDY_FILE}"
-            if SITE.together > 1
+            f"--together {TOGETHER[wildcards.run]} --among {STUDY_FILE}"
+            if TOGETHER[wildcards.run] > 1
             else ""
         ),
     message:

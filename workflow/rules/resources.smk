@@ -1,7 +1,11 @@
 # What jobs ask for: time, memory, and which of them are the long ones.
 from logdepth.planning import resources as requests
 from logdepth.planning.cost import costs_of
+from logdepth.planning.groups import most_together
 from logdepth.theory.catalog import TABLES as THEORY_TABLES
+
+# Also in a job of Slurm, which has no costs: the bits of a run depend on it.
+TOGETHER = most_together(RUNS | TRIALS, SITE)
 
 if DEFINITION_FROM_SUBMITTER:
     TRAINING = EVALUATION = ATTENTION = THEORY = {}
@@ -19,10 +23,11 @@ def priority_of(requested, name):
 
 
 def resources_for(requested, wildcard="run"):
-    """Resources of a rule's jobs, more with each attempt: mem_mb, runtime, seconds, share.
+    """Resources of a rule's jobs, more with each attempt: mem_mb, runtime, seconds, share, together.
 
-    ``seconds`` and ``share`` (in millionths of a GPU, or of the cores of a Slurm job) decide which
-    jobs share a Slurm job; ``runtime`` (minutes) counts where each has its own.
+    ``seconds``, ``share`` (in millionths of a GPU, or of the cores of a Slurm job) and
+    ``together`` (the number of a group, whose first job trains all of it) decide which jobs share
+    a Slurm job; ``runtime`` (minutes) counts where each has its own.
     """
     if not requested:
         return {}
@@ -39,4 +44,5 @@ def resources_for(requested, wildcard="run"):
         ),
         "seconds": of(lambda request, attempt: math.ceil(attempt * request.seconds)),
         "share": of(lambda request, attempt: math.floor(1e6 * request.share)),
+        "together": of(lambda request, attempt: request.group),
     }

@@ -6,7 +6,8 @@ share Slurm jobs as ``logdepth.planning.packs`` decides, and each keeps an outco
 one of a pack fails, the others are finished, and it alone is tried again.
 
 A rule takes part by the resources ``seconds`` (what a job takes at most) and ``share`` (of a GPU,
-or of the cores of a Slurm job, in millionths). What is particular to a cluster comes from site.yaml
+or of the cores of a Slurm job, in millionths), and by ``together``, the number of those of which
+the first does the work of all. What is particular to a cluster comes from site.yaml
 and the environment; a resource of the same name, as from ``--set-resources``, wins. Everything
 else, from submission to status queries, is the slurm executor's.
 """
@@ -178,6 +179,7 @@ class Executor(slurm.Executor):  # type: ignore[misc]
                 seconds=float(job.resources.get("seconds", 60 * job.resources.runtime)),
                 share=job.resources.get("share", 1e6) / 1e6,
                 mem_mb=job.resources.mem_mb,
+                group=job.resources.get("together", 0),
             )
             for key, job in by_key.items()
         ]

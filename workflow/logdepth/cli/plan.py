@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from logdepth.planning.site import Site
 
 
+# Runs of a group that are timed, where the site says no number.
+TOGETHER = 8
+
+
 @command
 def plan(
     file: Annotated[Path, typer.Option("--config", help="A study, such as config/laptop.yaml.")],
@@ -60,16 +64,18 @@ def plan(
     from rich.console import Console
 
     from logdepth.planning import report
-    from logdepth.planning.plan import make_plan
+    from logdepth.planning.plan import make_plan, on_device
 
     # Windows alone has no such average.
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     calibration = None
     if gpu is None:
         print(f"timing training steps for about {seconds:g} s", file=sys.stderr, flush=True)
-        calibration = _calibrated(study, runs, seconds)
+        most = cluster.together if isinstance(cluster.together, int) else 1
+        calibration = _calibrated(study, runs, seconds, most if most > 1 else TOGETHER)
     rows, packs, totals = make_plan(study, gpu, calibration, cores(), cluster)
     notes = report.notes(rows, packs, gpu, calibration, load)
+    notes.append(report.together(runs, on_device(cluster, gpu), calibration, cores()))
     if as_json:
         plain = report.as_json(study.study, rows, packs, totals, cluster, gpu, calibration, notes)
         print(json.dumps(plain, indent=2))
@@ -104,7 +110,9 @@ def _print_line(study: "Study", seconds: float, site: "Site") -> None:
     print(report.line(study.study, len(runs), len(left), totals))
 
 
-def _calibrated(study: "Study", runs: "list[Run]", seconds: float) -> "Calibration":
+def _calibrated(
+    study: "Study", runs: "list[Run]", seconds: float, together: int = 1
+) -> "Calibration":
     """Time training steps on this CPU, which is told of if it has to emulate what is asked for."""
     from logdepth.devices import bfloat16_warning, prepare_device
     from logdepth.planning.calibrate import calibrate
@@ -115,7 +123,7 @@ def _calibrated(study: "Study", runs: "list[Run]", seconds: float) -> "Calibrati
     if halves and (warning := bfloat16_warning()):
         print(f"{study.study}: {warning}", file=sys.stderr, flush=True)
     try:
-        return calibrate(runs, seconds)
+        return calibrate(runs, seconds, together)
     except InterruptedTraining as interrupted:
         sys.exit(128 + interrupted.signum)
 

@@ -5,16 +5,18 @@ import io
 import math
 import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from logdepth.config.run import Run
+from logdepth.errors import UserError
 from logdepth.planning.cost import Shape, shape_of
+from logdepth.planning.groups import groups
 from logdepth.training.checkpoint import CheckpointStore
-from logdepth.training.loop import train
+from logdepth.training.loop import train_together
 
 # With more shapes than this, depths between the smallest and the largest are interpolated.
 MEASURED_SHAPES = 6
@@ -23,9 +25,15 @@ _MOST_STEPS = 2000
 
 @dataclass(frozen=True)
 class Calibration:
-    """Seconds of CPU time of a training step on this machine, one thread, by shape."""
+    """Seconds of CPU time of a training step of one run on this machine, one thread, by shape.
+
+    Attributes:
+        measured: of a run alone.
+        together: of so many runs as one network, and how many; of shapes that have several runs.
+    """
 
     measured: dict[Shape, float]
+    together: dict[Shape, tuple[int, float]] = field(default_factory=dict)
 
     def seconds_per_step(self, shape: Shape) -> float:
         """Return the seconds of a step, linear in depth between the measured depths.
@@ -48,8 +56,10 @@ class Calibration:
         return fast + (slow - fast) * (shape.model.depth - low) / (high - low)
 
 
-def calibrate(runs: Iterable[Run], seconds: float) -> Calibration:
+def calibrate(runs: Iterable[Run], seconds: float, most: int = 1) -> Calibration:
     """Train models of the shapes of ``runs`` for about ``seconds`` in all.
+
+    With ``most`` above 1 also so many of them as one network, or as many as a group has.
 
     CPU time is what counts: with one thread (``prepare_device``) it is the time a step takes on an
     idle core, whatever else runs. At most six shapes are measured one by one; of more, the smallest
@@ -60,9 +70,20 @@ def calibrate(runs: Iterable[Run], seconds: float) -> Calibration:
         InterruptedTraining: SIGTERM or SIGINT arrived.
         UserError: a loss is not finite.
     """
-    chosen = to_measure({shape_of(run): run for run in runs})
-    share = seconds / max(len(chosen), 1)
-    return Calibration({shape: seconds_per_step(run, share) for shape, run in chosen.items()})
+    largest: dict[Shape, list[Run]] = {}
+    for group in sorted(groups(runs, lambda _: most), key=len):
+        largest[shape_of(group[0])] = group
+    chosen = to_measure({shape: group[0] for shape, group in largest.items()})
+    several = {shape: largest[shape] for shape in chosen if len(largest[shape]) > 1}
+    share = seconds / max(len(chosen) + len(several), 1)
+    alone = {shape: seconds_per_step([run], share) for shape, run in chosen.items()}
+    together = {}
+    for shape, group in several.items():
+        # A form that has no fused one is trained alone.
+        with contextlib.suppress(ValueError):
+            step = seconds_per_step(group, share)
+            together[shape] = len(group), step / len(group)
+    return Calibration(alone, together)
 
 
 def to_measure(runs: dict[Shape, Run]) -> dict[Shape, Run]:
@@ -80,14 +101,18 @@ def to_measure(runs: dict[Shape, Run]) -> dict[Shape, Run]:
     return {shape: run for shape, run in runs.items() if shape in ends}
 
 
-def seconds_per_step(run: Run, seconds: float) -> float:
-    """Return the CPU seconds of a training step of a run, trained for about ``seconds``."""
+def seconds_per_step(runs: Sequence[Run], seconds: float) -> float:
+    """Return the CPU seconds of a step of runs as one network, trained for about ``seconds``.
+
+    Raises:
+        ValueError: they cannot be trained as one.
+    """
     # The first call pays for what torch sets up once; a call of one step is the cost of set-up.
-    _timed(run, 1)
-    single, _ = _timed(run, 1)
+    _timed(runs, 1)
+    single, _ = _timed(runs, 1)
     more = 2
     while True:
-        taken, waited = _timed(run, 1 + more)
+        taken, waited = _timed(runs, 1 + more)
         estimate = (taken - single) / more
         if waited >= seconds / 2 or more >= _MOST_STEPS:
             # Noise may make set-up look longer than everything; the mean is a bound that is not.
@@ -96,14 +121,20 @@ def seconds_per_step(run: Run, seconds: float) -> float:
         more = min(max(wanted, 2 * more), 50 * more, _MOST_STEPS)
 
 
-def _timed(run: Run, steps: int) -> tuple[float, float]:
+def _timed(runs: Sequence[Run], steps: int) -> tuple[float, float]:
     """Return CPU and wall seconds that the project's own training loop takes for some steps."""
-    short = run.model_copy(update={"training": run.training.cut(steps)})
+    short = [run.model_copy(update={"training": run.training.cut(steps)}) for run in runs]
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        store = CheckpointStore(Path(folder), "calibration")
+        stores = [CheckpointStore(Path(folder, str(i)), "calibration") for i in range(len(runs))]
         wall, cpu = time.perf_counter(), time.process_time()
-        train(short, device=torch.device("cpu"), checkpoints=store, checkpoint_seconds=math.inf)
-        return time.process_time() - cpu, time.perf_counter() - wall
+        trained = train_together(
+            short, device=torch.device("cpu"), checkpoints=stores, checkpoint_seconds=math.inf
+        )
+        taken = time.process_time() - cpu, time.perf_counter() - wall
+    for result in trained:
+        if isinstance(result, UserError):
+            raise result
+    return taken

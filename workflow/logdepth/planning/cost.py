@@ -54,6 +54,11 @@ class Shape:
         return replace(self, model=self.model.model_copy(update={"depth": 1}))
 
     @property
+    def settings(self) -> list[dict[str, Any]]:
+        """Those of the task, the model and the recipe, as plain JSON values."""
+        return [part.model_dump(mode="json") for part in (self.task, self.model, self.recipe)]
+
+    @property
     def key(self) -> str:
         """Hash of the settings and of the source that decides the cost."""
         modules = (
@@ -61,8 +66,7 @@ class Shape:
             MODELS.module(self.model),
             RECIPES.module(self.recipe),
         )
-        settings = [part.model_dump(mode="json") for part in (self.task, self.model, self.recipe)]
-        return digest([settings, source(modules), _counting()])
+        return digest([self.settings, source(modules), _counting()])
 
 
 def shape_of(run: Run) -> Shape:
@@ -85,6 +89,7 @@ class Cost:
         optimizer_bytes: state of the optimisers.
         activation_bytes: that the forward pass keeps for the backward pass.
         kernels: operations that a step launches.
+        fuses: whether several runs can train as one network.
     """
 
     parameters: int
@@ -93,6 +98,7 @@ class Cost:
     optimizer_bytes: int
     activation_bytes: int
     kernels: int
+    fuses: bool
 
     @property
     def memory_bytes(self) -> int:
@@ -150,7 +156,9 @@ def costs_of(runs: Iterable[Run], kept: Path | None = None) -> dict[Shape, Cost]
 @cache
 def _counting() -> str:
     """Return the hash of the code that counts, which no definition of an output includes."""
-    return code_hash(Path(__file__).with_name("count.py").read_text(encoding="utf-8"))
+    here = Path(__file__)
+    files = [here.with_name("count.py"), here.parents[1] / "models/fused.py"]
+    return digest([code_hash(path.read_text(encoding="utf-8")) for path in files])
 
 
 def _read(path: Path) -> dict[str, Cost]:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from logdepth.models.fused import fuse
 from logdepth.models.network import Network
 from logdepth.planning.cost import Cost, Shape
 
@@ -44,7 +45,16 @@ def count(shape: Shape) -> Cost:
         optimizer_bytes=sum(_bytes(tensor) for part in optimizers for tensor in part.tensors()),
         activation_bytes=sum(saved.values()),
         kernels=kernels.launched + _AROUND,
+        fuses=_fuses(network),
     )
+
+
+def _fuses(network: Network) -> bool:
+    try:
+        fuse([network, copy.deepcopy(network)])
+    except ValueError:
+        return False
+    return True
 
 
 def _losses(network: Network, tokens: torch.Tensor) -> torch.Tensor:

@@ -2,61 +2,104 @@
 
 import json
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from logdepth.canonical import digest
 from logdepth.config.run import Run
+from logdepth.planning.cost import shape_of
 from logdepth.planning.gpus import Device
-from logdepth.tasks.hop import Hop
+from logdepth.planning.site import Site, Together
 
 # Below the clone, as are studies and what is published of them.
 FILE = Path("results/published/gpu/check.json")
-# What the script trains: the paper's size.
-_TASK = Hop(context=99, alphabet=4, max_k=16)
-_SIZES = {"heads": 4, "width": 128}
-_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How runs of one shape share a GPU.
+
+    Attributes:
+        together: runs that train as one network.
+        at_once: processes that share the GPU; 1 if some train as one network.
+        seconds: of the GPU for one step of one run.
+        gain: how many times as fast that is as one run after the other.
+    """
+
+    together: int
+    at_once: int
+    seconds: float
+    gain: float
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Steps a second on a GPU, by recipe, depth, precision and runs that train as one network."""
+    """Steps a second of each run on a GPU, by shape, runs as one network, and processes."""
 
     gpu: str
-    rates: dict[tuple[str, int, str, int], float]
+    rates: dict[tuple[str, int, int], float]
 
-    def seconds_per_step(self, run: Run) -> float | None:
-        """Return the seconds of a step of a run alone; None if nothing like it was measured."""
-        recipe, model = run.training, run.model
-        sizes = {name: getattr(model, name, None) for name in _SIZES}
-        if run.task != _TASK or sizes != _SIZES or recipe.batch != _BATCH:
+    def choice(self, run: Run, together: Together = "fastest") -> Choice | None:
+        """Return what is fastest for runs of the shape of one; None if that was not measured.
+
+        ``together`` leaves only the choice of how many processes, if it is a number.
+        """
+        name = shape_name(run)
+        alone = self.rates.get((name, 1, 1))
+        # Of those that are as fast the first: the fewest runs, and processes.
+        ways = sorted(
+            (-runs * processes * rate, runs, processes)
+            for (shape, runs, processes), rate in self.rates.items()
+            if shape == name and together in ("fastest", runs)
+        )
+        if not alone or not ways:
             return None
-        rate = self.rates.get((recipe.recipe, model.depth, recipe.precision, 1))
-        return 1 / rate if rate else None
+        slowness, runs, processes = ways[0]
+        if runs == processes == 1 and all(others == 1 for *_, others in ways):
+            return None  # alone is faster than nothing that it was compared with
+        return Choice(runs, processes, -1 / slowness, -slowness / alone)
 
-    def gain(self) -> tuple[int, float]:
-        """Return how many runs are best trained together, and how many times as fast they are."""
-        gains = [
-            (runs * rate / alone, runs)
-            for (recipe, depth, precision, runs), rate in self.rates.items()
-            if (alone := self.rates.get((recipe, depth, precision, 1)))
-        ]
-        gain, runs = max(gains, default=(1.0, 1))
-        return runs, gain
+    def choice_of_group(self, run: Run, size: int, together: Together) -> Choice | None:
+        """Return the same for one of a group of runs, which is as large as that or smaller."""
+        choice = self.choice(run, together if size > 1 else 1)
+        if not choice or choice.together <= size:
+            return choice
+        # A smaller group takes no longer than the one that was measured.
+        part = size / choice.together
+        return Choice(size, 1, choice.seconds / part, choice.gain * part)
 
 
-@cache
+def shape_name(run: Run) -> str:
+    """Return a hash of the settings that decide how long a step takes, the same for any code."""
+    return digest(shape_of(run).settings)
+
+
 def measured(device: Device, file: Path = FILE) -> Measured | None:
     """Return what was measured of a GPU; None if nothing was."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        name = str(found["device"])
-        if device.name.split("-")[0] not in name.replace("-", " ").split():
+        gpu = str(found["device"])
+        if not _is(device, gpu):
             return None
         rates = {
-            (row["recipe"], row["depth"], row["precision"], row["runs"]): row["steps_per_second"]
+            (row["shape"], row["runs"], row["processes"]): row["steps_per_second"]
             for row in found["rates"]
             if row["recorded"]
         }
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Measured(name, rates)
+    return Measured(gpu, rates)
+
+
+def measured_on(site: Site) -> Measured | None:
+    """Return what was measured of the GPU that a site trains on; None if nothing was."""
+    if site.training_device == "cpu" or site.gpu_device is None:
+        return None
+    return measured(site.gpu_device)
+
+
+def _is(device: Device, reported: str) -> bool:
+    """Whether a GPU is the one of a data sheet, by the name that its driver reports."""
+    words = set(reported.upper().replace("-", " ").split())
+    # Those on a board of their own, "A100-SXM4-80GB" and "H100 80GB HBM3", are not all called so.
+    words |= set() if "PCIE" in words else {"SXM"}
+    return set(device.name.upper().split("-")) <= words

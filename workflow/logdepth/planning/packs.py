@@ -5,7 +5,7 @@ Standard library alone: the executor imports this.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from logdepth.planning.makespan import SLURM_START, schedule
 
@@ -26,6 +26,8 @@ class JobRequest:
         seconds: that it takes at most, its own start-up included.
         share: part of a GPU, or of the cores of a job, that it keeps busy; in (0, 1].
         mem_mb: memory of the host that it needs, in MB.
+        group: number of the runs that train as one network with it; 0 for none. The first of them
+            that starts trains all.
 
     Raises:
         ValueError: a share that is not in (0, 1], or no time.
@@ -35,6 +37,7 @@ class JobRequest:
     seconds: float
     share: float
     mem_mb: int
+    group: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -48,7 +51,7 @@ class SlurmJob:
     """Members that share one Slurm job.
 
     Attributes:
-        members: keys, the longest first: the order to start them in.
+        members: keys, the longest first: the order to start them in; the others of a group last.
         at_once: processes to run at once, each on its own core.
         mem_mb: of the job: of the ``at_once`` members that need most, in MB.
         seconds: until the last member ends, at most.
@@ -79,6 +82,8 @@ def make_packs(
     - A pack's members take about equally long, lest its GPU waits for one of them; but where a
       pack leaves time idle, others fill it, since that costs nothing and saves a job.
     - Packs of like members are about equally full: what shares a GPU with less is faster.
+    - A group is one member, as long as all of it: one process trains it, and the others that it
+      is for find that nothing is left to do, so that none holds a GPU and waits.
 
     The result does not depend on the order of ``members``.
 
@@ -90,9 +95,10 @@ def make_packs(
     Raises:
         ValueError: two members have the same key.
     """
-    waiting = sorted(members, key=lambda member: (-member.seconds, member.key))
-    if len({member.key for member in waiting}) < len(waiting):
+    each = sorted(members, key=lambda member: (-member.seconds, member.key))
+    if len({member.key for member in each}) < len(each):
         raise ValueError("two members have the same key")
+    waiting, others = _joined(each)
     if not waiting:
         return []
     chain = _chain_seconds(waiting, most_at_once, max_minutes)
@@ -103,7 +109,31 @@ def make_packs(
         _pack(chunk, most_at_once, chain, max_minutes)
         for chunk in _filled(chunks, most_at_once, chain)
     ]
+    if others:
+        packs = [_with(pack, others) for pack in packs]
     return sorted(packs, key=lambda pack: (-pack.seconds, pack.members))
+
+
+def _joined(members: list[JobRequest]) -> tuple[list[JobRequest], dict[str, list[str]]]:
+    """Return groups as one member each, and the keys of its others by that of its first."""
+    joined = [member for member in members if not member.group]
+    groups: dict[int, list[JobRequest]] = {}
+    for member in members:
+        if member.group:
+            groups.setdefault(member.group, []).append(member)
+    for group in groups.values():
+        seconds = sum(member.seconds for member in group)
+        share = max(member.share for member in group)
+        memory = max(member.mem_mb for member in group)
+        joined.append(replace(group[0], seconds=seconds, share=share, mem_mb=memory))
+    joined.sort(key=lambda member: (-member.seconds, member.key))
+    return joined, {first.key: [other.key for other in rest] for first, *rest in groups.values()}
+
+
+def _with(pack: SlurmJob, others: dict[str, list[str]]) -> SlurmJob:
+    """Return a pack with the others of its groups, after the first ones of all."""
+    rest = [other for key in pack.members for other in others.get(key, ())]
+    return replace(pack, members=(*pack.members, *rest))
 
 
 def _chain_seconds(members: list[JobRequest], most_at_once: int, max_minutes: int) -> float:

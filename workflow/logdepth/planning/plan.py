@@ -11,9 +11,9 @@ from logdepth.config.study import Study
 from logdepth.planning import cost
 from logdepth.planning.gpus import Device, step_range
 from logdepth.planning.makespan import GPU_START, LOCAL_START, makespan
-from logdepth.planning.measured import measured
+from logdepth.planning.measured import measured_on
 from logdepth.planning.packs import SlurmJob, make_packs
-from logdepth.planning.resources import training_requests
+from logdepth.planning.resources import grouped_runs, training_requests
 from logdepth.planning.site import Site
 
 if TYPE_CHECKING:
@@ -88,12 +88,16 @@ def make_plan(
     """
     costs = cost.costs_of(study.trained_runs().values())
     start = GPU_START if device else LOCAL_START
+    there = on_device(site, device)
+    known = measured_on(there)
+    runs = {key: run for key, run in study.trained_runs().items() if key not in finished}
+    grouped = grouped_runs(runs, costs, there)
 
     def step_of(run: Run) -> Range:
         shape = cost.shape_of(run)
-        known = measured(device) if device else None
-        if known and (seconds := known.seconds_per_step(run)):
-            return seconds, seconds
+        _, size = grouped.get(run.identifier, (0, 1))
+        if known and (choice := known.choice_of_group(run, size, site.together)):
+            return (choice.seconds,) * 2
         if device:
             return step_range(device, run.training.precision, **costs[shape].work)
         if calibration is None:
@@ -112,15 +116,19 @@ def make_plan(
                 run = next(iter(new.values()))
                 counted = costs[cost.shape_of(run)]
                 rows.append(_row(study, name, len(new), run, counted, step_of(run), device))
-    runs = {key: run for key, run in study.trained_runs().items() if key not in finished}
-    there = site.model_copy(update={"gpu": device.name if device else "none"})
-    requests = [
-        # Without a GPU for the times measured here.
-        replace(asked, seconds=start + _full_steps(runs[key]) * step_of(runs[key])[1])
-        for key, asked in training_requests(runs, costs, there).items()
-    ]
+    requests = list(training_requests(runs, costs, there).values())
+    if device is None:  # for the times measured here
+        requests = [
+            replace(asked, seconds=start + _full_steps(run) * step_of(run)[1])
+            for run, asked in zip(runs.values(), requests, strict=True)
+        ]
     packs = make_packs(requests, most_at_once=site.cpus_per_gpu, max_minutes=site.max_minutes)
     return rows, packs, _totals(rows, packs, 1 if device else cores, start)
+
+
+def on_device(site: Site, device: Device | None) -> Site:
+    """Return a site with another GPU, or None for none, to train on."""
+    return site.model_copy(update={"gpu": device.name if device else "none", "device": None})
 
 
 def _full_steps(run: Run) -> float:

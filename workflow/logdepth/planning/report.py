@@ -1,6 +1,8 @@
 """A plan as a table for people and as JSON for programs."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
+from logdepth.config.run import Run
+from logdepth.planning.cost import shape_of
 from logdepth.planning.gpus import (
     KERNEL_SECONDS,
     LAUNCH_SECONDS,
@@ -15,8 +19,9 @@ from logdepth.planning.gpus import (
     WORST_BANDWIDTH,
     Device,
 )
+from logdepth.planning.groups import groups, most_together
 from logdepth.planning.makespan import GPU_START
-from logdepth.planning.measured import measured
+from logdepth.planning.measured import measured, measured_on
 from logdepth.planning.packs import SlurmJob
 from logdepth.planning.plan import Range, Row, Totals
 from logdepth.planning.site import Site
@@ -127,12 +132,9 @@ def notes(
         if load > 0.5:
             lines.append(f"this machine was busy (load {load:.1f}): an idle one is somewhat faster")
         return lines
-    if known := measured(device):
-        runs, gain = known.gain()
-        lines.append(
-            f"measured on {known.gpu}, where there is one time in place of two; {runs} runs that "
-            f"train as one network are {gain:.1f} times as fast (together in site.yaml)"
-        )
+    known = measured(device)
+    if known:
+        lines.append(f"measured on {known.gpu}, where there is one time in place of two")
     lines += [
         *([] if known else [UNMEASURED]),
         f"least: peak rates of the data sheet, {1e6 * LAUNCH_SECONDS[0]:.0f} µs a kernel; most: "
@@ -149,6 +151,70 @@ def notes(
             f"{device.name}, the first {large[0].experiment} at depth {large[0].depth}"
         )
     return lines
+
+
+def together(runs: Sequence[Run], site: Site, calibration: "Calibration | None", cores: int) -> str:
+    """Return a line that says whether runs that train as one network are faster, and by what.
+
+    Args:
+        runs: of a study.
+        site: what they train on.
+        calibration: of this machine, with runs as one network; None for a GPU.
+        cores: of this machine.
+    """
+    if calibration:
+        return _together_here(runs, calibration, cores)
+    known = measured_on(site)
+    if known is None:
+        return (
+            f"nothing was measured of a {site.gpu}: whether runs are faster as one network is not "
+            "known, and together: fastest in site.yaml is 1"
+        )
+    fastest = site.model_copy(update={"together": "fastest"})
+    most = most_together({run.identifier: run for run in runs}, fastest)
+    ways: Counter[str] = Counter()
+    for group in groups(runs, lambda run: most[run.identifier]):
+        choice = known.choice_of_group(group[0], len(group), "fastest")
+        if choice is None:
+            way = "alone, for nothing like them was measured"
+        elif choice.together > 1:
+            way = f"as one network of {choice.together}"
+        elif choice.at_once > 1:
+            way = f"in {choice.at_once} processes at once"
+        else:
+            way = "alone"
+        faster = f" ({choice.gain:.1f} times as fast as alone)" if choice else ""
+        ways[way + faster * (way != "alone")] += len(group)
+    found = ", ".join(f"{count} {way}" for way, count in ways.items())
+    return f"together: fastest in site.yaml trains runs as was measured: {found}"
+
+
+def _together_here(runs: Sequence[Run], calibration: "Calibration", cores: int) -> str:
+    most = max(count for count, _ in [*calibration.together.values(), (1, 0)])
+    if most == 1:
+        return "no two of the runs can train as one network"
+    alone = busy = held = 0.0
+    for group in groups(runs, lambda _: most):
+        shape, steps = shape_of(group[0]), group[0].training.full_steps(group[0].model.depth)
+        if shape in calibration.together:
+            work = len(group) * steps
+            step = calibration.measured[shape]
+            alone += work * step
+            if len(group) > 1:
+                step = calibration.together[shape][1]
+            busy += work * step
+            # While one trains all of a group, the others that were started wait.
+            held += work * step * min(cores, len(group))
+    if held < alone:
+        return (
+            f"runs that train as one network are {alone / held:.1f} times as fast here: "
+            f"together: {most} in site.yaml"
+        )
+    why = f", and while they train others of them hold {min(cores, most)} cores"
+    return (
+        f"runs that train as one network take {busy / alone:.2f} of their CPU time alone"
+        f"{why if busy < alone else ''}: together: 1 in site.yaml is fastest here"
+    )
 
 
 def as_json(
@@ -175,6 +241,7 @@ def as_json(
                 "precision": shape.recipe.precision,
                 "recipe": shape.recipe.recipe,
                 "seconds_step": seconds,
+                "together": calibration.together.get(shape) if calibration else None,
             }
             for shape, seconds in measured.items()
         ],

@@ -11,7 +11,9 @@ from logdepth.config.run import Run
 from logdepth.config.study import Study
 from logdepth.planning import cost
 from logdepth.planning.gpus import LAUNCH_SECONDS, busy_share, step_range
+from logdepth.planning.groups import groups, most_together
 from logdepth.planning.makespan import GPU_HOST_MB, GPU_START, LOCAL_START
+from logdepth.planning.measured import Choice, measured_on
 from logdepth.planning.packs import JobRequest
 from logdepth.planning.site import Site
 
@@ -38,20 +40,46 @@ def training_requests(
 ) -> dict[str, JobRequest]:
     """Return what training each run needs, by the keys of ``runs``.
 
-    On a GPU a step takes the longest time of ``step_range``, and a run the larger part of what it
-    keeps busy and of the memory it takes; on CPUs a core, at a rate below every measured one.
+    On a GPU that was measured they share it as was fastest. On others a step takes the longest time
+    of ``step_range``, and a run the larger part of what it keeps busy and of the memory it takes;
+    on CPUs a core, at a rate below every measured one. Of runs that train as one network each asks
+    for its part of the time, and for what all of them keep busy.
     """
     start = GPU_START if site.gpu_device else LOCAL_START
-    known: dict[cost.Shape, JobRequest] = {}
+    found = measured_on(site)
+    grouped = grouped_runs(runs, costs, site)
+    known: dict[tuple[cost.Shape, int], JobRequest] = {}
     requests = {}
     for key, run in runs.items():
         shape = cost.shape_of(run)
-        if shape not in known:
-            known[shape] = _step(costs[shape], shape.recipe.precision, site)
-        step = known[shape]
+        group, size = grouped.get(key, (0, 1))
+        if (shape, size) not in known:
+            choice = found and found.choice_of_group(run, size, site.together)
+            known[shape, size] = (
+                _measured_step(choice, site)
+                if choice
+                else _step(costs[shape], shape.recipe.precision, site, size)
+            )
+        step = known[shape, size]
         seconds = start + run.training.full_steps(run.model.depth) * step.seconds
-        requests[key] = replace(step, key=key, seconds=seconds)
+        requests[key] = replace(step, key=key, seconds=seconds, group=group)
     return requests
+
+
+def grouped_runs(
+    runs: Mapping[str, Run], costs: Mapping[cost.Shape, cost.Cost], site: Site
+) -> dict[str, tuple[int, int]]:
+    """Return number and size of the group of each run that has one, by the keys of ``runs``."""
+    most = most_together(runs, site)
+    keys = {run.identifier: key for key, run in runs.items() if most[key] > 1}
+    fused = [runs[key] for key in keys.values() if costs[cost.shape_of(runs[key])].fuses]
+    found = groups(fused, lambda run: most[keys[run.identifier]])
+    return {
+        keys[run.identifier]: (number, len(group))
+        for number, group in enumerate(found, 1)
+        if len(group) > 1
+        for run in group
+    }
 
 
 def evaluation_requests(
@@ -111,14 +139,20 @@ def theory_requests(tables: Iterable[str], site: Site) -> dict[str, JobRequest]:
     }
 
 
-def _step(counted: cost.Cost, precision: str, site: Site) -> JobRequest:
-    """Return what a run of training steps needs; its seconds are of one step."""
+def _measured_step(choice: Choice, site: Site) -> JobRequest:
+    """Return what a run needs on a GPU that was measured; its seconds are of one step."""
+    share = max(1 / choice.at_once, 1 / site.cpus_per_gpu)
+    return JobRequest("", choice.at_once * choice.seconds, share, GPU_HOST_MB)
+
+
+def _step(counted: cost.Cost, precision: str, site: Site, size: int) -> JobRequest:
+    """Return what a run of a group of this size needs; its seconds are of one step."""
     gpu = site.gpu_device
     if gpu is None:
         seconds = _cpu_seconds(counted.step_flops, counted.kernels, precision)
-        return _one_core("", seconds, counted.memory_bytes, site)
-    memory = _MARGIN * counted.memory_bytes + cost.GPU_CONTEXT_BYTES
-    share = max(busy_share(gpu, precision, **counted.work), memory / gpu.memory)
+        return _one_core("", seconds, size * counted.memory_bytes, site)
+    memory = _MARGIN * size * counted.memory_bytes + cost.GPU_CONTEXT_BYTES
+    share = max(size * busy_share(gpu, precision, **counted.work), memory / gpu.memory)
     return JobRequest(
         key="",
         seconds=step_range(gpu, precision, **counted.work)[1],

@@ -5,12 +5,13 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainValidator,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -58,6 +59,15 @@ def _sbatch_options(value: str) -> str:
     return value
 
 
+def _together(value: Any) -> Any:
+    if value == "fastest":
+        return value
+    if not str(value).isdecimal() or not 1 <= int(value) <= 64:
+        raise ValueError(f"is {value!r}; expected fastest, or a number from 1 to 64")
+    return int(value)
+
+
+Together: TypeAlias = int | Literal["fastest"]
 Word = Annotated[
     str, BeforeValidator(_text), _matching(_WORD, "letters, digits and _ . + @ - alone")
 ]
@@ -90,8 +100,8 @@ class Site(Settings):
     """What Slurm calls that GPU, asked for as --gpus=<gpu_model>:1; any GPU if left out."""
     cpus_per_gpu: int = Field(8, ge=1, le=128)
     """Most processes that share one GPU, each with a core; without a GPU, of one job."""
-    together: int = Field(1, ge=1, le=64)
-    """Runs that differ in seed, samples and rates alone, so many of which train as one network."""
+    together: Annotated[Together, PlainValidator(_together)] = 1
+    """Runs alike but for seed, samples and rates, so many as one network; fastest: as measured."""
     device: Literal["cuda", "cpu"] | None = None
     """What training runs on: cuda or cpu; if left out cuda, but cpu where gpu is none."""
     max_hours: float = Field(24, gt=0, allow_inf_nan=False)

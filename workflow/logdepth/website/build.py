@@ -97,6 +97,7 @@ class _Site:
             files = [figure.picture.with_suffix(f".{kind}") for kind in ("png", "csv", "pdf")]
             for path in filter(Path.is_file, files):
                 self._copy(path, f"{figure.address}{path.suffix}")
+            (self._folder / f"{figure.address}.svg").write_bytes(figure.drawing)
             trace = as_text(tracer.trace(figure.picture)) if figure.record else ""
             self._page(f"{figure.address}.html", "figure", figure=figure, trace=trace)
         for source, (title, text) in self._texts.items():

@@ -55,7 +55,7 @@ class Documents:
                 if path not in self._places:
                     raise UserError(f"{source}: {path} is no figure of the site")
                 page = self._places[path]
-                image = page.removesuffix("html") + "png"
+                image = page.removesuffix("html") + "svg"
                 token.type = "html_inline"
                 token.content = (
                     f'<a class="picture" href="{page}">'

@@ -2,10 +2,12 @@
 
 import csv
 import re
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from docutils.core import publish_parts
 from markupsafe import Markup
@@ -18,11 +20,13 @@ from logdepth.figures import KINDS
 
 # Kinds of figure that a published record has under a former name.
 _FORMERLY = {"error_by_hops": "error_by_k"}
+# A PDF as the only thing on a page of its size.
+_PAGE = b"#set page(width: auto, height: auto, margin: 0pt)\n#image(sys.inputs.file)"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of finished results: a picture, and beside it the CSV of what it shows."""
+    """A figure of finished results: a picture, beside it a PDF and the CSV of what it shows."""
 
     study: "Study"
     picture: Path  # PNG
@@ -65,6 +69,27 @@ class Figure:
         if self.record:
             commands.append(f"logdepth audit reproduce {self.picture.with_suffix('.pdf')}")
         return commands
+
+    @property
+    def drawing(self) -> bytes:
+        """Its PDF as SVG, as large as the PNG.
+
+        Raises:
+            UserError: there is no PDF, or no Typst to turn it with.
+        """
+        path = self.picture.with_suffix(".pdf")
+        try:
+            import typst
+        except ModuleNotFoundError as error:
+            raise UserError("typst is not installed; expected make site, which does") from error
+        options: dict[str, Any] = {"root": path.parent, "sys_inputs": {"file": f"/{path.name}"}}
+        try:
+            page = typst.compile(_PAGE, format="svg", ignore_system_fonts=True, **options)
+        except typst.TypstError as error:
+            raise UserError(f"{path}: no PDF that can be shown ({error.message})") from error
+        # Within the page it is a data address, a third larger.
+        inner = b64decode(re.findall(rb'"data:image/svg\+xml;base64,([^"]+)"', page)[0])
+        return re.sub(rb'(?<= )(width|height)="([0-9.]+)"', _in_dots, inner, count=2)
 
     @property
     def table(self) -> dict[str, list[object]]:
@@ -138,6 +163,11 @@ class Study:
             if (figure.record and made & {resource.name for resource in figure.record.inputs})
             or (not figure.record and any(f"/{figure.name}_" in name for name in names))
         ]
+
+
+def _in_dots(size: re.Match[bytes]) -> bytes:
+    """Return a size in points as one in dots of the PNG, 200 an inch."""
+    return b'%b="%d"' % (size[1], round(float(size[2]) / 72 * 200))
 
 
 @cache

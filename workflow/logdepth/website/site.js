@@ -55,14 +55,15 @@ function compared(one, other) {
 for (const table of document.querySelectorAll("table.data")) {
   fill(table, document.querySelector(".more"), JSON.parse(document.getElementById("data").text));
 }
-// From as wide as the page to 2 and 4 times that, where it scrolls, and back.
+// From as wide as the page to 2 and 4 times that, where it scrolls, or on until the text of many
+// panels can be read, and back.
 for (const link of document.querySelectorAll("a.zoom")) {
   const image = link.firstChild;
   let scale = 1;
   link.onclick = (event) => {
     event.preventDefault();
     const [x, y] = [event.offsetX / image.width || 0, event.offsetY / image.height || 0];
-    scale = scale < 4 ? 2 * scale : 1;
+    scale = scale < 4 || scale * link.clientWidth < image.naturalWidth / 3 ? 2 * scale : 1;
     image.classList.toggle("large", scale > 1);
     image.style.width = scale > 1 ? `${scale * link.clientWidth}px` : "";
     // What was pointed at stays in sight.
