@@ -21,4 +21,4 @@ SECONDS=0
 tests/cluster/slurm-up.sh
 echo "A Slurm from nothing: $SECONDS s"
 tests/cluster/slurm-down.sh
-pytest tests/cluster --timeout 900 --durations 0 "$@"
+pytest tests/cluster --timeout 1800 --durations 0 "$@"

@@ -129,7 +129,7 @@ def test_killed_by_its_time_limit(make, cluster, tmp_path):
         started, job = begin(checkout)
         assert cluster.job(job)["TimeLimit"] == "00:10:00"
         cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-        started.finish(seconds=400)
+        started.finish()
         undisturbed.result()
     assert cluster.jobs()[job] == "TIMEOUT"
     assert cluster.job(started.submitted()[1])["TimeLimit"] == "00:20:00"
@@ -210,7 +210,7 @@ def test_what_slurm_refuses_stops_before_anything_is_submitted(
     checkout = make(tmp_path / "checkout")
     before = cluster.jobs()
     began = time.monotonic()
-    printed = checkout.start(**{variable: message}).finish(ok=False, seconds=60)
+    printed = checkout.start(**{variable: message}).finish(ok=False)
     assert "Slurm refuses jobs" in printed
     assert message in printed
     assert variable in printed or "_GPU_MODEL" in printed

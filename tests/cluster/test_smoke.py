@@ -28,7 +28,7 @@ def on_cluster(cluster, make, calls, tmp_path_factory):
     checkout = make(tmp_path_factory.mktemp("smoke") / "checkout")
     path = f"{calls.parent}{os.pathsep}{os.environ['PATH']}"
     started = checkout.start(study="smoke", PATH=path)
-    return checkout, started.finish(seconds=480)
+    return checkout, started.finish()
 
 
 def folder_of(checkout):
