@@ -8,6 +8,8 @@ theorem promises to transformers, if there is one.
 """
 
 import math
+import re
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,8 @@ TABLES = ("thresholds",)
 USES = ("reach",)
 
 _COLUMNS = 4
+# As many letters as a panel is wide.
+_LETTERS = 28
 _MARKER = {"exact": "o", "lower bound": "^", "upper bound": "v"}
 
 
@@ -52,13 +56,15 @@ def draw(data: pd.DataFrame) -> Figure:
     modes = {mode for _, mode in names}
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(WIDE_INCHES, 0.5 + 1.5 * rows))
+    titles = [_title(data, name, modes) for name in names]
+    lines = max(title.count("\n") for title in titles)
+    figure = Figure(figsize=(WIDE_INCHES, 0.5 + (1.5 + 0.13 * lines) * rows))
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     points = data[data["kind"].isin(["run", "depth"])]
     top = max(1, int(np.ceil(points["log2_k"].max())))
     depths = np.array(sorted(points["depth"].unique()))
     first = _of(data, names[0])
-    for axis, name in zip(axes.flat, names, strict=False):
+    for axis, name, title in zip(axes.flat, names, titles, strict=False):
         part = _of(data, name)
         theory = part[part["kind"] == "theory"]
         axis.plot(theory["depth"], theory["log2_k"], color="0.35", ls="--", lw=0.8)
@@ -67,8 +73,7 @@ def draw(data: pd.DataFrame) -> Figure:
             whole = first[first["kind"] == "depth"]
             axis.plot(whole["depth"], whole["log2_k"], color="0.7", lw=1.0)
         _draw(axis, part)
-        title = part["title"].iloc[0]
-        axis.set_title(title if len(modes) == 1 else f"{title}, {name[1]}", size=7)
+        axis.set_title(title, size=7)
         axis.set_yticks(range(top + 1), [str(2**t) for t in range(top + 1)])
         axis.set_ylim(-0.5, top + 0.4)
         depth_axis(axis)
@@ -84,6 +89,14 @@ def draw(data: pd.DataFrame) -> Figure:
 
 def _of(data: pd.DataFrame, name: tuple[str, str]) -> pd.DataFrame:
     return data[(data["experiment"] == name[0]) & (data["mode"] == name[1])]
+
+
+def _title(data: pd.DataFrame, name: tuple[str, str], modes: set[str]) -> str:
+    title = _of(data, name)["title"].iloc[0]
+    title = title if len(modes) == 1 else f"{title}, {name[1]}"
+    # What stands in brackets stays on one line.
+    whole = re.sub(r"\(.*?\)", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), title)
+    return textwrap.fill(whole, _LETTERS)
 
 
 def _draw(axis: Axes, part: pd.DataFrame) -> None:
