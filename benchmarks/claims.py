@@ -18,6 +18,11 @@ from logdepth.tables import read_table
 PUBLISHED = Path("results/published")
 WITHDRAWN = "published with an earlier fit, which is withdrawn; not yet made again"
 
+ARCHITECTURES = (
+    *("softmax", "looped", "hybrid", "performer", "linear", "longformer", "window_first"),
+    *("deltanet", "gru", "lstm", "mamba2", "s4d"),
+)
+
 HEAD = """\
 # What it claims, and how to check
 
@@ -80,6 +85,14 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "keep their errors at *k* = 1 and 2, softmax attention does not",
         f"errors at *k* = 2, {longer('gru')}; {longer('lstm')}; {longer('mamba2')}; "
         f"{longer('deltanet')}; {longer('softmax')}",
+    )
+    yield (
+        "without full attention two layers hop as far as with it, and four do not",
+        "`make STUDY=architectures`, then `tables/thresholds.csv`, rows with seed `all`",
+        "written in [beyond.md](beyond.md) before it was trained, for GRU, LSTM, Mamba-2 and "
+        "DeltaNet at *L* = 1 and 2",
+        f"*k\\** at *L* = 2 and 4, {'; '.join(map(by_architecture, ARCHITECTURES))}; **missed**: "
+        "after 1400 steps few depths are converged",
     )
     yield (
         "verdicts, intervals and comparisons are worth what they say",
@@ -294,6 +307,18 @@ def longer(experiment: str, k: int = 2) -> str:
     found = read_table("lengths", tables("longer") / "lengths.csv")
     found = found[(found["experiment"] == experiment) & (found["k"] == k)].sort_values("context")
     return f"{experiment}: {', '.join(f'{100 * e:.1f}' for e in found['error'])} %"
+
+
+def by_architecture(form: str) -> str:
+    """Return k* below 10 % of two and four layers after the longer training."""
+    found = read_table("thresholds", tables("architectures") / "thresholds.csv")
+    found = found[
+        (found["experiment"] == f"{form}_steps1400")
+        & (found["seed"] == "all")
+        & (found["threshold"] == 0.1)
+        & found["depth"].isin((2, 4))
+    ].sort_values("depth")
+    return f"{form}: {', '.join(f'{2**log2_k:.1f}' for log2_k in found['log2_k'])}"
 
 
 def slope(study: str, experiment: str) -> str:
