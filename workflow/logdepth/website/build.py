@@ -24,7 +24,10 @@ _MARK = '<meta name="generator" content="logdepth site">'
 _MENU: dict[str, tuple[str, tuple[str, ...]]] = {
     "law": ("The law", ("law",)),
     "results": ("Published numbers", ("released", "speedrun", "laptop")),
-    "beyond": ("Architectures and tasks", ("architectures", "longer", "tasks", "looped", "width_vs_depth")),
+    "beyond": (
+        "Architectures and tasks",
+        ("architectures", "longer", "tasks", "looped", "width_vs_depth"),
+    ),
     "theory": ("Theorems", ("theory",)),
     "speed": ("Speed", ("bench",)),
     "reliability": ("Reliability", ()),
