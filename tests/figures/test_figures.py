@@ -1,6 +1,7 @@
 """Figures: from data to the same bytes, with all text in place."""
 
 import io
+import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -27,8 +28,19 @@ from logdepth.tables import SCHEMAS, read_table, write_table
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published"
+
+
+def published_study(folder):
+    """A published study, with the trials that its selections chose."""
+    chosen = {
+        path.stem: json.loads(path.read_text())["chosen"]
+        for path in folder.glob("selection/*.json")
+    }
+    return load_study(ROOT / "config" / f"{folder.name}.yaml").decided(chosen)
+
+
 STUDIES = {
-    path.name: load_study(ROOT / "config" / f"{path.name}.yaml")
+    path.name: published_study(path)
     for path in sorted(PUBLISHED.iterdir())
     # The benchmarks are no study.
     if (path / "provenance").is_dir()

@@ -6,6 +6,8 @@ were solved. On the right, where enough depths have a value, the slope of expone
 octaves a layer, with its 95 % interval.
 """
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +17,8 @@ from logdepth.figures.style import WIDE_INCHES, Shown, ordered_colours, with_tit
 
 TABLES = ("thresholds", "scaling")
 
+# As many letters of a label as leave room for what is drawn.
+_LETTERS = 36
 _MARKER = {"exact": "o", "lower bound": ">", "upper bound": "<"}
 
 
@@ -53,7 +57,7 @@ def draw(data: pd.DataFrame) -> Figure:
         ends = (slope["slope"] - slope["low"], slope["high"] - slope["slope"])
         slopes.errorbar(slope["slope"], [row] * len(slope), xerr=ends, fmt="o", color="C3", ms=4)
     labels = [title if len(modes) == 1 else f"{title}, {mode}" for _, mode, title in rows]
-    solved.set_yticks(range(len(rows)), labels)
+    solved.set_yticks(range(len(rows)), [textwrap.fill(label, _LETTERS) for label in labels])
     solved.set_ylim(len(rows) - 0.5, -0.5)
     top = int(np.ceil(data["log2_k"].max()))
     ticks = range(max(top, 1) + 1)
