@@ -18,7 +18,7 @@ from logdepth.figures.style import WIDE_INCHES, Shown, ordered_colours, with_tit
 TABLES = ("thresholds", "scaling")
 
 # As many letters of a label as leave room for what is drawn.
-_LETTERS = 30
+_LETTERS = 31
 _MARKER = {"exact": "o", "lower bound": ">", "upper bound": "<"}
 
 
